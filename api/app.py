@@ -1,4 +1,4 @@
-"""The ASGI application, put together from values. It reads no settings and opens no connections of its own."""
+"""Build the ASGI application from values. This module reads no settings and opens no connections."""
 
 import asyncio
 import contextlib
@@ -49,16 +49,15 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     tracer: Tracer | None = None,
     sessions: StaffSessions | None = None,
 ) -> Starlette:
-    """The application.
+    """Return the application.
 
-    `authenticate` turns the value of an Authorization header, and the caller's address, into an actor or raises
-    `Unauthenticated`;
-    `make_context` makes the context of one operation; `find_fallen` is asked every few seconds about the actors of
-    each tenant with open connections; `ready` raises when the process cannot serve. `allowed_origins` are those whose
-    pages may call for every tenant, beside the ones that a tenant allows. `trusted_proxies` are networks whose
-    `X-Forwarded-For` tells the caller's address. `more_routes` are served beside the API. `lifespan` is entered before
-    the first request and left after the last. `watch` is told of every request, `tracer` of its span.
-    `sessions` let people in by a cookie.
+    `authenticate` turns the value of an Authorization header and the caller's address into an actor, or raises
+    `Unauthenticated`. `make_context` makes the context of one operation. `find_fallen` is called every few seconds with
+    the actors of each tenant that has open connections. `ready` raises if the process cannot serve. Pages of
+    `allowed_origins` may call for every tenant; each tenant may allow more origins. `trusted_proxies` are networks: if
+    a request comes from one of them, its header `X-Forwarded-For` names the caller's address. `more_routes` are served
+    beside the API. `lifespan` is entered before the first request and left after the last. `watch` is called for every
+    request; `tracer` makes a span for it. With `sessions` a person can call with a cookie.
     """
     connections = OpenConnections(find_fallen)
     view = GraphQLView(

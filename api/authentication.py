@@ -1,7 +1,7 @@
-"""Credential → actor. The only way to an actor, and so the only way to a tenant.
+"""Turn a credential into an actor. No other module makes an actor of a request, so no other one leads to a tenant.
 
-An API token is looked up by its hash; a JWT is verified here and then its standing is read (does the tenant, the staff
-member or the customer still exist?). A credential may be held to networks. Callers learn only that the credential was
+An API token is found by its hash. A JWT is verified here, and then its standing is read: do the tenant and the staff
+member or customer still exist? A credential may be limited to networks. Callers learn only that the credential was
 refused, never why.
 """
 
@@ -27,7 +27,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.authentication")
 
 
 class Unauthenticated(Exception):
-    """No credential, or one that is not valid (now). `missing` tells the two apart for the WWW-Authenticate header."""
+    """The request has no credential (`missing` is True), or one that is not valid now.
+
+    The WWW-Authenticate header differs.
+    """
 
     def __init__(self, reason: str, *, missing: bool = False) -> None:
         self.missing = missing
@@ -37,10 +40,10 @@ class Unauthenticated(Exception):
 class Authenticator:
     """Turns the value of an Authorization header into an actor.
 
-    `read_token` finds the actor of an API token by its SHA-256, None when there is none (or it is revoked).
-    `read_standing` gets the actor that a valid JWT describes and returns it as it stands now, or raises
-    `Unauthenticated` when its tenant, person or customer is gone. Both may raise other errors when the database is
-    away; those are not refusals.
+    `read_token` finds the actor of an API token by its SHA-256; None if the token does not exist or is revoked.
+    `read_standing` takes the actor that a valid JWT describes, and returns the actor with its standing now. It raises
+    `Unauthenticated` if the tenant, person or customer no longer exists. Both may raise other errors if the database is
+    away; such an error is not a refusal.
     """
 
     def __init__(
@@ -56,16 +59,17 @@ class Authenticator:
         self._providers = providers
 
     async def __call__(self, authorization: str | None, peer: str | None = None) -> Actor:
-        """The actor of a credential that is sent from the address `peer`.
+        """Return the actor of a credential that was sent from the address `peer`.
 
-        Raises `Unauthenticated`, or `TenantNotActive` for one that stands otherwise.
+        Raises `Unauthenticated` if the credential is not valid, and `TenantNotActive` if its tenant is suspended or
+        closed.
         """
         actor = await self.actor_of(bearer_credential(authorization))
         refuse_other_networks(actor, peer)
         return actor
 
     async def actor_of(self, credential: str) -> Actor:
-        """The actor of a credential, wherever it is sent from. Raises as a call does."""
+        """Return the actor of a credential, for any address. Raises the same errors as `__call__`."""
         if credential.startswith(PREFIX):
             return await self._actor_of_token(credential)
         return await self._actor_of_jwt(credential)
@@ -88,7 +92,11 @@ class Authenticator:
         return await self._read_standing(actor_of_claims(claims))
 
     async def _actor_of_provider(self, providers: StaffProviders, token: str) -> Actor:
-        """The actor of a token that a tenant's own provider signed. A changed provider is read again, once."""
+        """Return the actor of a token that a tenant's identity provider signed.
+
+        If the standing refuses the token, the provider is read again. The token is refused unless the provider has
+        changed.
+        """
         try:
             presented = await providers.actor_of(token)
             try:
@@ -109,7 +117,10 @@ def _refuse_jwt(refused: InvalidToken) -> Unauthenticated:
 
 
 def actor_of_claims(claims: Claims) -> Actor:
-    """The actor that a valid JWT describes. Grants narrow the role and never widen it."""
+    """Return the actor that the claims of a valid JWT describe.
+
+    Grants narrow the permissions of its role and never add any.
+    """
     if claims.client is not None:
         return _actor_of_client(claims, claims.client)
     permissions: frozenset[Permission] = ROLE_PERMISSIONS[claims.role]
@@ -133,7 +144,10 @@ def actor_of_claims(claims: Claims) -> Actor:
 
 
 def _actor_of_client(claims: Claims, client: ClientClaim) -> Actor:
-    """The actor of an OAuth client's access token; what the client itself may do is read with its standing."""
+    """Return the actor of an OAuth client's access token.
+
+    The permissions of the client are read later, with its standing.
+    """
     return Actor(
         kind=ActorKind.API_TOKEN,
         tenant_id=claims.tenant_id,
@@ -148,7 +162,7 @@ def _actor_of_client(claims: Claims, client: ClientClaim) -> Actor:
 
 
 def refuse_other_networks(actor: Actor, peer: str | None) -> None:
-    """Raise `Unauthenticated` when the credential is held to networks and the caller's address lies in none of them."""
+    """Raise `Unauthenticated` if the credential is limited to networks and the caller's address is in none of them."""
     if actor.networks is not None and not is_within(peer, actor.networks):
         log.info("a credential was refused outside of its networks", subject=actor.subject, address=peer)
         raise Unauthenticated("The API token is not valid.")
@@ -160,7 +174,7 @@ def is_expired(actor: Actor) -> bool:
 
 
 def bearer_credential(authorization: str | None) -> str:
-    """The credential of an Authorization header. Raises `Unauthenticated` where there is none."""
+    """Return the credential in an Authorization header. Raises `Unauthenticated` if the header holds none."""
     if not authorization:
         raise Unauthenticated("A credential is required.", missing=True)
     if len(authorization) > MAX_HEADER_LENGTH or not authorization.isascii():

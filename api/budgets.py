@@ -1,7 +1,8 @@
-"""What HTTP answers say of a caller's budget: `RateLimit`, `RateLimit-Policy`, and `Retry-After` where it is used up.
+"""HTTP headers about a caller's budget: `RateLimit`, `RateLimit-Policy`, and `Retry-After` if the budget is used up.
 
-The names and parameters are those of draft-ietf-httpapi-ratelimit-headers since its eighth version: `q` is the quota,
-`w` the seconds in which all of it comes back, `qu` its unit, `r` what is left, `t` the seconds until all of it is back.
+Names and parameters follow draft-ietf-httpapi-ratelimit-headers, since its eighth version. `q` is the quota, `w` the
+seconds in which all of it comes back, and `qu` its unit. `r` is what is left, and `t` the seconds until all of it is
+back.
 """
 
 from functools import lru_cache
@@ -14,12 +15,12 @@ POLICY = "points"
 """The name of the only policy: points that operations cost."""
 
 MAX_KEPT_POLICIES = 256
-"""Texts of policies that are kept after they were made."""
+"""The number of texts of policies that are cached."""
 
 
 def tell_budget(headers: MutableHeaders, charge: Charge) -> None:
-    """Write what a caller may still spend into the headers of an answer."""
-    # Appended: an answer has none of them yet, and setting a header looks through all of them.
+    """Write the rest of a caller's budget into the headers of an answer."""
+    # Appended, not set: an answer has neither header yet, and setting a header first searches all headers.
     headers.append("ratelimit-policy", _describe_policy(charge.limits))
     headers.append("ratelimit", f'"{POLICY}";r={charge.left};t={charge.full_after}')
     if charge.retry_after is not None:

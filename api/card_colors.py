@@ -1,4 +1,4 @@
-"""The colours of a printed gift card: which letters are read well on which background."""
+"""Choose the colours of a printed gift card, so that its letters are easy to read on its background."""
 
 WHITE, BLACK = "#FFFFFF", "#000000"
 

@@ -1,7 +1,7 @@
-"""Gift cards as PDF, with a QR code that holds the code of the card. It knows the sheet and nothing else.
+"""Print a gift card as PDF, with a QR code of the card's code. This module knows only the sheet.
 
-The page has the size A6, landscape. Letters are those of Noto Sans: Latin, Greek and Cyrillic. Every other letter and
-every emoji is printed as `?`.
+The page has the size A6, landscape. The font is Noto Sans: Latin, Greek and Cyrillic. Every other letter and every
+emoji is printed as `?`.
 """
 
 from functools import cache
@@ -35,7 +35,7 @@ def _font_file() -> str:
 
 
 def print_card(sheet: CardSheet) -> bytes:
-    """Return the sheet as a PDF of one page. It takes a good part of a second: call it beside the event loop."""
+    """Return the sheet as a PDF of one page. It takes a good part of a second, so call it in a thread."""
     words = words_of(sheet.locale)
     page = _open_page(sheet)
     _draw_band(page, sheet.color)
@@ -73,7 +73,7 @@ def _draw_band(page: FPDF, color: str) -> None:
 def _write(
     page: FPDF, text: str, at: tuple[float, float], size: int, color: tuple[int, int, int], *, right: bool = False
 ) -> None:
-    """Write one line from a place to the right edge; a text that is too long ends with an ellipsis."""
+    """Write one line from a place to the right edge. A text that is too long is cut and ends with an ellipsis."""
     x, y = at
     page.set_font(FONT, size=size)
     page.set_text_color(*color)
@@ -83,14 +83,14 @@ def _write(
 
 
 def _replace_unknown(page: FPDF, text: str) -> str:
-    """Return a text with a sign in place of each letter that the font does not have."""
+    """Return a text in which `?` replaces each letter that the font does not have."""
     font = page.fonts[FONT.lower()]
     known = font.cmap if isinstance(font, TTFFont) else {}
     return "".join(letter if ord(letter) in known else UNKNOWN_LETTER for letter in normalize("NFC", text))
 
 
 def _shorten(page: FPDF, text: str, width: float) -> str:
-    """Return as much of a text as fits into a width, with an ellipsis where something is left out."""
+    """Return the text if it fits into the width, else the longest beginning that fits, with an ellipsis."""
     if page.get_string_width(text) <= width:
         return text
     kept = text

@@ -1,7 +1,7 @@
-"""Connections that stay open: who holds them, and how they end when a credential does, or the process.
+"""Connections that stay open: the process knows each one, and ends it when its credential or the process ends.
 
-One watcher per process asks every few seconds which actors must not be here any more. It asks once for all actors of a
-tenant, and ends connections whose credential expired or was revoked.
+One watcher per process asks the database every few seconds which actors are no longer allowed. It asks once for all
+actors of a tenant. It ends the connections of credentials that expired or were revoked.
 """
 
 import asyncio
@@ -19,16 +19,18 @@ from loyalty.rules.ids import TenantId
 from permissions.actor import Actor
 
 WATCH_SECONDS = 2.0
-"""From the beginning of a round to that of the next. A revoked credential lives as long at most, and for one round."""
+"""The time between the beginnings of two rounds. A revoked credential keeps its connection at most this long, plus one
+round."""
 
 REST_SECONDS = 0.2
-"""Between two rounds when one took longer than that: who was passed over is asked again at once."""
+"""The pause before the next round when a round took longer than `WATCH_SECONDS`."""
 
 ROUND_SECONDS = 2.5
-"""How long one round waits for answers. What is late is not asked again meanwhile, and counts when it comes."""
+"""How long one round waits for answers. A late answer still counts when it comes; until then its tenant is not asked
+again."""
 
 ACTORS_AT_ONCE = 1_000
-"""Actors of a tenant in one question."""
+"""The number of actors of a tenant that one question asks about."""
 
 QUESTIONS_AT_ONCE = 4
 """Questions that are asked at the same time, so that the watcher leaves connections to requests."""
@@ -37,10 +39,12 @@ DRAIN_SECONDS = 5.0
 """How long connections have to close when the process ends."""
 
 CROWD = 500
-"""Connections whose leaving is worth a full collection of garbage: each leaves about 30 objects in circles."""
+"""If so many connections leave, a full collection of garbage is worth its time: each leaves about 30 objects in
+circles."""
 
 CROWD_SHARE = 10
-"""A crowd has left when only this part of it is there: looking at the objects of many connections takes long."""
+"""A crowd has left when only one in so many of its connections is open. A full collection among many open ones takes
+long."""
 
 CLOSE_EXPIRED = 4403
 CLOSE_RESTART = 1012
@@ -51,7 +55,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.connections")
 
 
 FindFallen = Callable[[TenantId, Sequence[Actor]], Awaitable[set[Actor]]]
-"""Tells which of a tenant's actors do not stand any more."""
+"""Finds those of a tenant's actors whose credentials are no longer valid."""
 
 
 def trim_memory() -> None:
@@ -71,11 +75,14 @@ class OpenConnection(Protocol):
         """The actor of the connection; None before it has authenticated."""
 
     async def close(self, code: int, reason: str) -> None:
-        """End it. Safe to call more than once; returns when it has ended or cannot be reached."""
+        """End the connection.
+
+        It may be called more than once; it returns when the connection has ended or cannot be reached.
+        """
 
 
 class OpenConnections:
-    """The open connections of this process. `find_fallen` tells whose credentials do not stand any more."""
+    """The open connections of this process. `find_fallen` returns the actors whose credentials are no longer valid."""
 
     def __init__(
         self,
@@ -97,7 +104,7 @@ class OpenConnections:
         return len(self._open)
 
     def list_open(self) -> list[OpenConnection]:
-        """The connections that are open just now."""
+        """Return the connections that are open now."""
         return list(self._open)
 
     def add(self, connection: OpenConnection) -> None:
@@ -110,7 +117,10 @@ class OpenConnections:
         self._open.discard(connection)
 
     async def watch(self) -> None:
-        """Run for as long as the process serves. A failing round is logged and does not end it."""
+        """Check the connections for as long as the process serves.
+
+        A round that fails is logged, and the next one follows.
+        """
         loop = asyncio.get_running_loop()
         next_at = loop.time()
         while True:
@@ -124,10 +134,11 @@ class OpenConnections:
                 log.exception("checking the credentials of open connections failed")
 
     async def check(self) -> bool:
-        """One round: end every connection whose credential does not stand any more. Tells whether it asked about all.
+        """Run one round: end each connection whose credential is no longer valid.
 
-        A tenant whose answer is late is left out until it comes; questions wait in the order in which they were asked,
-        so that no tenant is passed over.
+        Returns True if every tenant with open connections was asked in this round and has answered. A tenant whose
+        answer is late is not asked again before the answer comes. Questions are asked in the order in which they came,
+        so every tenant has its turn.
         """
         late = bool(self._asking)
         by_tenant: defaultdict[TenantId, set[Actor]] = defaultdict(set)
@@ -147,7 +158,7 @@ class OpenConnections:
         return not late and not self._asking
 
     async def _end_fallen(self, tenant_id: TenantId, actors: list[Actor]) -> None:
-        """Ask about a tenant's actors, and end the connections of those that stand no more."""
+        """Ask about a tenant's actors, and end the connections of the actors who are no longer allowed."""
         try:
             for start in range(0, len(actors), ACTORS_AT_ONCE):
                 async with self._gate:
@@ -160,7 +171,7 @@ class OpenConnections:
             del self._asking[tenant_id]
 
     async def _give_memory_back(self) -> None:
-        """Free what a crowd that has left leaves behind, at once and not with the next full collection."""
+        """Free the memory of a crowd of connections that has left, without waiting for the next full collection."""
         if self._most_open < CROWD or len(self._open) > self._most_open // CROWD_SHARE:
             return
         self._most_open = len(self._open)
@@ -168,13 +179,17 @@ class OpenConnections:
         await asyncio.to_thread(trim_memory)
 
     def _end(self, connections: Sequence[OpenConnection]) -> None:
+        """Begin to close connections because their credentials ended."""
         for connection in connections:
             task = asyncio.create_task(connection.close(CLOSE_EXPIRED, REASON_EXPIRED))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
     async def close_all(self) -> None:
-        """Tell everyone that the process ends, and wait a moment for them to go. New ones are refused from now on."""
+        """Tell every client that the process ends, and wait up to `DRAIN_SECONDS`.
+
+        New connections are refused from now on.
+        """
         self.draining = True
         for question in self._asking.values():
             question.cancel()

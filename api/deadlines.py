@@ -1,7 +1,8 @@
-"""Deadlines for what a client has to send. They are fair when the process itself is late.
+"""Time limits for data that a client has to send. They stay fair when the process itself is late.
 
-Timers fire before the sockets are read: after a pause of the process, which a crowd of clients can cause, the bytes of
-a client who was in time lie unread. So a late client gets a second look, after the sockets have been read.
+The event loop calls timers before it reads sockets. After a pause of the process, which many clients can cause, the
+data of a client may have arrived in time and not be read yet. So an expired timer waits once more, until the sockets
+have been read.
 """
 
 import asyncio
@@ -9,12 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 LOOK_AGAIN_SECONDS = 1.0
-"""Between the end of a deadline and the second look, in which what has arrived is read."""
+"""The time between the end of a deadline and the second look. Data that has arrived is read in this time."""
 
 
 @asynccontextmanager
 async def deadline(seconds: float) -> AsyncIterator[None]:
-    """End the block with TimeoutError when it takes longer, and the second look finds nothing new either."""
+    """Raise TimeoutError if the block takes longer than the deadline and `LOOK_AGAIN_SECONDS`."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as limit:
         first_look = loop.call_later(seconds, lambda: limit.reschedule(loop.time() + LOOK_AGAIN_SECONDS))
@@ -25,7 +26,7 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
 
 
 class Patience:
-    """A timer that calls ``end`` when nobody has stopped it by the second look."""
+    """A timer that calls ``end`` after the deadline and `LOOK_AGAIN_SECONDS`, unless it is stopped before."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, end: Callable[[], None]) -> None:
         self._loop = loop
@@ -36,5 +37,5 @@ class Patience:
         self._timer = self._loop.call_later(LOOK_AGAIN_SECONDS, self._end)
 
     def stop(self) -> None:
-        """Wait no longer."""
+        """Stop the timer."""
         self._timer.cancel()

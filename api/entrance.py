@@ -1,4 +1,4 @@
-"""How a request or socket gets in: its credential or cookie becomes an actor, and its page must be allowed."""
+"""Admit a request or socket: turn its credential or cookie into an actor, and check the page that calls."""
 
 from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
@@ -19,11 +19,11 @@ from schema.masking import UNAVAILABLE_MESSAGE
 
 
 class Entrance(NamedTuple):
-    """What lets a request in.
+    """Admits requests and sockets.
 
-    ``authenticate`` turns the value of an Authorization header, and the caller's address, into an actor. Pages of
-    ``allowed_origins`` may call for every tenant. ``unavailable`` is what is raised while the database is away.
-    ``sessions`` let people in by a cookie where there is no Authorization header; without them no cookie counts.
+    ``authenticate`` turns the value of an Authorization header and the caller's address into an actor. Pages of
+    ``allowed_origins`` may call for every tenant. ``unavailable`` are the errors that are raised while the database is
+    away. ``sessions`` accept a cookie if there is no Authorization header; without them no cookie is accepted.
     """
 
     authenticate: Callable[[str | None, str | None], Awaitable[Actor]]
@@ -32,7 +32,7 @@ class Entrance(NamedTuple):
     sessions: StaffSessions | None = None
 
     async def admit(self, request: Request) -> Actor:
-        """Who calls, as the access log then knows. Raises `RequestRefused`."""
+        """Return the actor of a request, and note it for the access log. Raises `RequestRefused`."""
         sent = request.headers.getlist("authorization")
         if len(sent) > 1:
             raise unauthenticated("Send one Authorization header.", missing=False)
@@ -51,7 +51,7 @@ class Entrance(NamedTuple):
             raise unavailable(UNAVAILABLE_MESSAGE) from None
 
     async def admit_socket(self, headers: Headers, scope: Scope, authorization: str | None) -> Actor:
-        """Who introduces a socket, as the access log then knows.
+        """Return the actor of a socket, and note it for the access log.
 
         Raises `Unauthenticated`, `PageRefused`, `ForeignPage` or `TenantNotActive`.
         """
@@ -60,7 +60,7 @@ class Entrance(NamedTuple):
     async def _admit(
         self, headers: Headers, scope: Scope, authorization: str | None, *, is_socket: bool = False
     ) -> Actor:
-        """Who calls: by a credential, else by the cookie of a session. Either is compared with the page that calls."""
+        """Return the actor of the credential, else of the session cookie, after checking the page that calls."""
         cookie = self.sessions.cookie_of(headers) if self.sessions and authorization is None else None
         if self.sessions is None or cookie is None:
             actor = await self.authenticate(authorization, peer_of(scope))

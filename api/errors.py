@@ -1,4 +1,4 @@
-"""What the edge answers when it refuses a request: JSON in the shape of a GraphQL error, with code and request id."""
+"""The answers to requests that the edge refuses: JSON in the shape of a GraphQL error, with code and request id."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ REALM = 'Bearer realm="treue"'
 
 
 class RequestRefused(Exception):
-    """A request that is answered before any operation runs."""
+    """A request is refused before any operation runs."""
 
     def __init__(
         self,
@@ -55,36 +55,39 @@ def page_refused(message: str, reason: str) -> RequestRefused:
 
 
 def unavailable(message: str) -> RequestRefused:
-    """503: the database or another part we need is away."""
+    """503: the database or another part of the service is away."""
     return RequestRefused(503, ErrorCode.UNAVAILABLE, message, {"retry-after": str(RETRY_AFTER_SECONDS)})
 
 
 def internal() -> RequestRefused:
-    """500: a bug of ours, which has been logged."""
+    """500: a bug in this service, which has been logged."""
     return RequestRefused(500, ErrorCode.INTERNAL, INTERNAL_MESSAGE)
 
 
 def error_body(code: ErrorCode, message: str, request_id: str, reason: str | None = None) -> bytes:
-    """One error as the body of an answer, without `data`. `reason` says more than the code, for programs."""
+    """Return the body of an answer with one error and no `data`.
+
+    `reason` is a text for programs, more exact than the code.
+    """
     said = {} if reason is None else {"reason": reason}
     extensions = {**retry_hint(code), **said, "code": code.value, "requestId": request_id}
     return orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
 
 
 def error_response(refused: RequestRefused, request_id: str, media_type: str = JSON) -> Response:
-    """The answer to a refused request."""
+    """Return the answer to a refused request."""
     body = error_body(refused.code, refused.message, request_id, refused.reason)
     headers = {"cache-control": "no-store", **refused.headers}
     return Response(body, status_code=refused.status, headers=headers, media_type=media_type)
 
 
 def request_id_of(request: Request) -> str:
-    """The id that `RequestLog` gave this request."""
+    """Return the id that `RequestLog` gave this request."""
     return str(request.scope["state"]["request_id"])
 
 
 async def not_found(request: Request, _error: Exception) -> Response:
-    """404 and 405 of the router, as JSON."""
+    """Return 404 or 405 of the router as JSON."""
     status = getattr(_error, "status_code", 404)
     allow: Mapping[str, str] = getattr(_error, "headers", None) or {}
     message = "There is nothing at this address." if status == 404 else "This method is not allowed here."  # noqa: PLR2004

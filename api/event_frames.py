@@ -1,4 +1,7 @@
-"""Messages of graphql-transport-ws that tell an event: made once for all sockets that are sent the same."""
+"""Messages of graphql-transport-ws that carry an event.
+
+Each message is made once for all sockets that get the same one.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -11,30 +14,33 @@ from api.protocols import SEND_FRAME
 from schema.channels import SendNow
 
 MAX_KEPT_FRAMES = 16
-"""Frames that are kept after they were made: thousands of sockets are told one event, one after the other."""
+"""The number of cached frames. Thousands of sockets get the frame of one event, one after the other."""
 
 
 def begin_next(operation_id: str) -> str:
-    """What stands before the payload in a message of an operation."""
+    """Return the part of a message of an operation that stands before the payload."""
     return f'{{"id":{orjson.dumps(operation_id).decode()},"type":"next","payload":'
 
 
 def write_next(head: str, payload: str) -> str:
-    """The message with this beginning and payload."""
+    """Return the message with this beginning and this payload."""
     return f"{head}{payload}}}"
 
 
 @lru_cache(MAX_KEPT_FRAMES)
 def make_frame(head: str, payload: str) -> bytes:
-    """The message as one frame of a socket without extensions (RFC 6455, section 5.2).
+    """Return the message as one frame of a socket without extensions (RFC 6455, section 5.2).
 
-    Most clients give their operations the same few ids, so most sockets are sent the same frame.
+    Most clients give their operations the same few ids, so most sockets get the same frame from the cache.
     """
     return Frame(Opcode.TEXT, write_next(head, payload).encode()).serialize(mask=False)
 
 
 def find_sender(scope: Mapping[str, Any], operation_id: str, is_open: Callable[[], bool]) -> SendNow | None:
-    """What sends the payload of an event of an operation at once, while it is open; None on a server that cannot."""
+    """Return a function that sends the payload of an event to an operation at once; None if the server has no such way.
+
+    The function returns whether it has sent the payload. It sends nothing if the operation is not open any more.
+    """
     extension = scope.get("extensions", {}).get(SEND_FRAME)
     if extension is None:
         return None

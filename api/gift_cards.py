@@ -1,7 +1,8 @@
-"""/gift-cards/{id}.pdf: a gift card to print, for the customer who has it. The address holds its id, never its code.
+"""/gift-cards/{id}.pdf: a gift card to print, for the customer who holds it. The address has the id, never the code.
 
-It is asked with the Authorization header of the API, and takes points from the same budget. An id of another tenant, of
-somebody else's card and of nothing are answered alike, as is a credential that may not read cards of its own.
+A request needs the Authorization header of the API, and its cost is taken from the same budget. The answer is the same
+for a card of another tenant, a card of another customer, and a card that does not exist. A credential that may not read
+its own cards gets that answer, too.
 """
 
 import asyncio
@@ -31,24 +32,24 @@ from schema.node_ids import row_id_of
 CARDS_PREFIX = "/gift-cards/"
 PDF = "application/pdf"
 PDF_COST = 500
-"""Points that a printed card takes from the caller's budget."""
+"""The cost of a printed card, in points of cost."""
 
 PRINTS_AT_ONCE = 1
-"""Cards that a process prints at the same time: each takes a good part of a second of a core."""
+"""The number of cards that a process prints at the same time. Each takes a good part of a second of a core."""
 
 MAX_WAITING_PRINTS = 20
-"""Cards that wait until they are printed, or are being printed; more are refused with 503."""
+"""The number of cards that wait to be printed or are being printed. One more is refused with 503."""
 
 
 class Printer:
-    """Prints cards beside the event loop, one after the other."""
+    """Prints cards in a thread, one after the other."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(PRINTS_AT_ONCE)
         self._waiting = 0
 
     async def print(self, sheet: CardSheet) -> bytes:
-        """The sheet as PDF. Raises `RequestRefused` when too many wait."""
+        """Return the sheet as PDF. Raises `RequestRefused` if too many cards wait."""
         if self._waiting >= MAX_WAITING_PRINTS:
             raise unavailable(UNAVAILABLE_MESSAGE)
         self._waiting += 1
@@ -60,14 +61,14 @@ class Printer:
 
 
 def _print_card(sheet: CardSheet) -> bytes:
-    # Loaded with the first card: about 0.3 seconds and 22 MB that a server without printed cards does not need.
+    # Imported with the first card: it takes about 0.3 seconds and 22 MB, which not every server needs.
     from api.card_printing import print_card  # noqa: PLC0415 - as above
 
     return print_card(sheet)
 
 
 class CardDoor(NamedTuple):
-    """What the address needs to answer."""
+    """The parts that the address needs to answer."""
 
     world: World
     entrance: Entrance
@@ -76,7 +77,7 @@ class CardDoor(NamedTuple):
 
 
 def card_route(world: World, entrance: Entrance, budgets: Budgets) -> Route:
-    """The route that prints gift cards."""
+    """Return the route that prints gift cards."""
     door = CardDoor(world, entrance, budgets, Printer())
 
     async def serve(request: Request) -> Response:
@@ -98,6 +99,10 @@ def _answer_options(request: Request) -> Response:
 
 
 async def _serve_card(door: CardDoor, request: Request) -> Response:
+    """Answer with the card as PDF, and take its cost from the budget.
+
+    Raises `RequestRefused` if the budget is too small.
+    """
     actor = await door.entrance.admit(request)
     charged = await door.budgets.charge(actor, PDF_COST)
     response = Response(media_type=PDF, headers={"cache-control": "no-store"})
@@ -114,6 +119,7 @@ async def _serve_card(door: CardDoor, request: Request) -> Response:
 
 
 async def _read_sheet(door: CardDoor, actor: Actor, card: str) -> CardSheet:
+    """Return the sheet to print. Raises `RequestRefused`; 404 also for a card that the caller may not see."""
     try:
         return await read_card_sheet(door.world, actor, GiftCardId(row_id_of(card, "GiftCard", "id")))
     except (NotFound, PermissionDenied):

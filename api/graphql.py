@@ -59,7 +59,7 @@ from schema.subscriptions.stream import LAST_EVENT_ID
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DISCARDED_BYTES = 16 * MAX_BODY_BYTES
-"""How much of a body that is too large is still read before the connection is cut."""
+"""The number of bytes of a too large body that are still read before the connection is cut."""
 
 BODY_SECONDS = 15.0
 """How long a request may take to send its body."""
@@ -69,13 +69,13 @@ GET_OPERATIONS = (OperationType.QUERY,)
 STREAM_OPERATIONS = (OperationType.QUERY, OperationType.SUBSCRIPTION)
 
 ASK_FOR_TEXT = frozenset({ErrorCode.PERSISTED_QUERY_NOT_FOUND.value, ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED.value})
-"""Codes of errors after which Apollo's clients send the text of a document."""
+"""The error codes after which Apollo's clients send the text of a document."""
 
 _NAMED_OPERATION = re.compile(r"\s*(?:query|mutation|subscription)\s+([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 
 
 class GraphQLView(GraphQL[Any, None]):
-    """The one address of the API, for HTTP and WebSocket."""
+    """The address of the API, for HTTP and WebSocket."""
 
     stream_transport_classes_by_protocol: Mapping[str, type[HTTPStreamTransport]] = {
         GRAPHQL_SSE_PROTOCOL: EventStreamTransport
@@ -146,17 +146,17 @@ class GraphQLView(GraphQL[Any, None]):
             raise RequestRefused(refused.status_code, ErrorCode.BAD_USER_INPUT, refused.reason) from None
 
     def should_render_graphql_ide(self, request: AsyncHTTPRequestAdapter) -> bool:  # type: ignore[override]  # noqa: ARG002
-        """There is none."""
+        """Return False: there is no IDE in the browser."""
         return False
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:  # noqa: ARG002
-        """Every page may open a socket: its origin is judged by `connection_init`, when the tenant is known."""
+        """Let every page open a socket. `connection_init` checks its origin later, when the tenant is known."""
         return True
 
     # ── Before an operation runs, in the order in which strawberry asks ───────────────────────────────────────────────
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
-        """The headers of the answer, its media type among them."""
+        """Return the answer's headers with its media type."""
         if not isinstance(request, Request):
             return Response()
         media_type = negotiate(request.headers.get("accept"))
@@ -171,7 +171,7 @@ class GraphQLView(GraphQL[Any, None]):
         return response
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Any:
-        """Authenticate, and make the context of this operation. Sockets make one for each operation, later."""
+        """Authenticate, and make the context of this operation. A socket makes one context later for each operation."""
         if not isinstance(request, Request) or not isinstance(response, Response):
             return None
         refuse_other_bodies(request)
@@ -189,7 +189,7 @@ class GraphQLView(GraphQL[Any, None]):
         )
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
-        """The operation in the body. Raises `RequestRefused`."""
+        """Return the operation in the body. Raises `RequestRefused`."""
         source: Request = request._request  # type: ignore[attr-defined]  # noqa: SLF001 - the adapter reads without a limit
         protocol = "sse" if negotiate(source.headers.get("accept")) == EVENT_STREAM else "http"
         try:
@@ -216,7 +216,7 @@ class GraphQLView(GraphQL[Any, None]):
         root_value: None,
         sub_response: Response,
     ) -> ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult:
-        """Run the operation. Raises `RequestRefused` when the document has none that may run this way."""
+        """Run the operation. Raises `RequestRefused` if the document has no operation that may run this way."""
         if isinstance(request_data, list):
             raise bad_request("Batches are not supported: send one operation per request.")
         run = self.schema.stream if request_data.protocol == "sse" else self.schema.execute
@@ -244,7 +244,7 @@ class GraphQLView(GraphQL[Any, None]):
         return result  # type: ignore[return-value]
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:  # noqa: ARG002
-        """The result as it is sent. An operation that never ran has no `data`."""
+        """Return the result to send. The result of an operation that never ran has no `data`."""
         answer: GraphQLHTTPResponse = {}
         errors = result.errors or []
         if result.data is not None or not errors or any(error.path for error in errors):
@@ -258,7 +258,7 @@ class GraphQLView(GraphQL[Any, None]):
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response
     ) -> Response:
-        """The answer with its status: 200 when the operation ran."""
+        """Return the answer with its status: 200 if the operation ran."""
         ran = "data" in response_data
         status = 200 if ran or sub_response.media_type == JSON else _status_without_data(response_data)
         headers = dict(sub_response.headers)
@@ -273,17 +273,17 @@ class GraphQLView(GraphQL[Any, None]):
         sub_response: Response,
         headers: Mapping[str, str],
     ) -> Response:
-        """An event stream that the credential watcher and a restart can end."""
+        """Return an event stream, which the credential watcher or a restart can end."""
         events: EventStream = request.scope["state"]["event_stream"]
         self.connections.add(events)
         return StreamingResponse(events.body(stream), headers={"vary": sub_response.headers["vary"], **headers})
 
     def encode_json(self, data: object) -> bytes:
-        """JSON in UTF-8."""
+        """Encode as JSON in UTF-8."""
         return orjson.dumps(data)
 
     def decode_json(self, data: str | bytes) -> object:
-        """Strict JSON. Raises `MalformedOperation`."""
+        """Decode strict JSON. Raises `MalformedOperation`."""
         return decode_json(data)
 
 
@@ -296,7 +296,7 @@ def refuse_other_bodies(request: Request) -> None:
 
 
 def _send_with_post() -> RequestRefused:
-    """405: GET is for queries that are named by their hash."""
+    """405: only queries that are named by their hash may use GET."""
     return RequestRefused(405, ErrorCode.BAD_USER_INPUT, "Send operations with POST.", {"allow": "POST"})
 
 
@@ -306,7 +306,7 @@ def _names_document(request: Request) -> bool:
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The body, at most `max_bytes`; 413 for a larger one, 408 for one that takes too long."""
+    """Return the body. Refuses a body above `max_bytes` with 413, and one that takes too long with 408."""
     declared = request.headers.get("content-length", "0")
     is_declared_too_large = not declared.isdigit() or len(declared) > len(str(max_bytes)) or int(declared) > max_bytes
     if is_declared_too_large and "expect" in request.headers:
@@ -321,7 +321,10 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 async def _collect(request: Request, keep_bytes: int, max_bytes: int) -> bytes:
-    """The body. What is too much is read and thrown away, up to a point: a reset would overtake the answer."""
+    """Collect the body. Bytes above the limit are read and thrown away, up to `MAX_DISCARDED_BYTES`.
+
+    A connection that is closed while the client still sends is reset, and the reset could overtake the answer.
+    """
     body = bytearray()
     length = 0
     async for chunk in request.stream():
@@ -342,9 +345,9 @@ def _too_large(max_bytes: int) -> RequestRefused:
 
 
 def _status_without_data(response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse]) -> int:
-    """The status of an operation that never ran: the caller's fault, ours, or nobody's.
+    """Return the status of an operation that never ran: it names the fault of the caller or of the service.
 
-    Apollo's clients expect 200 where they are asked to send a text, whatever the media type: some read nothing else.
+    Apollo's clients expect 200 if the answer asks them to send a text, for every media type: some read no other answer.
     """
     errors = response_data.get("errors") if isinstance(response_data, dict) else None
     codes = {error["extensions"]["code"] for error in errors or () if isinstance(error, dict)}
@@ -358,7 +361,7 @@ def _status_without_data(response_data: GraphQLHTTPResponse | list[GraphQLHTTPRe
 
 
 def _error_media_type(request: Request) -> str:
-    """Errors of the edge are JSON, in the dialect that the caller prefers."""
+    """Return the media type for errors of the edge: JSON, in the form that the caller prefers."""
     wanted = negotiate(request.headers.get("accept"))
     return JSON if wanted is None or wanted == EVENT_STREAM else wanted
 

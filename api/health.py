@@ -1,4 +1,7 @@
-"""Whether the process lives (/healthz) and whether it can serve (/readyz). Neither tells a caller why not."""
+"""The probes: /healthz says whether the process lives, /readyz whether it can serve.
+
+Neither tells a caller the reason.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,9 +19,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.health")
 
 
 def health_routes(ready: Callable[[], Awaitable[None]]) -> list[Route]:
-    """The routes of both probes. `ready` raises when the process cannot serve.
+    """Return the routes of both probes. `ready` raises if the process cannot serve.
 
-    Probes come every few seconds, so the log tells only when the answer changes.
+    Probes come every few seconds, so only a changed answer is logged.
     """
     was_ready = True
 

@@ -1,7 +1,7 @@
-"""The local issuer of JWTs for staff and customers: ES256, one issuer, one audience. One key signs, older ones verify.
+"""The local issuer of JWTs for staff and customers: ES256, one issuer, one audience. One key signs; older keys verify.
 
-Only what this issuer signed is accepted: the algorithm is fixed here, and `kid` only chooses among our own keys. That
-closes `alg: none`, HS/RS confusion and keys that a token brings along.
+Only tokens that this issuer signed are accepted. The algorithm is fixed here, and `kid` only chooses one of this
+issuer's keys. So `alg: none`, a confusion of HS with RS, and keys inside a token have no effect.
 """
 
 import datetime as dt
@@ -30,21 +30,21 @@ CURVE = "P-256"
 ISSUER = "treue"
 AUDIENCE = "treue-api"
 LEEWAY = dt.timedelta(seconds=30)
-"""How far another clock may be ahead in `nbf` and `iat`. The end of a token is exact."""
+"""`nbf` and `iat` may lie so far in the future, because another clock may be ahead. The end of a token is exact."""
 
 MAX_LIFETIME = dt.timedelta(days=31)
 MAX_TOKEN_LENGTH = 4_096
 MAX_TEXT_LENGTH = 255
 KEY_FILE_MODE = 0o600
 MAX_KEYS = 10
-"""Keys of an issuer: the one that signs, and those of the tokens that have not ended."""
+"""The number of keys of an issuer: the key that signs, and the keys of tokens that have not ended."""
 
 MAX_REMEMBERED_SIGNATURES = 10_000
-"""Tokens whose signature one process has verified and remembers. It remembers the hash of a token and its claims."""
+"""The number of verified tokens that one process remembers. It keeps the hash of a token and its claims."""
 
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 _PARAMETERS = "EC PARAMETERS"
-"""A block that openssl writes before a key. It says the curve, which the key says as well."""
+"""A block that openssl writes before a key. It names the curve, which the key names as well."""
 
 
 class InvalidToken(Exception):
@@ -55,18 +55,18 @@ class InvalidToken(Exception):
 
 
 class ClientClaim(NamedTuple):
-    """The OAuth client of an access token, and which of its secrets the client got it for."""
+    """The OAuth client of an access token, and the client's secret that was used to get the token."""
 
     id: TokenId
     secret_mark: str
 
 
 class Claims(NamedTuple):
-    """What a valid token says. `subject` is a staff member's id, or for customers the UUID of the customer.
+    """The claims of a valid token. `subject` is the id of a staff member, or the UUID of a customer.
 
-    `grants` narrow the role to some permissions (wire names); None means all that the role has. `maker` is the signed
-    token, `maker_token_id` the API token or OAuth client that made this one; without both it was made by an operator.
-    `client` is there exactly in the access tokens of OAuth clients, whose role is INTEGRATION.
+    `grants` narrow the role to some permissions (names in GraphQL); None means all permissions of the role. `maker` is
+    the signed token that made this one; `maker_token_id` is the API token or OAuth client that made it. Without both,
+    an operator made it. `client` is set only in access tokens of OAuth clients, which have the role INTEGRATION.
     """
 
     subject: str
@@ -83,7 +83,7 @@ class Claims(NamedTuple):
 
     @property
     def signed(self) -> SignedToken:
-        """What this token can be revoked by."""
+        """The signed token as its revocation names it."""
         return SignedToken(self.token_id, self.subject, self.issued_at)
 
 
@@ -99,9 +99,9 @@ def _now() -> dt.datetime:
 
 
 class Issuer:
-    """Signs with `key` and verifies what it or one of the `older` keys signed.
+    """Signs tokens with `key`, and verifies tokens that `key` or one of the `older` keys signed.
 
-    `issuer` and `audience` are what the claims `iss` and `aud` must say. Raises `ValueError` for keys it cannot use.
+    The claims `iss` and `aud` must be `issuer` and `audience`. Raises `ValueError` for keys that it cannot use.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class Issuer:
 
     @classmethod
     def from_key_file(cls, path: Path, *, clock: Callable[[], dt.datetime] = _now) -> Self:
-        """Read the private keys (PEM) of an issuer. The first one signs.
+        """Read the private keys (PEM) of an issuer. The first key signs.
 
-        Raises `OSError` or `ValueError` when there is none.
+        Raises `OSError` or `ValueError` if there is no key that it can read.
         """
         key, *older = read_keys(path)
         return cls(key, older=older, clock=clock)
@@ -141,7 +141,7 @@ class Issuer:
     def generate(cls, path: Path, *, clock: Callable[[], dt.datetime] = _now) -> Self:
         """Make a new key and write it to a new file that only its owner can read.
 
-        Never overwrites: `FileExistsError`.
+        Raises `FileExistsError` if the file exists: it is never overwritten.
         """
         key = ECKey.generate_key(CURVE)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,9 +151,9 @@ class Issuer:
         return cls(key, clock=clock)
 
     def derive_keys(self, purpose: str) -> list[bytes]:
-        """A secret of 32 bytes for one purpose from each key, the one that signs first (HMAC-SHA-256).
+        """Derive a secret of 32 bytes from each key for one purpose (HMAC-SHA-256).
 
-        It is the same in every process that has the key.
+        The secret of the signing key comes first. Every process with the same keys derives the same secrets.
         """
         return [hmac.digest(key.as_pem(private=True), purpose.encode(), "sha256") for key in self._keys.values()]
 
@@ -173,11 +173,12 @@ class Issuer:
         token_id: uuid.UUID | None = None,
         issued_at: dt.datetime | None = None,
     ) -> IssuedToken:
-        """A signed token. `lifetime` is more than zero and at most `MAX_LIFETIME`; a customer's subject is a UUID.
+        """Sign a token. `lifetime` is more than zero and at most `MAX_LIFETIME`; a customer's subject is a UUID.
 
-        It ends with its lifetime or at `ends_by`, whichever comes first, and with its makers: a signed token, and an
-        API token or OAuth client by its id. With the `token_id` and `issued_at` of another it says the same as that
-        one, and is over when that one is. Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
+        The token ends after its lifetime or at `ends_by`, whichever is earlier. It also ends with its makers: `maker`
+        is a signed token, `maker_token_id` the id of an API token or OAuth client. A repeated call with the same
+        `token_id` and `issued_at` signs the same claims. Raises `ValueError` or `InvalidToken` for claims that `verify`
+        would refuse.
         """
         if not dt.timedelta(0) < lifetime <= MAX_LIFETIME:
             raise ValueError(f"A token lives more than no time and at most {MAX_LIFETIME.days} days")
@@ -208,9 +209,10 @@ class Issuer:
         return IssuedToken(jwt.encode(header, claims, self._key, algorithms=[ALGORITHM]), checked.expires_at)
 
     def verify(self, token: str) -> Claims:
-        """What a token says, when it is ours and valid now. Raises `InvalidToken` for everything else.
+        """Return the claims of a token that this issuer signed and that is valid now.
 
-        A signature that was right stays right, so it is verified once. The times are compared every time.
+        Raises `InvalidToken` for any other text. A right signature stays right, so each is verified once and
+        remembered. The times are compared at every call.
         """
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - JWS has three parts
             raise InvalidToken("not the form of a JWT")
@@ -225,14 +227,14 @@ class Issuer:
         return self._read_claims(claims)
 
     def _decode(self, token: str) -> dict[str, Any]:
-        """The claims of a token that one of our keys has signed."""
+        """Return the claims of a token after verifying its signature with one of this issuer's keys."""
         try:
             return jwt.decode(token, self._key_of, algorithms=[ALGORITHM]).claims
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidToken(f"not signed by us: {type(error).__name__}") from None
 
     def _key_of(self, signed: GuestProtocol) -> ECKey:
-        """The key of ours that a token names."""
+        """Return the issuer's key that the token's header names."""
         kid = signed.headers().get("kid")
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
@@ -240,6 +242,7 @@ class Issuer:
         return key
 
     def _read_claims(self, claims: dict[str, Any]) -> Claims:
+        """Check the claims of a token with a right signature, and return them. Raises `InvalidToken`."""
         if claims.get("iss") != self._issuer:
             raise InvalidToken("another issuer")
         if claims.get("aud") != self._audience:
@@ -268,7 +271,10 @@ class Issuer:
 
 
 def read_keys(path: Path) -> list[ECKey]:
-    """The private keys of a file, in their order. Raises `OSError` or `ValueError`, which shows nothing of a key."""
+    """Return the private keys of a file, in their order.
+
+    Raises `OSError` or `ValueError`; its text shows nothing of a key.
+    """
     text = path.read_text("ascii", errors="replace")
     blocks = [match[0] for match in _PEM_BLOCK.finditer(text) if match[1] != _PARAMETERS]
     if not blocks:
@@ -284,7 +290,7 @@ def _last_second(issued_at: int, lifetime: dt.timedelta, ends_by: dt.datetime | 
 def check_times(
     claims: dict[str, Any], now: dt.datetime, max_lifetime: dt.timedelta
 ) -> tuple[dt.datetime, dt.datetime]:
-    """The end and the beginning of a token that is valid now. Raises `InvalidToken`."""
+    """Return the end and the beginning of a token. Raises `InvalidToken` if the token is not valid now."""
     expires_at, issued_at = _instant(claims, "exp"), _instant(claims, "iat")
     if expires_at <= now:
         raise InvalidToken("expired")
@@ -315,7 +321,10 @@ def _text(claims: dict[str, Any], name: str) -> str:
 
 
 def _uuid(text: str, name: str) -> uuid.UUID:
-    """Only the canonical spelling: `uuid.UUID` also takes braces, URNs and bare digits."""
+    """Return the UUID.
+
+    Refuses every spelling but the canonical one: `uuid.UUID` also takes braces, URNs and bare digits.
+    """
     try:
         value = uuid.UUID(text)
     except ValueError:
@@ -359,6 +368,7 @@ def _role(claims: dict[str, Any], client: ClientClaim | None) -> Role:
 
 
 def _grants(claims: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the grants of a token; None if it has no such claim. Raises `InvalidToken` for an unknown permission."""
     value = claims.get("permissions")
     if value is None:
         return None

@@ -1,8 +1,8 @@
-"""Live events: each process listens once, reads a tenant's new events once, and hands them to all its followers.
+"""Live events: each process listens once, reads a tenant's new events once, and gives them to all its followers.
 
-A log is read when it has grown. A hint (NOTIFY) says so at once. Nothing rests on hints: each second one statement asks
-how far all followed logs reach. No transaction is open while anybody waits. What a follower may leave unread is
-bounded, and a tenant that nobody follows costs nothing.
+A log is read when it has grown. A hint (NOTIFY) says so at once. A hint may be lost: so one statement each second asks
+for the newest positions of all followed logs. No transaction is open while a follower waits. The backlog of a follower
+is limited, and a tenant without followers costs nothing.
 """
 
 import asyncio
@@ -34,35 +34,36 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.live")
 MAX_BACKLOG = 1_000
 """Events that may wait for one follower."""
 PATIENCE_SECONDS = 5.0
-"""How long a follower whose backlog is full may take for half of it; so long the others of its tenant wait once."""
+"""The time that a follower with a full backlog has to take half of it. The other followers of its tenant wait
+meanwhile."""
 POLL_SECONDS = 1.0
-"""How often it is asked how far the followed logs reach: an event whose hint is lost comes so late at most."""
+"""The time between two questions for the newest positions of followed logs. An event with a lost hint comes so late."""
 READS_AT_ONCE = 4
 """Logs read at the same time, so that followers never take all connections from the requests."""
 STOP_SECONDS = 5.0
 LISTENER_NAME = "treue-listener"
 LISTENER_CHECK_SECONDS = 30.0
-"""After so long without a hint the listener asks whether the other side is still there."""
+"""After so long without a hint the listener checks its connection."""
 LISTENER_ANSWER_SECONDS = 10.0
 LISTENER_OPTIONS: Mapping[str, Any] = {**NETWORK_OPTIONS, "application_name": LISTENER_NAME}
 
 
 class Following(NamedTuple):
-    """How much is followed in a process."""
+    """The numbers of live following in a process."""
 
     tenants: int
     followers: int
     backlog_events: int
-    """Events that wait for followers, all together."""
+    """Events that wait for followers, in all backlogs together."""
     slow_readers: int
     """Subscriptions that were cut off for being too slow since the process started."""
 
 
 class EventHub:
-    """The live events of one process. ``follow`` is all that a subscription needs.
+    """The live events of one process. A subscription needs only ``follow``.
 
-    ``max_backlog`` bounds what may wait for one follower; ``patience_seconds`` is how long a follower whose backlog is
-    full may take for half of it before it is told that it is too slow.
+    ``max_backlog`` limits the events that wait for one follower. A follower with a full backlog has
+    ``patience_seconds`` to take half of it; then it is cut off as too slow.
     """
 
     def __init__(
@@ -82,12 +83,15 @@ class EventHub:
         self._slow_readers = 0
 
     async def start(self) -> None:
-        """Begin to listen. A database that is away delays nobody: it is tried again in the background."""
+        """Begin to listen.
+
+        If the database is away, `start` does not wait: listening is tried again in the background.
+        """
         for name, cluster in self._world.database.clusters.items():
             self._listeners.append(asyncio.create_task(self._listen(cluster.url), name=f"event listener of {name}"))
 
     async def stop(self) -> None:
-        """End every follower and every task. Harmless when repeated."""
+        """End every follower and every task. It may be called again."""
         self._stopped = True
         for shared in list(self._logs.values()):
             for follower in list(shared.followers):
@@ -98,7 +102,7 @@ class EventHub:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         if self._readers:
-            # A reader ends by itself after its statement: cancelling that would cost a connection.
+            # A reader ends by itself after its statement. Cancelling the statement would cost a connection.
             _, late = await asyncio.wait(self._readers, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
@@ -124,16 +128,16 @@ class EventHub:
         customer_id: CustomerId | None = None,
         at_rest: Callable[[int], bool] | None = None,
     ) -> AsyncGenerator[EventRow, None]:
-        """The events of a tenant: first those after the position ``after``, then what comes, no gap and none twice.
+        """Yield a tenant's events: first the past events after the position ``after``, then new ones.
 
-        With a customer, what is behind is read for that customer only; live events still come about everybody.
-        ``at_rest`` is called with the position reached when no event waits. Where it returns true, whoever it called
-        has joined there (`join`), and the generator ends.
+        Each comes exactly once. With a customer, only past events of that customer are read; live events are those of
+        all customers. When no event waits, ``at_rest`` is called with the position that was reached. If it returns
+        True, its owner has joined at that position (`join`), and the generator ends.
 
-        With None it begins after the newest event; what counts is the moment of the first ``anext``. Closing the
-        generator unsubscribes; it ends by itself when the hub stops. Raises InvalidInput on ``after`` for a position
-        that the log has not reached, and ReaderTooSlow when too much waits for it. The events are shared between
-        followers: never change their payloads.
+        If ``after`` is None, it begins after the newest event at the first ``anext``. Closing the generator
+        unsubscribes. It ends by itself when the hub stops. Raises InvalidInput on ``after`` for a position that the log
+        has not reached, and ReaderTooSlow if too many events wait. Followers share the events: never change their
+        payloads.
         """
         newest = await self.find_newest(tenant_id)
         if after is not None and not 0 <= after <= newest:
@@ -145,7 +149,7 @@ class EventHub:
                 page = await self._read_patiently(tenant_id, position, customer_id)
                 position = page.end
                 if not page.more:
-                    # Before they are handed out: however long that takes, what comes meanwhile is kept.
+                    # Join before the events are yielded: events that come meanwhile are kept in the backlog.
                     follower = self.join(tenant_id, position)
                 for event in page.events:
                     yield event
@@ -165,7 +169,7 @@ class EventHub:
     def join(
         self, tenant_id: TenantId, position: int, channel: Channel | None = None, customer_id: CustomerId | None = None
     ) -> Follower | None:
-        """Follow from ``position`` on; None when the shared log is further already, so that there would be a gap."""
+        """Add a follower at ``position``; None if the hub has read further already, because events would be missing."""
         if self._stopped:
             return None
         shared = self._logs.get(tenant_id)
@@ -183,7 +187,7 @@ class EventHub:
         return follower
 
     def leave(self, follower: Follower) -> None:
-        """Follow no longer. Harmless when repeated."""
+        """Remove a follower. It may be called again."""
         shared = follower.shared
         shared.followers.discard(follower)
         shared.drained.set()
@@ -197,9 +201,10 @@ class EventHub:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def find_newest(self, tenant_id: TenantId) -> int:
-        """The position of a tenant's newest event. All who ask before the statement is sent share its answer.
+        """Return the position of a tenant's newest event.
 
-        So thousands who come back at once cost a few statements, and leave the connections to the requests.
+        Callers who ask before the statement is sent share its answer. So thousands of clients that reconnect at once
+        cost only a few statements, and requests still get connections.
         """
         asking = self._asking.get(tenant_id)
         if asking is None:
@@ -222,7 +227,10 @@ class EventHub:
             return await list_events(self._world.database, tenant_id, after=position)
 
     async def _read_patiently(self, tenant_id: TenantId, position: int, customer_id: CustomerId | None) -> EventPage:
-        """Read a page of a log. While the database is away, wait and try again."""
+        """Read a page of a log. While the database is away, wait and try again.
+
+        Returns an empty page if the hub stops.
+        """
         while not self._stopped:
             try:
                 async with self._reads:
@@ -251,7 +259,7 @@ class EventHub:
                 await shared.woken.wait()
 
     async def _ask_each_second(self) -> None:
-        """Wake the logs that have grown, whatever the hints say, as long as any log is followed."""
+        """Wake the logs that have grown, also without a hint. Runs while any log is followed."""
         rest = POLL_SECONDS
         while True:
             await asyncio.sleep(rest)
@@ -267,6 +275,7 @@ class EventHub:
                     self._wake(tenant_id, position)
 
     async def _hand_out(self, shared: SharedLog, events: list[EventRow]) -> None:
+        """Offer events to the followers of a log, one event after another. Waits for room if a backlog is full."""
         for event in events:
             if any(follower.is_full for follower in shared.followers):
                 await self._wait_for_room(shared)
@@ -276,9 +285,10 @@ class EventHub:
             shared.position = event.position
 
     async def _wait_for_room(self, shared: SharedLog) -> None:
-        """Let full followers catch up, and cut off those that do not.
+        """Wait until full followers have taken half of their backlog, and cut off those who do not in time.
 
-        Without it a burst, such as everybody's new tier after a change of the program, would throw everybody out.
+        Without this wait a burst of events would cut off every follower: a change of the program can give all customers
+        a new tier.
         """
         full = [follower for follower in shared.followers if follower.is_full]
         deadline = asyncio.get_running_loop().time() + self._patience_seconds
@@ -295,7 +305,7 @@ class EventHub:
     # ── listening ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _listen(self, url: str) -> None:
-        """Take the hints of a cluster until cancelled, over new connections when one is lost."""
+        """Take the hints of a cluster until cancelled. Opens a new connection when one is lost."""
         outage = Outage("event listener")
         while True:
             try:
@@ -323,20 +333,23 @@ class EventHub:
             self._wake(tenant_id, position)
 
     def _wake(self, tenant_id: TenantId, position: int) -> None:
-        """Wake the reading of a log that has grown to a position, if it has followers and was not read to there."""
+        """Wake the reading of a log if it has followers and has not been read up to this position."""
         shared = self._logs.get(tenant_id)
         if shared is not None and position > shared.position:
             shared.woken.set()
 
 
 def _take_exception(task: asyncio.Task[int]) -> None:
-    """Take the error of a task whose waiting callers have all left. A caller that still waits gets the error itself."""
+    """Read the error of a task, so that asyncio does not warn when no caller waits.
+
+    A waiting caller gets the error itself.
+    """
     if not task.cancelled():
         task.exception()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, at most so many seconds; returns whether it came."""
+    """Wait for an event for at most so many seconds; returns whether it was set."""
     try:
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -1,6 +1,6 @@
-"""The metrics of a process that serves an API. Labels take values from our own lists, never what a caller has sent.
+"""The metrics of a process that serves an API. Labels take values from fixed lists, never values that a caller sent.
 
-No label names a tenant, a person or an operation of a caller, so the number of series does not grow with traffic.
+No label names a tenant, a person or an operation of a caller. So the number of series does not grow with traffic.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ POINTS = (1, 10, 50, 100, 500, 1_000, 5_000, 20_000)
 
 LAG_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LAG_LOOK_SECONDS = 0.5
-"""How often it is measured how late the event loop comes."""
+"""The time between two measurements of how late the event loop runs."""
 
 KINDS = ("query", "mutation", "subscription", UNREAD)
 
 
 class ServerMetrics:
-    """What a process counts that serves an API. It is told of every request and operation."""
+    """The counters of a process that serves an API. It is called for every request and operation."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -95,12 +95,12 @@ class ServerMetrics:
                     self._operations.labels(transport.value.lower(), kind, outcome.value)
 
     def collect_from(self, *collectors: Collector) -> None:
-        """Let these tell what they know as well."""
+        """Add the metrics of these collectors."""
         for collector in collectors:
             self._registry.register(collector)
 
     def note_request(self, route: str, status: int | None, error_code: str | None) -> None:
-        """Count an HTTP request, or a socket. Without a status its caller was gone before it could be answered."""
+        """Count an HTTP request, or a socket. Without a status, its caller left before it was answered."""
         self._requests.labels(route, "none" if status is None else str(status)).inc()
         if error_code is not None:
             self._errors.labels(error_code).inc()
@@ -115,8 +115,8 @@ class ServerMetrics:
     def note_operation(self, operation: Operation, outcome: Outcome, seconds: float) -> None:
         """Count an operation.
 
-        A subscription has no duration: it lasts as long as its reader stays. Neither has what was over its budget: its
-        refusal may be held back.
+        A subscription gets no duration: it lasts as long as its reader stays. An operation over its budget gets none
+        either: its refusal may be delayed.
         """
         self._operations.labels(operation.transport, operation.kind, outcome.value).inc()
         for field in operation.fields:
@@ -129,7 +129,7 @@ class ServerMetrics:
             self._budget_refusals.inc()
 
     async def watch_loop(self) -> None:
-        """Measure again and again how late the event loop comes, until cancelled."""
+        """Measure how late the event loop runs, again and again until cancelled."""
         while True:
             due = time.perf_counter() + LAG_LOOK_SECONDS
             await asyncio.sleep(LAG_LOOK_SECONDS)
@@ -137,10 +137,10 @@ class ServerMetrics:
 
 
 class EdgeCollector(Collector):
-    """Reads what every process counts that serves an API: refusals, and connections that were one too many."""
+    """Collects the refusals of the edge, and the connections above the limit, for every process that serves an API."""
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now."""
+        """Return the metrics as they are now."""
         yield CounterMetricFamily(
             "treue_refused_connections",
             "Connections that were refused because the process held as many as it can.",
@@ -155,9 +155,9 @@ class EdgeCollector(Collector):
 
 
 class ServerCollector(Collector):
-    """Reads how many connections, subscriptions and unread events there are just now.
+    """Collects how many connections, subscriptions and unread events there are now.
 
-    It is called from another thread than the one that serves, so it looks at copies.
+    Another thread than the serving one calls it, so it reads copies.
     """
 
     def __init__(self, connections: OpenConnections, hub: EventHub) -> None:
@@ -165,7 +165,7 @@ class ServerCollector(Collector):
         self._hub = hub
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now."""
+        """Return the metrics as they are now."""
         held = self._connections.list_open()
         streams = sum(isinstance(one, EventStream) for one in held)
         connections = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""Which media type an answer has, by the Accept header (RFC 9110, section 12.5.1, and GraphQL over HTTP)."""
+"""Choose the media type of an answer by the Accept header (RFC 9110, section 12.5.1, and GraphQL over HTTP)."""
 
 import re
 
@@ -15,9 +15,10 @@ _QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 
 
 def negotiate(accept: str | None) -> str | None:
-    """The media type the caller likes best; the first of those it likes equally; None when it takes none of ours.
+    """Return the media type that the caller prefers; None if the caller accepts none that this service writes.
 
-    A caller without a preference gets `application/json`, which every HTTP client knows.
+    If the caller likes several equally, the first one is returned. Without a preference it is `application/json`, which
+    every HTTP client knows.
     """
     if accept is None or not accept.strip():
         return JSON

@@ -1,7 +1,7 @@
 """OAuth 2.0 for partner systems: /oauth/token, /oauth/revoke, /oauth/introspect and the server's metadata.
 
-The client is found by its secret before authlib's server decides, see `oauth_server`. Every answer is JSON, and no
-cache may keep it.
+The client is found by its secret before authlib's server runs, see `oauth_server`. Every answer is JSON, and no cache
+may keep it.
 """
 
 import base64
@@ -54,11 +54,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.oauth")
 
 
 class PartnerDoor(NamedTuple):
-    """What the endpoints ask for.
+    """The functions that the endpoints call.
 
-    `find_client` finds the actor of an OAuth client by the SHA-256 of its secret; `find_bearer` that of any bearer
-    credential, or raises `Unauthenticated`; both may raise `TenantNotActive`. `revoke` ends an access token by its
-    actor. `public_url` is the address that clients call, empty for the one that each request names.
+    `find_client` finds the actor of an OAuth client by the SHA-256 of its secret. `find_bearer` finds the actor of any
+    bearer credential, or raises `Unauthenticated`. Both may raise `TenantNotActive`. `revoke` ends the access token of
+    an actor. `public_url` is the address that clients call; if it is empty, each request names it.
     """
 
     find_client: Callable[[str], Awaitable[Actor | None]]
@@ -104,7 +104,7 @@ async def _serve(
     try:
         parameters = await read_form(request)
         form = FormRequest(_base_url(door, request) + request.url.path, dict(request.headers), parameters)
-        # Authlib reads the header by its name of old.
+        # Authlib reads the header by its older name.
         form.headers["Authorization"] = request.headers.get("authorization", "")
         client = await _find_client(door, request, parameters)
         token = await _find_token(door, client, parameters)
@@ -125,7 +125,10 @@ async def _serve(
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The parameters of the body. One without a value counts as left out, none may be repeated (RFC 6749, 3.2)."""
+    """Return the parameters of the body.
+
+    A parameter without a value is left out; a repeated one is refused (RFC 6749, 3.2).
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
         raise InvalidRequestError(description=f"Send the parameters as {FORM}.")
@@ -142,6 +145,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 async def _find_client(door: PartnerDoor, request: Request, parameters: dict[str, str]) -> PartnerClient | None:
+    """Return the client of the request; None without a valid secret, or from another network."""
     presented = _read_secret(request, parameters)
     if presented is None:
         return None
@@ -158,7 +162,7 @@ async def _find_client(door: PartnerDoor, request: Request, parameters: dict[str
 
 
 def _read_secret(request: Request, parameters: dict[str, str]) -> PresentedSecret | None:
-    """Return the secret that a client sent; None where it sent none, or a text that has not the form of a secret."""
+    """Return the secret that a client sent; None if it sent none, or a text without the form of a secret."""
     headers = request.headers.getlist("authorization")
     secret = parameters.get("client_secret")
     if len(headers) + (secret is not None) > 1:
@@ -185,7 +189,7 @@ def _read_basic(header: str) -> tuple[str, str] | None:
 
 
 async def _find_token(door: PartnerDoor, client: PartnerClient | None, parameters: dict[str, str]) -> Actor | None:
-    """The actor of the token that is asked about; None for one that does not stand, or is another tenant's."""
+    """Return the actor of the token in the request; None if the token is not valid or belongs to another tenant."""
     token = parameters.get("token")
     if client is None or token is None:
         return None
@@ -212,7 +216,7 @@ def _unavailable() -> Response:
 
 
 def _metadata(base: str) -> Response:
-    """What clients learn about this server (RFC 8414). Refused where the address would not be safe from listeners."""
+    """Return the server's metadata for clients (RFC 8414). Refuses an address that is not safe from listeners."""
     described = AuthorizationServerMetadata(describe_server(base))
     try:
         InsecureTransportError.check(base)
@@ -223,7 +227,7 @@ def _metadata(base: str) -> Response:
 
 
 def describe_server(base: str) -> dict[str, Any]:
-    """The metadata of the server at an address."""
+    """Return the metadata of the server at an address."""
     methods = list(AUTH_METHODS)
     return {
         "issuer": base,

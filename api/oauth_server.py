@@ -1,7 +1,7 @@
 """Authlib's authorization server, as an adapter for one request: client credentials, revocation and introspection.
 
-Authlib's server is synchronous and knows no ASGI. What it asks the database for is read before it runs, and what it
-decides is written after; so it works on values alone. It leans on authlib's documented base classes only.
+Authlib's server is synchronous and knows no ASGI. So its database reads are done before it runs, and its decisions are
+written after it has run: it works on values alone. It uses only the documented base classes of authlib.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ SignAccessToken = Callable[[Actor, str, int], str]
 
 
 class PresentedSecret(NamedTuple):
-    """What a client proves itself with: the hash of its secret, as sent in this request."""
+    """The proof of a client: the hash of the secret that it sent in this request."""
 
     client_id: str
     sha256: str
@@ -53,23 +53,26 @@ class PartnerClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
         self._presented = presented
 
     def get_client_id(self) -> str:
-        """Its id, as it is sent."""
+        """Return the client's id in the form in which clients send it."""
         return str(self.actor.token_id)
 
     def check_client_secret(self, secret: str) -> bool:
-        """Whether this is the secret that it was found by."""
+        """Return whether this is the secret by which the client was found."""
         return hmac.compare_digest(hash_token(secret), self._presented.sha256)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:  # noqa: ARG002 - the same everywhere
-        """Whether it may prove itself in this way."""
+        """Return whether the client may send its secret in this way."""
         return method in AUTH_METHODS
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Whether it may ask for tokens in this way."""
+        """Return whether the client may ask for tokens in this way."""
         return bool(grant_type == GRANT_TYPE)
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """The scope of a token: what is asked for, or all that the client holds. None refuses what it does not hold."""
+        """Return the scope of a token: the requested scope, or all that the client has.
+
+        None refuses one that it does not have.
+        """
         if not scope:
             return " ".join(to_grants(self.actor.permissions))
         try:
@@ -80,7 +83,7 @@ class PartnerClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
 
 
 class PresentedToken(TokenMixin):  # type: ignore[misc]
-    """A token that a client asks about. Only a token that is valid now becomes one."""
+    """The token that a client asks about. Only a token that is valid now becomes a `PresentedToken`."""
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
@@ -124,7 +127,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
 
     @property
     def args(self) -> dict[str, str]:
-        """Parameters of the address: none are read."""
+        """Return no parameters: the query string is not read."""
         return {}
 
     @property
@@ -177,16 +180,16 @@ class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]
 
 
 def refuse_client() -> OAuth2Error:
-    """401: nobody learns whether the id, the secret or the network was wrong."""
+    """401: the answer does not tell whether the id, the secret or the network was wrong."""
     return InvalidClientError(
         description="The client, its secret or the network it calls from is not right.", status_code=401
     )
 
 
 class PartnerServer(AuthorizationServer):  # type: ignore[misc]
-    """The authorization server for one request: it knows the client that presented itself, and the token asked about.
+    """The authorization server for one request. It knows the client that sent the request, and the token in it.
 
-    After an answer `revoked` is the actor of the token that has to be revoked, or None.
+    After an answer, `revoked` is the actor of the token to revoke, or None.
     """
 
     def __init__(
@@ -216,27 +219,27 @@ class PartnerServer(AuthorizationServer):  # type: ignore[misc]
         self.register_endpoint(_Introspection)
 
     def query_client(self, client_id: str) -> PartnerClient | None:
-        """The client that presented itself, when it is the one with this id."""
+        """Return the client of the request if it has this id."""
         client = self._client
         return client if client is not None and client.get_client_id() == client_id else None
 
     def save_token(self, token: Mapping[str, Any], request: FormRequest) -> None:
-        """Nothing: an access token is signed, and kept nowhere."""
+        """Do nothing: an access token is signed, and stored nowhere."""
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
-        """Nobody listens."""
+        """Do nothing: no part listens for authlib's signals."""
 
     def create_oauth2_request(self, request: FormRequest) -> FormRequest:
-        """Requests come in authlib's form already."""
+        """Return the request: it already has authlib's form."""
         return request
 
     def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Response:
-        """The answer of an endpoint, which no cache may keep."""
+        """Return the answer of an endpoint, with headers that forbid caching."""
         content = body if isinstance(body, str) else orjson.dumps(body)
         return Response(content, status_code=status, headers=dict(headers))
 
     def handle_error_response(self, request: FormRequest | None, error: OAuth2Error) -> Response:
-        """A refusal (RFC 6749, 5.2). Who is not let in learns that, and never why."""
+        """Return a refusal (RFC 6749, 5.2). A client that is not authenticated does not learn the reason."""
         if isinstance(error, InvalidClientError):
             error = refuse_client()
         if isinstance(error, UnsupportedTokenTypeError):

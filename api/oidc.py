@@ -1,7 +1,7 @@
-"""Tokens that a tenant's own identity provider has signed for its staff (OpenID Connect, RFC 7519, RFC 8725).
+"""Read tokens that a tenant's own identity provider signed for its staff (OpenID Connect, RFC 7519, RFC 8725).
 
-Nothing of a token is believed before its signature: its issuer and audience only name the provider that a tenant has
-set, and that provider's keys decide. Keys, algorithms and addresses that a token brings along count nothing.
+No claim of a token is trusted before its signature is verified. Its issuer and audience only name a provider that a
+tenant has set, and the keys of that provider decide. Keys, algorithms and addresses inside a token are ignored.
 """
 
 import base64
@@ -36,13 +36,13 @@ from permissions.actor import (
 
 ALGORITHMS = tuple(type_of_algorithm)
 HEADER_NAMES = frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"})
-"""What a header may hold: no key, no address of a key, and nothing that must be understood (`crit`)."""
+"""The names that a token's header may hold. They include no key, no address of a key, and no `crit`."""
 
 TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 MAX_AUDIENCES = 4
 MAX_SUBJECT_LENGTH = 200
 MAX_ROLES = 200
-"""Values of the claim of roles that are looked at; a longer list is refused."""
+"""The number of values that the claim of roles may have; a longer list is refused."""
 
 MAX_STAFF_LIFETIME = dt.timedelta(hours=24)
 MAX_REMEMBERED_ISSUERS = 10_000
@@ -56,7 +56,10 @@ FindIssuer = Callable[[str, str], Awaitable[FoundIssuer | None]]
 
 
 class StaffProviders:
-    """Turns the tokens of tenants' providers into actors. Their standing is read by the caller, as of any token."""
+    """Turns the tokens of tenants' identity providers into actors.
+
+    The caller reads their standing, as for every token.
+    """
 
     def __init__(self, find_issuer: FindIssuer, keys: ProviderKeys, clock: Callable[[], dt.datetime]) -> None:
         self._find_issuer = find_issuer
@@ -65,7 +68,7 @@ class StaffProviders:
         self._known: OrderedDict[tuple[str, str], FoundIssuer] = OrderedDict()
 
     async def actor_of(self, token: str) -> Actor:
-        """The actor that a token describes. Raises `InvalidToken`."""
+        """Return the actor that a token describes. Raises `InvalidToken`."""
         header, claims = read_parts(token)
         found = await self._provider_of(claims)
         await verify_signature(self._keys, found.row.issuer, token, header)
@@ -80,7 +83,7 @@ class StaffProviders:
             del self._known[pair]
 
     async def _provider_of(self, claims: dict[str, Any]) -> FoundIssuer:
-        """The only provider that issuer and audience name."""
+        """Return the provider that issuer and audience name. Raises `InvalidToken` unless they name exactly one."""
         issuer, audience = claims.get("iss"), claims.get("aud")
         audiences = [audience] if isinstance(audience, str) else audience
         if not isinstance(issuer, str) or not isinstance(audiences, list) or not 1 <= len(audiences) <= MAX_AUDIENCES:
@@ -93,12 +96,13 @@ class StaffProviders:
             if provider is not None:
                 found.append((provider, one))
         meant = [provider for provider, one in found if (provider.row.issuer, provider.row.audience) == (issuer, one)]
-        # A client id leads to the tenant as well: beside the audience it may stand, alone it is for no bearer.
+        # A client id leads to the tenant, too. It may stand beside the audience; alone it makes no bearer token.
         if len(meant) != 1 or any(provider.row.id != meant[0].row.id for provider, _ in found):
             raise InvalidToken("no tenant has set this issuer and audience, or several have")
         return meant[0]
 
     async def _find(self, issuer: str, audience: str) -> FoundIssuer | None:
+        """Return the provider of an issuer and audience, and remember it; None if no tenant has set them."""
         pair = (issuer, audience)
         known = self._known.get(pair)
         if known is None:
@@ -114,7 +118,7 @@ class StaffProviders:
 def describe_person(
     found: FoundIssuer, claims: dict[str, Any], token_id: str, issued_at: dt.datetime, expires_at: dt.datetime
 ) -> Actor:
-    """The person that the verified claims of a provider describe, before their standing is read.
+    """Return the actor that the verified claims of a provider describe. Their standing is not read yet.
 
     Raises `InvalidToken`.
     """
@@ -126,7 +130,7 @@ def describe_person(
         kind=ActorKind.STAFF,
         tenant_id=found.tenant_id,
         subject=name,
-        # What the roles may do is read with the standing, as are the roles of a member.
+        # The permissions of these roles are read with the standing, as for the roles of a member.
         permissions=frozenset(),
         display=_display(claims, subject),
         expires_at=expires_at,
@@ -138,7 +142,7 @@ def describe_person(
 
 
 def read_subject(claims: dict[str, Any]) -> str:
-    """The claim `sub`. Raises `InvalidToken`."""
+    """Return the claim `sub`. Raises `InvalidToken`."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or not is_storable(subject):
         raise InvalidToken("no subject")
@@ -163,7 +167,7 @@ async def verify_signature(keys: ProviderKeys, issuer: str, token: str, header: 
 
 
 def names_another_issuer(token: str) -> bool:
-    """Whether a token says that somebody else than we issued it. That is all it says: nothing is believed yet."""
+    """Return whether a token names another issuer than this installation. No signature has been verified yet."""
     try:
         return read_parts(token)[1].get("iss") != ISSUER
     except InvalidToken:
@@ -171,9 +175,9 @@ def names_another_issuer(token: str) -> bool:
 
 
 def read_parts(token: str, types: Collection[str] = TOKEN_TYPES) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of a token in the one form that is read, before anything of it is believed.
+    """Return header and claims of a token, without verifying its signature. Only one form of token is read.
 
-    ``types`` are the types of token that are read. Raises `InvalidToken`.
+    ``types`` are the accepted types of token. Raises `InvalidToken` for any other text.
     """
     parts = token.split(".")
     if len(token) > MAX_TOKEN_LENGTH or len(parts) != 3 or not all(_BASE64URL.fullmatch(part) for part in parts):  # noqa: PLR2004
@@ -193,7 +197,7 @@ def read_parts(token: str, types: Collection[str] = TOKEN_TYPES) -> tuple[dict[s
 
 
 def _object(part: str) -> dict[str, Any]:
-    """A JSON object in base64url, spelled in the only way, without a name that is there twice."""
+    """Decode a JSON object in base64url. Refuses a second spelling of the same bytes, and a repeated name."""
     try:
         text = _decode(part)
         if base64.urlsafe_b64encode(text).rstrip(b"=").decode() != part:
@@ -222,7 +226,7 @@ def _refuse_constant(_name: str) -> None:
 
 
 def _find_claimed_roles(row: OidcIssuerRow, claims: dict[str, Any]) -> frozenset[UUID]:
-    """The ids of the roles that the provider's claim stands for in the tenant; none without the claim."""
+    """Return the ids of the tenant's roles that the provider's claim of roles stands for; none without the claim."""
     said = claims.get(row.role_claim, [])
     values = [said] if isinstance(said, str) else said
     if not isinstance(values, list) or len(values) > MAX_ROLES or not all(isinstance(value, str) for value in values):
@@ -231,7 +235,7 @@ def _find_claimed_roles(row: OidcIssuerRow, claims: dict[str, Any]) -> frozenset
 
 
 def _read_verified_email(claims: dict[str, Any]) -> str | None:
-    """The e-mail address that the provider has verified, as members are invited by it."""
+    """Return the e-mail address that the provider has verified. Members are invited by it."""
     email = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(email, str) or check_email(email, ()) is not None:
         return None

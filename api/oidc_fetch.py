@@ -1,7 +1,7 @@
-"""Asks identity providers: for small JSON documents and tokens, without redirects, at public addresses only.
+"""Call identity providers for small JSON documents and tokens, without redirects, at public addresses only.
 
-A tenant names its provider, so the address is not ours to trust: its name is looked up once, every address that it
-leads to must be public, and the connection goes to the very address that was looked at.
+A tenant names its provider, so the address cannot be trusted. Its name is looked up once, and every address found must
+be public. The connection goes to one of the addresses that were checked.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from loyalty.rules.provider_url import check_provider_url, is_public, split_url
 
 MAX_DOCUMENT_BYTES = 262_144
 FETCH_SECONDS = 5.0
-"""How long one document may take, from the look-up of the name to its last byte."""
+"""The time for one document, from the look-up of the name to the last byte."""
 
 FETCHES_AT_ONCE = 8
 
@@ -29,11 +29,11 @@ _threads = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="provider")
 
 
 class FetchFailed(Exception):
-    """A provider's document cannot be had. The reason is for logs."""
+    """A provider's document cannot be read. The reason is for logs."""
 
 
 class ProviderAnswer(NamedTuple):
-    """What a provider answered."""
+    """The answer of a provider to one request."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -41,7 +41,7 @@ class ProviderAnswer(NamedTuple):
 
 
 class ProviderRequest(NamedTuple):
-    """What a provider is asked."""
+    """A request to a provider."""
 
     method: str
     url: str
@@ -50,7 +50,10 @@ class ProviderRequest(NamedTuple):
 
 
 async def fetch_document(url: str, *, private: bool = False) -> dict[str, Any]:
-    """The JSON object at an address. Raises `FetchFailed`. `private` is as in `check_provider_url`."""
+    """Return the JSON object at an address. Raises `FetchFailed`.
+
+    `private` has the same meaning as in `check_provider_url`.
+    """
     answer = await ask_provider(ProviderRequest("GET", url, {"Accept": "application/json"}), private=private)
     if answer.status != 200:  # noqa: PLR2004 - HTTP's number; a redirect leads where nobody has looked
         raise FetchFailed(f"status {answer.status}")
@@ -64,7 +67,10 @@ async def fetch_document(url: str, *, private: bool = False) -> dict[str, Any]:
 
 
 async def ask_provider(request: ProviderRequest, *, private: bool = False) -> ProviderAnswer:
-    """The answer to one request. Raises `FetchFailed`. `private` is as in `check_provider_url`."""
+    """Return the answer to one request. Raises `FetchFailed`.
+
+    `private` has the same meaning as in `check_provider_url`.
+    """
     if (problem := check_provider_url(request.url, (), private=private, query=True)) is not None:
         raise FetchFailed(problem.reason)
     try:
@@ -79,7 +85,7 @@ def _exchange(request: ProviderRequest, private: bool) -> ProviderAnswer:  # noq
     if parts is None:
         raise FetchFailed("no address")
     connection = _connect(parts, private=private)
-    # Whatever the other side does, or does not do: the connection is over then.
+    # The connection is closed here in every case, also if the other side does not answer.
     watchdog = threading.Timer(FETCH_SECONDS, _cut, [connection])
     watchdog.start()
     try:

@@ -1,6 +1,6 @@
-"""The public keys of identity providers: found by discovery, kept for an hour, read again when a key is unknown.
+"""The public keys of identity providers: found by discovery, kept for an hour, read again for an unknown key.
 
-An unknown key makes one request in a minute at most, for any number of tokens and senders.
+Unknown keys cause at most one request in a minute to a provider, for any number of tokens and senders.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ KEYS_SECONDS = 3_600.0
 """How long keys are kept before they are read again."""
 
 UNKNOWN_KEY_SECONDS = 60.0
-"""How long after reading keys an unknown one does not make them be read again."""
+"""For so long after keys were read, an unknown key does not cause another read."""
 
 FAILURE_SECONDS = 10.0
-"""How long a provider that could not be read is not asked again."""
+"""For so long after a failed read, the provider is not asked again."""
 
 MAX_KEYS = 50
 MAX_PROVIDERS = 1_000
@@ -40,7 +40,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.oidc")
 
 @dataclass(slots=True)
 class _Provider:
-    """What is known of one provider."""
+    """The keys and the discovery document of one provider, and when they were read."""
 
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     described: dict[str, Any] = field(default_factory=dict)
@@ -60,15 +60,16 @@ class ProviderKeys:
         self._providers: OrderedDict[str, _Provider] = OrderedDict()
 
     async def find(self, issuer: str, key_id: str, algorithm: str) -> PublicKey | None:
-        """The key with this id, for this algorithm; None when the provider has none, or cannot be read."""
+        """Return the key with this id for this algorithm; None if the provider has no such key, or cannot be read."""
         found = (await self._read_if_due(issuer, key_id)).keys.get(key_id)
         return None if found is None else _import(found, algorithm)
 
     async def describe(self, issuer: str) -> dict[str, Any] | None:
-        """The discovery document of a provider, as it was when its keys were read; None when it cannot be read."""
+        """Return the discovery document that was read with the provider's keys; None if it cannot be read."""
         return (await self._read_if_due(issuer, None)).described or None
 
     async def _read_if_due(self, issuer: str, key_id: str | None) -> _Provider:
+        """Return the remembered keys of a provider, after reading them again if that is due."""
         provider = self._providers.setdefault(issuer, _Provider())
         self._providers.move_to_end(issuer)
         while len(self._providers) > MAX_PROVIDERS:
@@ -90,7 +91,7 @@ class ProviderKeys:
         return age >= KEYS_SECONDS or (is_unknown and age >= UNKNOWN_KEY_SECONDS)
 
     async def _discover(self, issuer: str) -> tuple[dict[str, Any], list[Any]]:
-        """The discovery document and the keys that an issuer publishes now. Raises `FetchFailed`."""
+        """Read the discovery document and the published keys of an issuer. Raises `FetchFailed`."""
         described = await self._fetch(issuer.rstrip("/") + DISCOVERY)
         if described.get("issuer") != issuer:
             raise FetchFailed("discovery names another issuer")
@@ -103,7 +104,7 @@ class ProviderKeys:
         return described, keys
 
     async def _read(self, provider: _Provider, issuer: str) -> None:
-        """Read discovery and keys. What was known stays when they cannot be had."""
+        """Read the discovery document and the keys. If the read fails, the earlier ones are kept."""
         try:
             described, keys = await self._discover(issuer)
         except FetchFailed as failed:
@@ -117,7 +118,7 @@ class ProviderKeys:
 
 
 def _by_id(keys: list[Any]) -> dict[str, dict[str, Any]]:
-    """Keys by their id. An id that stands for two keys stands for none."""
+    """Return the keys by their id. An id that two keys have is left out."""
     found: dict[str, dict[str, Any]] = {}
     twice: set[str] = set()
     for key in keys:
@@ -129,7 +130,7 @@ def _by_id(keys: list[Any]) -> dict[str, dict[str, Any]]:
 
 
 def _import(key: dict[str, Any], algorithm: str) -> PublicKey | None:
-    """The key, when it is a public one that is meant for signatures with this algorithm."""
+    """Return the key if it is public and meant for signatures with this algorithm."""
     if not _is_meant_for(key, algorithm):
         return None
     try:

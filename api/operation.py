@@ -1,4 +1,4 @@
-"""One operation as it comes in: its JSON, checked by hand, and what the context of its run is made from."""
+"""Read one operation of a request: check its JSON by hand, and collect the values for the context of its run."""
 
 import enum
 import json
@@ -15,13 +15,13 @@ from schema.channels import SendNow
 from schema.persisted import ASKED, DOCUMENT_ID, PERSISTED_QUERY, SHA256_PREFIX, AskedDocument
 
 NAMED_KEY_MAX_BYTES = 65_536
-"""A repeated key is searched for by its name only in a body of at most this size."""
+"""The refusal of a repeated key names the key only if the body is at most this long: finding the key takes time."""
 
 KEY_MAX_LENGTH = 100
-"""Characters shown of a key."""
+"""The number of characters of a key that a refusal shows."""
 
 PERSISTED_QUERY_VERSION = 1
-"""The only version of `extensions.persistedQuery` that there is."""
+"""The only version of `extensions.persistedQuery` that exists."""
 
 VARIABLES = "variables"
 """The field of a request that holds the values of its variables."""
@@ -33,13 +33,13 @@ _NUL = rb"\u0000"
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-"""An escape of a JSON text. Half of a surrogate pair without the other one is the group."""
+"""Matches an escape in a JSON text. Its group is set for one half of a surrogate pair without the other half."""
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 
 
 class Transport(enum.StrEnum):
-    """How an operation came in."""
+    """The way by which an operation came."""
 
     HTTP = "HTTP"
     SSE = "SSE"
@@ -47,17 +47,18 @@ class Transport(enum.StrEnum):
 
 
 def _nothing_to_drop() -> None:
-    """A query or mutation has no reader that could be slow."""
+    """Do nothing: a query or mutation has no reader that could be slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
-    """From this the context of ONE operation is made, with its own loaders; never one per socket.
+    """The values for the context of ONE operation, which gets its own loaders.
 
-    `request_id` is different for each operation. `drop_slow_reader` ends the connection because the reader of a
-    subscription cannot keep up: over a WebSocket with code 4290 and the advice to resume with `after`. It returns at
-    once and may be called from anywhere in the event loop, more than once. `last_event_id` is the cursor after which
-    the reader of an event stream wants to go on. `send_now` sends the payload of an event at once, where it can.
+    A socket has no context for all operations. `request_id` is different for each operation. `drop_slow_reader` ends
+    the connection when the reader of a subscription cannot keep up: over a WebSocket with code 4290 and the advice to
+    resume with `after`. It returns at once, and may be called more than once and from everywhere in the event loop.
+    `last_event_id` is the cursor after which the reader of an event stream resumes. `send_now` sends the payload of an
+    event at once, if the transport can do that.
     """
 
     actor: Actor
@@ -69,14 +70,14 @@ class OperationRequest:
 
 
 class MalformedOperation(Exception):
-    """The JSON is no GraphQL request; the message says why and is safe to show."""
+    """The JSON is not a GraphQL request. The message says why, and may be shown to the caller."""
 
 
 def decode_json(text: str | bytes, *, of_variables: bool = False) -> object:
-    """Strict JSON: UTF-8, no NaN, no lone surrogate, no NUL, no key twice in one object, bounded nesting.
+    """Decode strict JSON: UTF-8, no NaN, no lone surrogate, no NUL, no repeated key, limited nesting.
 
-    Only a value of the variables may hold NUL, or a lone surrogate, which is read as NUL: the field that it is for is
-    refused then, or the item of a batch, and not the whole. ``of_variables`` says that the text is the variables alone.
+    A value of the variables may hold NUL or a lone surrogate, which is read as NUL. Later the field with that value is
+    refused, or the item of a batch, and not the whole request. With ``of_variables`` the text holds only the variables.
     Raises `MalformedOperation`.
     """
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -100,18 +101,18 @@ def decode_json(text: str | bytes, *, of_variables: bool = False) -> object:
 
 
 def _replace_lone_surrogates(raw: bytes) -> bytes:
-    """The same JSON with NUL for each escape of half a surrogate pair, which is no character (RFC 8259, 8.2)."""
+    """Replace each escape of half a surrogate pair by NUL: it is no character (RFC 8259, 8.2)."""
     return _ESCAPE.sub(lambda found: _NUL if found[1] else found[0], raw)
 
 
 def _refuse_nul_outside_of_variables(value: object) -> None:
-    """Raise `MalformedOperation` for a NUL anywhere but in a value of the variables: in the document, or in a name."""
+    """Raise `MalformedOperation` for a NUL in the document or in a name. Values of the variables may hold NUL."""
     if _ESCAPED_NUL.search(orjson.dumps(_leave_out_values(value))):
         raise MalformedOperation("Texts must not contain the NUL character or half of a surrogate pair.")
 
 
 def _leave_out_values(value: object) -> object:
-    """A request, or a message with one as its payload, with the names alone of its variables."""
+    """Return a request whose variables are replaced by their names. The request may be the payload of a message."""
     if not isinstance(value, dict):
         return value
     return {
@@ -121,7 +122,7 @@ def _leave_out_values(value: object) -> object:
 
 
 def _list_names(variables: object) -> list[str]:
-    """The names of all objects in the variables."""
+    """Return the names in all objects of the variables, at every depth."""
     names: list[str] = []
     waiting = [variables]
     while waiting:
@@ -135,17 +136,17 @@ def _list_names(variables: object) -> list[str]:
 
 
 def _count_colons(raw: bytes) -> int:
-    """The colons of a JSON text, those in texts and escaped ones too.
+    """Count the colons of a JSON text, with the colons inside texts and the escaped ones.
 
-    Of a key that is there twice only the last value is read. So the text that is written again has a colon less, while
-    all other colons are in both.
+    If a key is repeated, only its last value is read. Then the text written again has fewer colons than the text that
+    was sent; otherwise both have equally many.
     """
     escaped = len(_ESCAPED_COLON.findall(raw)) if b"\\u003" in raw else 0
     return raw.count(b":") + escaped
 
 
 def _say_which_key_is_there_twice(raw: bytes) -> str:
-    """The refusal; it names the key unless finding it would take long."""
+    """Return the refusal of a repeated key. It names the key unless finding it would take long."""
     if len(raw) > NAMED_KEY_MAX_BYTES:
         return "The body has a key twice in one object."
     try:
@@ -166,9 +167,9 @@ def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
 
 
 def read_operation(value: object, protocol: GraphQLRequestProtocol = "http") -> GraphQLRequestData:
-    """The request that a decoded body means. Raises `MalformedOperation`; a list of requests is one, too.
+    """Read the request in a decoded body. Raises `MalformedOperation`, also for a list of requests.
 
-    It holds a text, or the hash of a document in its extensions (`ASKED`), or both.
+    A request holds the text of a document, or its hash in the extensions (`ASKED`), or both.
     """
     if isinstance(value, list):
         raise MalformedOperation("Batches are not supported: send one operation per request.")
@@ -198,7 +199,7 @@ def read_operation(value: object, protocol: GraphQLRequestProtocol = "http") -> 
 
 
 def _read_asked(document_id: object, persisted_query: object) -> AskedDocument | None:
-    """The document that a request names by its hash; None where it names none."""
+    """Return the document that a request names by its hash; None if it names none."""
     by_id = None if document_id is None else AskedDocument(_read_document_id(document_id), DOCUMENT_ID)
     if persisted_query is None:
         return by_id
@@ -219,6 +220,7 @@ def _read_document_id(value: object) -> str:
 
 
 def _read_persisted_query(value: object) -> str:
+    """Return the hash in `extensions.persistedQuery`. Raises `MalformedOperation`."""
     if not isinstance(value, dict):
         raise MalformedOperation(f"`{PERSISTED_QUERY}` must be an object.")
     version = value.get("version")
@@ -233,10 +235,9 @@ def _read_persisted_query(value: object) -> str:
 
 
 def read_query_string(query_string: bytes) -> dict[str, object]:
-    """The body that the address of a GET request stands for: `variables` and `extensions` are JSON texts there.
+    """Read a GET request: return its query string as a body. `variables` and `extensions` are JSON texts in it.
 
-    Fields that are no part of a GraphQL request are left out, as unknown keys of a body are. Raises
-    `MalformedOperation`.
+    Parameters that do not belong to a GraphQL request are left out, as in a body. Raises `MalformedOperation`.
     """
     try:
         fields = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")

@@ -1,9 +1,9 @@
 """Browser pages that call from another origin (CORS).
 
-A preflight carries no credential, so it tells nothing of a tenant: it is answered for every origin that a tenant could
-allow. The `Origin` of the request itself is judged when its tenant is known. What was answered before that (401, 413,
-503 and the like) holds nothing of a tenant, and a page has to read it to sign in again; so its headers name the origin,
-too. A page that the tenant does not allow reads no answer.
+A preflight carries no credential, so it tells nothing about a tenant. The answer is the same for every origin that a
+tenant could allow. The `Origin` of the request itself is checked when its tenant is known. An earlier answer (401, 413,
+503 and the like) tells nothing about a tenant. A page must be able to read it to sign in again, so its headers name the
+origin, too. A page that the tenant does not allow cannot read the answer.
 """
 
 from collections.abc import Collection
@@ -20,7 +20,8 @@ from permissions.actor import Actor
 from schema.masking import ErrorCode
 
 PREFLIGHT_SECONDS = 7_200
-"""How long a browser may remember a preflight: as long as Chrome does at most. It is the same for all tenants."""
+"""The time for which a browser may remember a preflight: the longest that Chrome accepts. It is the same for all
+tenants."""
 
 REQUEST_HEADERS = (
     "accept",
@@ -49,7 +50,7 @@ REQUEST_HEADERS = (
     "x-request-id",
     "x-requested-with",
 )
-"""What Apollo, urql, Relay, graphql-sse, Sentry and OpenTelemetry send."""
+"""The headers that Apollo, urql, Relay, graphql-sse, Sentry and OpenTelemetry send."""
 
 ANSWER_HEADERS = (
     "ratelimit",
@@ -61,7 +62,7 @@ ANSWER_HEADERS = (
     "www-authenticate",
     "x-request-id",
 )
-"""What a page may read of an answer beside its body and media type."""
+"""The headers of an answer that a page may read."""
 
 ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
 MAX_LOGGED_HEADERS = 10
@@ -71,13 +72,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.pages")
 
 
 class PageRefused(Exception):
-    """A page whose origin the tenant does not allow. The message says who can change that."""
+    """The tenant does not allow the origin of the page. The message says who can allow it."""
 
 
 class PageHeaders:
-    """The outermost layer: gives answers the headers by which a page of another origin may read them.
+    """The outermost layer: gives answers the headers with which a page of another origin may read them.
 
-    It does so at one path, and at all that begin with a prefix.
+    It does so at one path, and at all paths that begin with a prefix.
     """
 
     def __init__(self, app: ASGIApp, path: str, prefix: str) -> None:
@@ -86,7 +87,7 @@ class PageHeaders:
         self.prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; what comes without an `Origin` is no page's."""
+        """Pass a request on. A request without an `Origin` does not come from a page of another origin."""
         origin = None
         if scope["type"] == "http" and (scope["path"] == self.path or scope["path"].startswith(self.prefix)):
             origin = _read_sent_origin(Headers(scope=scope))
@@ -110,12 +111,16 @@ class PageHeaders:
 
 
 def is_preflight(headers: Headers) -> bool:
-    """Whether an OPTIONS request is a browser's question before the real request."""
+    """Return whether an OPTIONS request is a browser's question before the real request."""
     return "origin" in headers and "access-control-request-method" in headers
 
 
 def answer_preflight(headers: Headers) -> Response:
-    """What a page may send, the same for every origin that a tenant could allow. Raises `RequestRefused`."""
+    """Return the methods and headers that a page may send.
+
+    They are the same for every origin that a tenant could allow. Raises `RequestRefused` for an origin that no tenant
+    can allow.
+    """
     if _read_sent_origin(headers) is None:
         shown = headers["origin"][:SHOWN_LENGTH]
         log.info("a preflight of no usable origin was refused", origin=shown)
@@ -144,9 +149,10 @@ def answer_preflight(headers: Headers) -> Response:
 
 
 def admit_page(actor: Actor, headers: Headers, scope: Scope, everywhere: Collection[str]) -> Actor:
-    """The actor, with the origin of its page where the tenant allows it. Servers and apps send no `Origin`.
+    """Return the actor if the page may call. If the tenant allows the page's origin, the actor gets that origin.
 
-    `everywhere` are origins that every tenant allows. Raises `PageRefused`.
+    Servers and apps send no `Origin`, so nothing is checked for them. `everywhere` are origins that may call for every
+    tenant. Raises `PageRefused`.
     """
     if "origin" not in headers or headers.get("sec-fetch-site") == "same-origin":
         return actor
@@ -173,11 +179,11 @@ def admit_page(actor: Actor, headers: Headers, scope: Scope, everywhere: Collect
 
 
 def hide_from_page(scope: Scope) -> None:
-    """Let no page of another origin read the answer."""
+    """Leave out the headers with which a page of another origin could read the answer."""
     scope["state"][_REFUSED] = True
 
 
 def _read_sent_origin(headers: Headers) -> Origin | None:
-    """The origin of the calling page, or None when there is none, several, or one that nobody can allow."""
+    """Return the origin of the calling page; None if there is none, more than one, or one that no tenant can allow."""
     sent = headers.getlist("origin")
     return read_sent_origin(sent[0]) if len(sent) == 1 else None

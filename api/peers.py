@@ -1,4 +1,4 @@
-"""Where a request comes from. Behind proxies that are trusted it is what the nearest of them says."""
+"""The address of the caller. Behind trusted proxies it is the address that the nearest of them reports."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from loyalty.rules.network import is_within
 
 FORWARDED_FOR = "x-forwarded-for"
 MAX_HOPS = 20
-"""Addresses of the header that are looked at, from the right."""
+"""The number of addresses in the header that are read, from the right."""
 
 
 class Peers:
-    """Notes the caller's address for those who ask for it with `peer_of`."""
+    """Notes the caller's address, which `peer_of` returns later."""
 
     def __init__(self, app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> None:
         self.app = app
@@ -27,16 +27,16 @@ class Peers:
 
 
 def peer_of(scope: Scope) -> str | None:
-    """The caller's address, None when there is none, as on a Unix socket."""
+    """Return the caller's address; None if there is none, as on a Unix socket."""
     peer: str | None = scope.get("state", {}).get("peer")
     return peer
 
 
 def find_peer(scope: Scope, trusted: Sequence[str]) -> str | None:
-    """The address of the last one in the chain of proxies that is not trusted.
+    """Return the last address in the chain of proxies that is not trusted.
 
-    Each proxy appends to the header the address that it was called from. What stands further left was said by
-    somebody who is not trusted, and counts nothing.
+    Each proxy appends to the header the address that called it. An address further left was written by a sender who is
+    not trusted, so it is ignored.
     """
     client = scope.get("client")
     peer: str | None = client[0] if client else None

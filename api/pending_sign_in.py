@@ -1,7 +1,7 @@
-"""What a browser keeps while it is at the provider: state, nonce and PKCE verifier, encrypted in a short-lived cookie.
+"""The state of a sign-in while the browser is at the provider: state, nonce and PKCE verifier, in an encrypted cookie.
 
-So a sign-in can only end in the browser in which it began, at the provider at which it began, and nobody can fill a
-table with sign-ins that never end.
+The cookie is short-lived. So a sign-in can end only in the browser and at the provider where it began. And nobody can
+fill a table with sign-ins that never end.
 """
 
 import base64
@@ -18,31 +18,31 @@ from loyalty.storage.gift_card_codes import CodeKeys, CodeUnreadable
 
 PENDING_KIND = "sign_in"
 MAX_PENDING_LENGTH = 4_000
-"""Characters of the cookie: browsers keep 4,096 bytes with its name."""
+"""The number of characters of the cookie: browsers keep 4,096 bytes including its name."""
 
 
 class SignInPlace(NamedTuple):
-    """The provider of a tenant at which somebody signs in."""
+    """A tenant and its provider at which a person signs in."""
 
     tenant_id: TenantId
     provider_id: UUID
 
 
 class PendingSignIn(NamedTuple):
-    """A sign-in that has begun. ``session`` is what authlib's client keeps."""
+    """A sign-in that has begun. ``session`` is the session data of authlib's client."""
 
     session: dict[str, Any]
     return_path: str
 
 
 class PendingSignIns:
-    """Seals and opens the cookie. ``keys`` have 32 bytes each: the first one seals, all of them open."""
+    """Encrypts and decrypts the cookie. ``keys`` have 32 bytes each: the first one encrypts, all of them decrypt."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._keys = CodeKeys.of(keys)
 
     def seal(self, place: SignInPlace, pending: PendingSignIn, now: dt.datetime) -> str:
-        """The value of the cookie, for this provider alone. Raises ValueError where a browser would not keep it."""
+        """Return the value of the cookie, for this provider only. Raises ValueError if it is too long for a browser."""
         until = int(now.timestamp()) + SIGN_IN_SECONDS
         text = orjson.dumps({"session": pending.session, "return": pending.return_path, "until": until}).decode()
         sealed = self._keys.seal_text(_name_place(place), text)
@@ -52,7 +52,7 @@ class PendingSignIns:
         return value
 
     def open(self, place: SignInPlace, value: str, now: dt.datetime) -> PendingSignIn | None:
-        """The sign-in that began at this provider; None for any other text, and for one that took too long."""
+        """Return the sign-in that began at this provider; None for any other text, and for one that took too long."""
         if len(value) > MAX_PENDING_LENGTH:
             return None
         try:

@@ -1,7 +1,7 @@
-"""The platform's own API: a small schema on an address of its own, for credentials of the platform alone.
+"""The platform's own API: a small schema at its own address, for credentials of the platform only.
 
-It runs apart from the servers of tenants, as another database role, so that neither of the two can do what the other
-one does: here no tenant's customers or points can be read, and there no credential of the platform is known.
+It runs in its own process and as another database role than the servers of tenants. So it cannot read a tenant's
+customers or points, and those servers know no credential of the platform.
 """
 
 import asyncio
@@ -55,31 +55,31 @@ from tenancy.startup import ANY_REVISION, refuse_unready
 from tenancy.tracing import Tracer
 
 MAX_REFUSED_TOKENS = 20
-"""Wrong credentials that may come from one address within the time."""
+"""The number of wrong credentials that one address may send within the time."""
 
 REFUSED_SECONDS = 60.0
 MAX_WATCHED_ADDRESSES = 10_000
-"""Addresses that a process remembers; the one that was refused longest ago is forgotten first."""
+"""The number of addresses that a process remembers. The address that was refused longest ago is forgotten first."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.platform")
 
 
 class RefusedTokens:
-    """Counts wrong credentials by the address that they come from, and says when an address must wait."""
+    """Counts wrong credentials for each address, and says how long an address must wait."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._refused: OrderedDict[str, list[float]] = OrderedDict()
 
     def wait_seconds(self, address: str) -> int:
-        """How many whole seconds the address must wait before it may try again; 0 where it may."""
+        """Return how many whole seconds the address must wait before it may try again; 0 if it may try now."""
         recent = self._recent(address)
         if len(recent) < MAX_REFUSED_TOKENS:
             return 0
         return max(1, int(recent[0] + REFUSED_SECONDS - self._clock()) + 1)
 
     def note(self, address: str) -> None:
-        """Count one more."""
+        """Count one more wrong credential of the address."""
         self._refused[address] = [*self._recent(address), self._clock()][-MAX_REFUSED_TOKENS:]
         self._refused.move_to_end(address)
         if len(self._refused) > MAX_WATCHED_ADDRESSES:
@@ -91,7 +91,7 @@ class RefusedTokens:
 
 
 class PlatformView(GraphQLView):
-    """The one address of the platform's API: HTTP alone, and for servers alone."""
+    """The address of the platform's API: only HTTP, and only for servers."""
 
     def __init__(self, world: World, cursor_key: bytes) -> None:
         super().__init__(
@@ -115,6 +115,7 @@ class PlatformView(GraphQLView):
         return PlatformContext(self._world, caller, request_id_of(request), self._cursor_key)
 
     async def _find_caller(self, request: Request) -> PlatformCaller:
+        """Return the caller. Refuses a wrong credential, and an address that has sent too many of them."""
         address = peer_of(request.scope) or ""
         wait = self._refused.wait_seconds(address)
         if wait:
@@ -133,6 +134,7 @@ class PlatformView(GraphQLView):
         return caller
 
     async def _read_caller(self, request: Request) -> PlatformCaller | None:
+        """Return the caller of the credential in the request; None if the credential is wrong."""
         headers = request.headers.getlist("authorization")
         try:
             token = bearer_credential(headers[0] if len(headers) == 1 else None)
@@ -147,7 +149,7 @@ class PlatformView(GraphQLView):
 
 
 async def _refuse_everybody(_authorization: str | None, _peer: str | None) -> Actor:
-    """No actor of a tenant calls here."""
+    """Refuse: no actor of a tenant may call here."""
     raise Unauthenticated("The credential is not valid.")
 
 
@@ -156,7 +158,7 @@ def _refuse_context(_request: object) -> object:
 
 
 async def _find_nobody(_tenant_id: object, _actors: object) -> set[Actor]:
-    """Nothing is open here."""
+    """Return no actors: this process has no open connections."""
     return set()
 
 
@@ -168,11 +170,11 @@ def build_platform(
     newest_revision: str = ANY_REVISION,
     tracer: Tracer | None = None,
 ) -> Starlette:
-    """The application of one process of the platform. ``database`` is that of the relay's role.
+    """Return the application of one process of the platform. ``database`` belongs to the relay's role.
 
-    The process is not ready where the database is at an older revision than ``newest_revision``. Metrics go into
-    ``registry``, and ``tracer`` is told of requests and operations, where there is one.
-    Its cursors are sealed with a key made of the way to the database: the process knows no key of tenants.
+    The process is not ready if the database is at an older revision than ``newest_revision``. Metrics go into
+    ``registry``; ``tracer``, if given, gets spans of requests and operations. Cursors are sealed with a key made of the
+    database's address, because the process has no key of tenants.
     """
     view = PlatformView(World(database), hmac.digest(database.url.encode(), b"platform cursors", "sha256"))
 

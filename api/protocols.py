@@ -1,8 +1,8 @@
-"""uvicorn's two protocols with limits it leaves out: for heads of requests and for readers that do not read.
+"""uvicorn's two protocols with limits that they lack: for the heads of requests, and for readers that do not read.
 
-httptools reads headers of any length for any time. And closing a TCP connection while the other side still sends
-makes the kernel answer with a reset, which can overtake the close frame: the client would see 1006 instead of 1009.
-A client may break off at any moment: that is no error, and no line of the log says so.
+httptools reads headers of any length for any time. And if a TCP connection is closed while the other side still sends,
+the kernel answers with a reset. The reset can overtake the close frame: the client would see 1006 instead of 1009. A
+client may leave at any moment: that is no error, and nothing is logged.
 """
 
 import asyncio
@@ -25,26 +25,27 @@ from api.errors import error_response, unavailable
 from api.requests import REQUEST_ID_HEADER, accept_request_id
 
 MAX_HEAD_BYTES = 32_768
-"""The request line and all headers. One read of the socket may go beyond before it is noticed."""
+"""The limit for the request line and all headers. One read of the socket may exceed it before it is noticed."""
 
 HEAD_SECONDS = 10.0
-"""From the first byte of a request until its headers are complete; on a new connection from its opening."""
+"""The time from the first byte of a request to its last header. On a new connection it begins with the opening."""
 
 UNREAD_SECONDS = 30.0
-"""How long what we sent may stay untaken before the connection is cut."""
+"""For so long the other side may leave sent data unread before the connection is cut."""
 
 CLOSE_UNANSWERED = 1013
 """The close code for a client that did not answer a ping in time: try again later."""
 
 CUT_SHORT = "The server restarts, and the request took too long to finish before. Try again."
-"""What a mutation does may have happened nevertheless: repeating it with its idempotency key tells."""
+"""The message for a request that is cut short. A mutation may have happened: a repeat with its idempotency key
+tells."""
 
 HEAD_REFUSED = "The headers are too long."
 HEAD_TOO_SLOW = "The headers took too long to arrive."
 FULL = "This process has as many connections as it can hold. Try again."
 
 FULL_WARNING_SECONDS = 60.0
-"""Between two lines of the log that say so."""
+"""The time between two warnings in the log about refused connections."""
 
 SEND_FRAME = "treue.send_frame"
 """The extension of a socket's scope that holds `LingeringWebSocketProtocol.send_frame`."""
@@ -53,10 +54,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose request heads are bounded in size and time.
+    """HTTP/1.1 with limits for the size and the time of request heads.
 
-    uvicorn's `limit_concurrency` bounds the connections here, WebSockets among them. One too many is answered with 503
-    and closed, since a process without free file descriptors could only drop it.
+    uvicorn's `limit_concurrency` limits the number of connections here, with WebSockets. One more connection is
+    answered with 503 and closed. A process without free file descriptors could only drop it.
     """
 
     warned_at = -FULL_WARNING_SECONDS
@@ -74,7 +75,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """A new connection has to send something, and to read what it is sent."""
+        """Start the time limits of a new connection: for its first request, and for reading what it is sent."""
         super().connection_made(transport)
         most = self._most_connections
         self._is_one_too_many = most is not None and len(self.connections) > most
@@ -82,7 +83,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         _bound_unread_time(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more to wait for. Of pipelined requests the one that is being answered learns it as well."""
+        """Stop the timer, drop the pipelined requests, and tell the request being answered that its client has left."""
         self._stop_head_timer()
         self.pipeline.clear()
         if self._answering is not None and not self._answering.response_complete:
@@ -91,7 +92,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Answer a request, the next one of those that came together."""
+        """Answer one request, which may be the next of several pipelined ones.
+
+        A connection above the limit gets 503.
+        """
         if self._is_one_too_many:
             self._warn_of_fullness()
             app = _refuse_for_fullness
@@ -99,7 +103,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, functools.partial(_answer_until_cut_short, cycle, app))
 
     def handle_websocket_upgrade(self) -> None:
-        """Go on as a WebSocket, unless there are too many connections."""
+        """Switch to WebSocket. A connection above the limit is refused with 503."""
         if not self._is_one_too_many:
             super().handle_websocket_upgrade()
             return
@@ -118,7 +122,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             log.warning("refusing connections: the process holds as many as it can", most_count=self._most_connections)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, then count what belongs to an unfinished head."""
+        """Give the data to the parser, then count the bytes of an unfinished head."""
         super().data_received(data)
         if self._reading_head and not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -126,20 +130,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self.send_400_response(HEAD_REFUSED)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin to count the head of a request."""
         self._reading_head = True
         self._head_bytes = 0
         self._start_head_timer()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The head is complete; the application bounds the body."""
+        """End the head. The application limits the body."""
         self._reading_head = False
         self._stop_head_timer()
         super().on_headers_complete()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Headers after the body (trailers) are not used and not kept."""
+        """Keep a header. A header after the body (a trailer) is dropped."""
         if self._reading_head:
             super().on_header(name, value)
 
@@ -148,7 +152,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_timer = Patience(self.loop, HEAD_SECONDS, self._end_head)
 
     def _end_head(self) -> None:
-        """Close a connection whose head does not arrive; who has begun one is told."""
+        """Close a connection whose head does not arrive in time.
+
+        If a part of the head has come, the client gets an answer.
+        """
         if self._head_bytes and not self.transport.is_closing():
             self.transport.write(
                 b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
@@ -162,7 +169,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, unless its next request has arrived and is only not read yet."""
+        """Close an idle connection, unless its next request has arrived and is not read yet."""
         end = super().timeout_keep_alive_handler
         self.timeout_keep_alive_task = self.loop.call_later(LOOK_AGAIN_SECONDS, end)
 
@@ -176,14 +183,14 @@ def _fullness_response() -> Response:
 
 
 async def _refuse_for_fullness(scope: Any, receive: Any, send: Any) -> None:
-    """Answer a request of a connection that is one too many."""
+    """Answer a request of a connection above the limit with 503."""
     await _fullness_response()(scope, receive, send)
 
 
 async def _answer_until_cut_short(
     cycle: RequestResponseCycle, app: ASGI3Application, scope: Any, receive: Any, send: Any
 ) -> None:
-    """Answer a request. One that is cancelled, because the process ends, is told to come back."""
+    """Answer a request. If it is cancelled because the process ends, its client is told to try again."""
     try:
         await app(scope, receive, send)
     except asyncio.CancelledError:
@@ -199,9 +206,9 @@ async def _answer_until_cut_short(
 
 
 def _bound_unread_time(transport: Transport) -> None:
-    """Let the kernel cut a connection whose reader takes nothing: closing alone would wait for it for ever.
+    """Let the kernel cut a connection whose reader reads nothing. Closing it would wait for the reader without end.
 
-    The option holds for WebSockets as well, which begin as HTTP. Other systems than Linux do not have it.
+    The option also holds for WebSockets, which begin as HTTP. Only Linux has it.
     """
     if sys.platform == "linux":
         connection = transport.get_extra_info("socket")
@@ -210,18 +217,21 @@ def _bound_unread_time(transport: Transport) -> None:
 
 
 class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
-    """WebSockets that, after refusing a broken or too large frame, go on reading until the other side has read why."""
+    """WebSockets that, after refusing a frame, go on reading until the client has read the close frame.
+
+    A frame is refused if it is broken or too large.
+    """
 
     def handle_connect(self, event: Request) -> None:
-        """Begin a socket. Its application may send frames at once."""
+        """Begin a socket, and let its application send whole frames."""
         super().handle_connect(event)
         if not self.close_sent:
             self.scope["extensions"][SEND_FRAME] = {SEND_FRAME: self.send_frame}
 
     def send_frame(self, frame: bytes) -> bool:
-        """Send a whole frame (`api/event_frames.py`); false where what was sent before is not taken yet, or at the end.
+        """Send a whole frame (`api/event_frames.py`); False if earlier data is not sent yet, or the socket is closed.
 
-        Thousands of readers are told the same: the frame is made once, and nobody waits here.
+        Thousands of readers get the same event: its frame is made once, and this method does not wait.
         """
         if self.close_sent or self.disconnected or not self.writable.is_set() or self.transport.is_closing():
             return False
@@ -229,7 +239,7 @@ class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
         return True
 
     def send_receive_event_to_app(self) -> None:
-        """Pass a message on. A text that is no UTF-8 closes the socket (RFC 6455, section 8.1)."""
+        """Pass a message on. A text that is not UTF-8 closes the socket (RFC 6455, section 8.1)."""
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
@@ -241,7 +251,7 @@ class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
-        """Send the close frame and throw away what still comes, instead of closing at once."""
+        """Send the close frame and throw away further data. Closing at once could overtake the close frame."""
         if self.close_sent or self.conn.close_sent is None:
             return
         frame = self.conn.close_sent
@@ -256,15 +266,15 @@ class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
 
     def keepalive_timeout(self) -> None:
-        """Look again whether an answer to the ping has arrived: it may lie unread behind messages that wait for us."""
+        """Check once more whether the ping was answered: the answer may be unread behind messages not handled yet."""
         wait = self.ping_timeout if self.read_paused and self.ping_timeout is not None else LOOK_AGAIN_SECONDS
         following = self.keepalive_timeout if self.read_paused else self._cut_unanswered
         self.pong_timer = self.loop.call_later(wait, following)
 
     def _cut_unanswered(self) -> None:
-        """Cut a connection that does not answer pings, with a code after which clients come back.
+        """Cut a connection that does not answer pings, with a close code after which clients reconnect.
 
-        uvicorn's own code, 1011, tells graphql-ws to give up: a laptop that slept would stay without events.
+        uvicorn's own code, 1011, makes graphql-ws give up: a laptop that slept would get no more events.
         """
         self.pong_timer = None
         self.pending_ping_payload = None

@@ -1,6 +1,7 @@
-"""Request ids and the access log. Every request and socket gets an id, which its log lines, errors and answer carry.
+"""Request ids and the access log. Each request and socket gets an id; its log lines, errors and answer carry the id.
 
-No line holds a credential, a body, a query string or a document; an operation's name only when it is a plain word.
+No line holds a credential, a body, a query string or a document. It holds an operation's name only if that is a plain
+word.
 """
 
 import re
@@ -25,20 +26,20 @@ from tenancy.tracing import NO_SPAN, Kind, Span, Tracer, enter_span
 REQUEST_ID_HEADER = "x-request-id"
 MAX_PATH_LENGTH = 200
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
-"""Probes come every few seconds; they are logged when they fail."""
+"""The paths of probes, which come every few seconds. They are logged only if they fail."""
 
 OTHER_ROUTE = "other"
-"""What all addresses are called that do not exist."""
+"""The name of every address that does not exist."""
 
 TRACE_HEADERS = ("traceparent", "tracestate")
-"""What a caller says of its trace. A header that came twice counts as none."""
+"""The headers with a caller's trace. A repeated header counts as none."""
 
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 OTHER_METHOD = "_OTHER"
-"""What the conventions call all methods that they do not know."""
+"""The name that the conventions give to every method that they do not know."""
 
 CLIENT_LEFT = (ClientDisconnect, WebSocketDisconnect, ClientDisconnected)
-"""What reading from or writing to a client raises that has broken off: starlette's words and uvicorn's."""
+"""The errors of reading from or writing to a client that has left: starlette's and uvicorn's."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _OPERATION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}", re.ASCII)
@@ -48,30 +49,30 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.access")
 
 
 def accept_request_id(sent: str | None) -> str:
-    """The id that the caller sent, when it is short and plain; otherwise a new one."""
+    """Return the id that the caller sent if it is short and plain; otherwise a new one."""
     if sent is not None and _REQUEST_ID.fullmatch(sent):
         return sent
     return uuid.uuid4().hex
 
 
 def sane_operation_name(name: str | None) -> str | None:
-    """The operation's name for the log, when it is a plain word."""
+    """Return the operation's name for the log; None unless it is a plain word."""
     return name if name is not None and _OPERATION_NAME.fullmatch(name) else None
 
 
 def note_actor(scope: Scope, actor: Actor) -> None:
-    """Remember for the access log who called."""
+    """Remember the actor for the access log."""
     scope["state"]["tenant"] = str(actor.tenant_id)
     scope["state"]["actor_kind"] = actor.kind.value
 
 
 class RequestWatch(Protocol):
-    """Somebody who is told of every request."""
+    """An object that is called for every request."""
 
     def note_request(self, route: str, status: int | None, error_code: str | None) -> None:
-        """Note a request or socket once it is over. The status is None where nothing was answered.
+        """Note a request or socket once it has ended. The status is None if nothing was answered.
 
-        The code is that of the error with which the edge refused it, and None for whatever the API answered.
+        The code is the error with which the edge refused it; None if the API answered.
         """
 
     async def watch_loop(self) -> None:
@@ -79,15 +80,15 @@ class RequestWatch(Protocol):
 
 
 def note_error(scope: Scope, code: ErrorCode) -> None:
-    """Remember with which error the edge refuses a request, for those who watch."""
+    """Remember the error with which the edge refuses a request, for `RequestWatch`."""
     scope["state"]["error_code"] = code.value
 
 
 class RequestLog:
-    """Gives ids, writes one line for each request, and answers 500 when something broke.
+    """Gives ids, writes one line for each request, and answers 500 after an unexpected error.
 
-    It tells ``watch`` of each, and ``tracer`` of a span for each request. A socket has none, its operations have.
-    ``routes`` are the addresses that exist; whatever else is asked for has one name for all.
+    It calls ``watch`` for each request and socket, and ``tracer`` makes a span for each request. A socket has no span,
+    but its operations have one each. ``routes`` are the addresses that exist; all others share one name.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class RequestLog:
             try:
                 await self.app(scope, receive, exchange.send)
             except CLIENT_LEFT:
-                pass  # nobody is there to be told, and nothing of ours is broken
+                pass  # the client has left, and nothing in this service is broken
             except Exception:
                 log.exception("unexpected error in a request")
                 await exchange.answer_broken(receive)
@@ -141,7 +142,7 @@ class RequestLog:
         return self._tracer.continue_trace(once)
 
     def _begin_span(self, scope: Scope) -> Span | None:
-        """The span of a request. Probes and sockets have none."""
+        """Begin the span of a request. Probes and sockets get none."""
         if self._tracer is None or scope["type"] != "http" or scope["path"] in QUIET_PATHS:
             return None
         method = scope["method"] if scope["method"] in HTTP_METHODS else OTHER_METHOD
@@ -157,7 +158,7 @@ class RequestLog:
 
 
 def describe_response(span: Span, status: int | None, error_code: str | None) -> None:
-    """Say how a request was answered; the code is that of the error with which the edge refused it."""
+    """Write into a span how a request was answered. The code is the error with which the edge refused it."""
     if status is not None:
         span.note("http.response.status_code", status)
     if status is None or status >= _FIRST_FAILURE:
@@ -167,7 +168,7 @@ def describe_response(span: Span, status: int | None, error_code: str | None) ->
 
 
 class _Exchange:
-    """What is known about one request or socket while it lasts."""
+    """The facts about one request or socket, kept until it ends."""
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self.scope = scope
@@ -178,7 +179,7 @@ class _Exchange:
         self.close_code: int | None = None
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, with the request id among its headers."""
+        """Pass a message on, with the request id in its headers."""
         if message["type"] in {"http.response.start", "websocket.accept"}:
             headers = MutableHeaders(raw=list(message.get("headers", [])))
             headers[REQUEST_ID_HEADER] = self.request_id
@@ -190,13 +191,13 @@ class _Exchange:
         await self._send(message)
 
     async def answer_broken(self, receive: Receive) -> None:
-        """500, unless an answer has begun."""
+        """Answer 500, unless an answer has begun."""
         if self.scope["type"] == "http" and self.status is None:
             note_error(self.scope, ErrorCode.INTERNAL)
             await error_response(internal(), self.request_id)(self.scope, receive, self.send)
 
     def write_line(self) -> None:
-        """One line when it is over."""
+        """Write the log line of a request or socket that has ended."""
         path = self.scope["path"]
         failed = self.status is None or self.status >= _FIRST_FAILURE
         if path in QUIET_PATHS and not failed:

@@ -1,4 +1,4 @@
-"""/schema.graphql: the printed schema, public, with an ETag so that tools fetch it only when it changed."""
+"""/schema.graphql: the printed schema, public, with an ETag so that tools fetch it only if it changed."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ SDL_PATH = "/schema.graphql"
 
 
 def sdl_route(sdl: str) -> Route:
-    """The route that serves the schema."""
+    """Return the route that serves the schema."""
     body = sdl.encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"etag": etag, "cache-control": "no-cache"}
@@ -24,7 +24,7 @@ def sdl_route(sdl: str) -> Route:
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:
-    """Weak comparison of RFC 9110, section 13.1.2."""
+    """Compare ETags weakly, as RFC 9110, section 13.1.2 says."""
     if if_none_match is None:
         return False
     candidates = (candidate.strip().removeprefix("W/") for candidate in if_none_match.split(","))

@@ -1,4 +1,4 @@
-"""Runs the application under uvicorn: its limits, and an end that tells everybody."""
+"""Run the application under uvicorn: set its limits, and end each open connection with a reason."""
 
 import asyncio
 import contextlib
@@ -15,23 +15,24 @@ from api.connections import OpenConnections
 from api.protocols import BoundedHttpProtocol, LingeringWebSocketProtocol
 
 WS_MAX_BYTES = 1_048_576
-"""The largest frame that is read at all; the application refuses much smaller ones."""
+"""The largest frame that is read. The application refuses much smaller ones."""
 
 WS_PING_SECONDS = 20.0
 KEEP_ALIVE_SECONDS = 75
-"""Above the 60 seconds of usual load balancers, so that they end idle connections and not we."""
+"""More than the 60 seconds of usual load balancers, so that the load balancer ends an idle connection, not this
+server."""
 
 GRACEFUL_SECONDS = 20
-"""How long requests in flight have to finish when the process ends."""
+"""The time that running requests have to finish when the process ends."""
 
 CUT_SHORT_SECONDS = 5
-"""How long requests that are cut short then have to be answered."""
+"""The time after that in which the unfinished requests are cut short and answered."""
 
 MOST_FILES = 1_000_000
-"""What counts where the system sets no limit."""
+"""The limit of open files if the system sets none."""
 
 RESERVED_FILES = 256
-"""File descriptors of a process that are not for clients: the database, logs, and answers to who is one too many."""
+"""File descriptors that clients do not get: for the database, logs, and answers to connections above the limit."""
 
 GC_THRESHOLDS = (5_000, 10, 10)
 """Young objects until the collector looks at them, and looks until it looks at older ones.
@@ -44,7 +45,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server that settles memory after start-up and says goodbye to open connections."""
+    """uvicorn's server, which also freezes memory after the start and ends open connections with a reason."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Server(uvicorn.Server):
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then take what has been loaded out of the garbage collector's rounds."""
+        """Start, then take the loaded objects out of the garbage collector's rounds."""
         await super().startup(sockets)
         if self.started:
             settle_memory()
@@ -67,7 +68,7 @@ class Server(uvicorn.Server):
                 self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nobody new, close sockets and streams with a reason, then let requests in flight finish."""
+        """Accept no new connections, close sockets and streams with a reason, then let running requests finish."""
         for server in self.servers:
             server.close()
         await self._connections.close_all()
@@ -78,7 +79,7 @@ class Server(uvicorn.Server):
             cutting.cancel()
 
     async def _cut_short(self) -> None:
-        """End the requests that do not finish in time; each is answered."""
+        """Cancel the requests that do not finish in time. Each is answered."""
         await asyncio.sleep(self._shutdown_seconds)
         late = [task for task in self.server_state.tasks if not task.done()]
         if late:
@@ -88,16 +89,16 @@ class Server(uvicorn.Server):
 
 
 def settle_memory() -> None:
-    """Modules, schema and pools live as long as the process: the collector need not look at them again and again."""
+    """Take modules, schema and pools out of the garbage collector's rounds: they live as long as the process."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 
 
 def raise_file_limit() -> int:
-    """Let the process have as many open files as the system allows it; returns how many connections it may hold.
+    """Let the process open as many files as the system allows; returns how many connections it may hold.
 
-    Shells and service managers often allow 1,024 at first, of which each connection takes one.
+    Shells and service managers often allow only 1,024 open files, and each connection takes one.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -117,9 +118,9 @@ def make_server(
     on_started: Callable[[], None] | None = None,
     most_connections: int | None = None,
 ) -> Server:
-    """A server for an application made by `create_app`. `on_started` is called when it accepts connections.
+    """Return a server for an application made by `create_app`. `on_started` is called when it accepts connections.
 
-    Of connections above `most_connections` each is answered with 503 and closed; without it there is no bound.
+    A connection above `most_connections` is answered with 503 and closed. Without that number there is no limit.
     """
     config = uvicorn.Config(
         app,
@@ -166,7 +167,7 @@ def run(
 
 
 def find_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes uvloop's event loops; None where it is not installed."""
+    """Return the function that makes uvloop's event loops; None if uvloop is not installed."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

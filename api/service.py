@@ -1,4 +1,4 @@
-"""The whole service of one process, put together from values: database, events, credentials, API."""
+"""Build the whole service of one process from values: database, events, credentials, API."""
 
 import asyncio
 import contextlib
@@ -61,16 +61,17 @@ from tenancy.tracing import Tracer
 CURSORS = "cursors"
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
 LAST_USE_SECONDS = 5.0
-"""How long the last use of a credential waits to be written."""
+"""The time between two writes of the last uses of credentials."""
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, StaleRead)
-"""What the database raises when it is away, or too busy to answer; others may have been faster in every attempt."""
+"""The errors of a database that is away or too busy. `StaleRead` is one: other transactions were faster at each
+attempt."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.service")
 
 
 class Edge(NamedTuple):
-    """What an installation says about its edge: whom it lets in from where, and the address that clients call.
+    """The settings of an installation's edge: allowed origins, proxies, budgets, and the address that clients call.
 
     Pages of `allowed_origins` may call for every tenant. `budget` is for tenants without limits of their own. Without
     `persisted_queries` clients cannot name documents by their hash.
@@ -99,12 +100,12 @@ def build_service(
     newest_revision: str = ANY_REVISION,
     tracer: Tracer | None = None,
 ) -> Starlette:
-    """The ASGI application of one process. Without ``planned`` no operation is planned; ``codes`` open gift cards.
+    """Return the ASGI application of one process.
 
-    The process is not ready where the home cluster is away, or a cluster is at a revision before ``newest_revision``.
-    Metrics go into ``registry``; without one nothing is counted but what the doors to the database always count.
-    ``tracer`` is told of requests and operations; the ``database`` has its own for round trips.
-    Its lifespan checks the database role, listens for events, and ends both.
+    Without ``planned`` no operation is planned; ``codes`` open gift cards. The process is not ready if the home cluster
+    is away, or a cluster is at an older revision than ``newest_revision``. Metrics go into ``registry``; without it
+    only the doors to the database count. ``tracer`` gets spans of requests and operations; the ``database`` has its own
+    tracer for round trips. The lifespan checks the database role, listens for events, and ends both.
     """
     world = World(database, codes=codes, private_providers=edge.private_providers)
     hub = EventHub(world)
@@ -115,8 +116,8 @@ def build_service(
     async def refresh(actors: list[Actor]) -> Sequence[Actor | Exception]:
         return await refresh_all(world, actors)
 
-    # Credentials that come in the same turn of the event loop are looked up together: a crowd after a restart
-    # costs a few statements, not one for each.
+    # Credentials that come in the same turn of the event loop are looked up together. Many clients after a restart
+    # cost a few statements, not one for each.
     standings: DataLoader[Actor, Actor] = DataLoader(refresh, max_batch_size=ACTORS_AT_ONCE, cache=False)
 
     async def read_standing(actor: Actor) -> Actor:
@@ -204,7 +205,7 @@ def staff_door(
     read_standing: Callable[[Actor], Awaitable[Actor]],
     address: SignInAddress,
 ) -> SignInDoor:
-    """What the addresses of browser sign-in ask for."""
+    """Return the parts that the addresses of browser sign-in need."""
     return SignInDoor(
         world=world,
         sessions=StaffSessions(CookieJar(address), partial(find_session, world), read_standing),
@@ -217,7 +218,7 @@ def staff_door(
 
 
 def partner_door(world: World, authenticate: Authenticator, sign: SignAccessToken, edge: Edge) -> PartnerDoor:
-    """What the OAuth endpoints ask for."""
+    """Return the parts that the OAuth endpoints need."""
 
     async def revoke(actor: Actor) -> None:
         if actor.token_id is not None:
@@ -235,7 +236,7 @@ def partner_door(world: World, authenticate: Authenticator, sign: SignAccessToke
 
 
 async def write_last_uses(world: World) -> None:
-    """Write every few seconds when credentials were used, until cancelled."""
+    """Write the times of credentials' last uses every few seconds, until cancelled."""
     while True:
         await asyncio.sleep(LAST_USE_SECONDS)
         try:
@@ -245,9 +246,9 @@ async def write_last_uses(world: World) -> None:
 
 
 async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exception]:
-    """The actors as they stand now, in their order, one statement for each tenant; an error for who does not stand.
+    """Return each actor with its standing now, in the same order; an error for an actor who is refused.
 
-    An error of one tenant's statement is that of its actors alone.
+    Runs one statement for each tenant. If it fails, only the actors of that tenant get its error.
     """
     by_tenant: defaultdict[TenantId, list[Actor]] = defaultdict(list)
     for actor in actors:
@@ -268,7 +269,7 @@ async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exc
 
 
 def customer_token_signer(issuer: Issuer) -> CustomerTokenSigner:
-    """What signs customer tokens: each says what it was granted, and which credential it ends with."""
+    """Return a function that signs customer tokens. A token holds its grants, and the credential with which it ends."""
 
     def sign(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
         token = issuer.issue(
@@ -290,7 +291,10 @@ def customer_token_signer(issuer: Issuer) -> CustomerTokenSigner:
 
 
 def access_token_signer(issuer: Issuer) -> SignAccessToken:
-    """What signs the access tokens of OAuth clients: each says its client, the secret it was got for, and its scope."""
+    """Return a function that signs access tokens of OAuth clients.
+
+    A token holds its client, the secret used, and its scope.
+    """
 
     def sign(client: Actor, scope: str, lifetime_seconds: int) -> str:
         if client.token_id is None or client.secret_mark is None:
@@ -310,11 +314,11 @@ def access_token_signer(issuer: Issuer) -> SignAccessToken:
 
 
 def make_secret(kind: str) -> tuple[str, str]:
-    """A new secret of a credential, and the SHA-256 by which it is found."""
+    """Make a secret for a credential; returns it with the SHA-256 by which it is found."""
     token = make_token(kind)
     return token.text, token.sha256
 
 
 def hash_of_secret(text: str) -> str | None:
-    """The SHA-256 of the secret of an API token; None for what can be none."""
+    """Return the SHA-256 of an API token's secret; None if the text cannot be one."""
     return hash_token(text) if is_token(text) else None

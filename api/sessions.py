@@ -1,8 +1,8 @@
-"""The cookie of a person who signed in with a browser: what it looks like, who may send it, and whom it stands for.
+"""The cookie of a person who signed in with a browser: its form, the pages that may send it, and its actor.
 
-A browser sends a cookie with every call, even with one that another site made it send. So a request counts only when it
-comes from a page of the service's own address. Its `Origin` says so, and it has a header that no page of another origin
-may send. A WebSocket has the `Origin` alone, which browsers always send there.
+A browser sends a cookie with every call, even if another site made the call. So a request with a cookie is accepted
+only from a page of the service's own address. Its `Origin` must say so, and it must have a header that no page of
+another origin may send. For a WebSocket only the `Origin` is checked, which browsers always send there.
 """
 
 import datetime as dt
@@ -27,11 +27,11 @@ SESSION_HEADER = "x-treue-session"
 SESSION_HEADER_VALUE = "1"
 SESSION_KIND = "session"
 CROSS_SITE = "CROSS_SITE_REQUEST"
-"""Why a request with a session is refused that no page of the service's own address made."""
+"""The reason of the refusal of a request with a session that a page of another address made."""
 
 MAX_REMEMBERED_SESSIONS = 10_000
 MAX_COOKIE_HEADER_LENGTH = 16_384
-"""Characters of all cookies of a request; longer ones hold no cookie of ours."""
+"""The number of characters of all cookies of a request. In a longer header no cookie is read."""
 
 _COOKIE = re.compile(r"(?P<tenant>[0-9a-f]{32})\.(?P<secret>[0-9A-Za-z_]+)", re.ASCII)
 
@@ -39,20 +39,23 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sessions")
 
 
 class ForeignPage(Exception):
-    """A request with a session cookie that no page of the service's own address made. The message says why."""
+    """A page of another address made a request with a session cookie. The message says why it is refused."""
 
 
 class CookieJar(NamedTuple):
-    """How cookies are named and kept at an address: with the prefix `__Host-` where it is https."""
+    """Names, reads and writes the cookies of an address.
+
+    The names have the prefix `__Host-` if the address is https.
+    """
 
     address: SignInAddress
 
     def name(self, purpose: str) -> str:
-        """The name of a cookie."""
+        """Return the name of a cookie."""
         return f"__Host-treue_{purpose}" if self.address.is_secure else f"treue_{purpose}"
 
     def find(self, headers: Headers, purpose: str) -> str | None:
-        """The value of a cookie. None where there is none, or more than one: then nobody knows whose it is."""
+        """Return the value of a cookie; None if there is none. None also for more than one: their origin is unclear."""
         text = "; ".join(headers.getlist("cookie"))
         if len(text) > MAX_COOKIE_HEADER_LENGTH:
             return None
@@ -62,7 +65,7 @@ class CookieJar(NamedTuple):
         return found[0] if len(found) == 1 else None
 
     def set(self, response: Response, purpose: str, value: str, lifetime: dt.timedelta) -> None:
-        """Let the browser keep a cookie that no script reads and no other site's form sends."""
+        """Let the browser keep a cookie. No script can read it, and no form of another site can send it."""
         seconds = int(lifetime.total_seconds())
         response.set_cookie(
             self.name(purpose), value, seconds, path="/", secure=self.address.is_secure, httponly=True, samesite="lax"
@@ -76,7 +79,7 @@ class CookieJar(NamedTuple):
 
 
 class NewSession(NamedTuple):
-    """The cookie of a new session, and the hash of its secret, which is what is stored."""
+    """The cookie of a new session, and the hash of its secret. Only the hash is stored."""
 
     cookie: str
     sha256: str
@@ -89,25 +92,25 @@ def make_session(tenant_id: TenantId) -> NewSession:
 
 
 FindSession = Callable[[TenantId, str], Awaitable[Actor | None]]
-"""Finds the actor that a session describes, by the hash of its secret."""
+"""Finds the actor of a session by the hash of the session's secret."""
 
 
 class StaffSessions:
-    """Turns session cookies into actors. `find` reads a session, `read_standing` whether it stands now."""
+    """Turns session cookies into actors. `find` reads a session, `read_standing` reads the standing of its actor."""
 
     def __init__(self, jar: CookieJar, find: FindSession, read_standing: Callable[[Actor], Awaitable[Actor]]) -> None:
         self.jar = jar
         self._find = find
         self._read_standing = read_standing
-        # What a session says never changes; whether it stands is read every time.
+        # The person of a session never changes. Their standing does: it is read every time.
         self._known: OrderedDict[tuple[TenantId, str], Actor] = OrderedDict()
 
     def cookie_of(self, headers: Headers) -> str | None:
-        """The session cookie of a request without an Authorization header; None where there is none."""
+        """Return the session cookie of a request without an Authorization header; None if there is none."""
         return self.jar.find(headers, SESSION_KIND)
 
     async def actor_of(self, cookie: str) -> Actor:
-        """The person as they stand now. Raises `Unauthenticated`, or `TenantNotActive`."""
+        """Return the person with their standing now. Raises `Unauthenticated` or `TenantNotActive`."""
         place = _read_cookie(cookie)
         known = self._known.get(place) if place else None
         if place is not None and known is None:
@@ -122,7 +125,7 @@ class StaffSessions:
             raise Unauthenticated("The session is over: sign in again.") from None
 
     async def find_person(self, cookie: str) -> Actor | None:
-        """Whom a session describes, whether they stand or not; None for a cookie without a session."""
+        """Return the person of a session without checking their standing; None for a cookie without a session."""
         place = _read_cookie(cookie)
         return await self._find(*place) if place else None
 
@@ -148,7 +151,7 @@ class StaffSessions:
 
 
 def _read_cookie(cookie: str) -> tuple[TenantId, str] | None:
-    """The tenant that a cookie names, and the hash of its secret; None for what is no cookie of ours."""
+    """Return the tenant that a cookie names and the hash of its secret; None for a cookie of another form."""
     parts = _COOKIE.fullmatch(cookie)
     if parts is None or not is_token(parts["secret"]):
         return None

@@ -1,8 +1,8 @@
 """Browser sign-in of staff at their own identity provider (OpenID Connect, authorization code with PKCE).
 
-`/sign-in/<tenant>/<provider>` begins it, its `/callback` ends it with a session cookie, and `/sign-out` ends that. The
-provider ends sessions at `/back-channel-logout`. Each provider has a callback of its own, so a code of one provider is
-never sent to another (RFC 9700, 4.4).
+`/sign-in/<tenant>/<provider>` begins a sign-in. Its `/callback` ends it with a session cookie, and `/sign-out` ends the
+session. The provider ends sessions at `/back-channel-logout`. Each provider has its own callback, so a code of one
+provider is never sent to another (RFC 9700, 4.4).
 """
 
 import datetime as dt
@@ -59,19 +59,19 @@ from schema.masking import UNAVAILABLE_MESSAGE, ErrorCode
 
 RETURN_TO = "returnTo"
 MAX_ANSWER_LENGTH = 8_192
-"""Characters of what a provider sends back with the browser."""
+"""The number of characters that a provider may send back with the browser."""
 
 SIGN_IN_REFUSED = "SIGN_IN_REFUSED"
 NOT_A_MEMBER = "NOT_A_MEMBER"
 BEGIN_AGAIN = "This sign-in was not begun in this browser, has ended, or took too long. Begin again."
 PROVIDER_FAILURES = (OAuthError, InvalidToken, httpx2.HTTPError, ValueError, KeyError, TypeError, RuntimeError)
-"""What authlib's client raises for an answer that is not as it should be."""
+"""The errors that authlib's client raises for a wrong answer of a provider."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sign_in")
 
 
 class SignInDoor(NamedTuple):
-    """What the addresses ask for. ``read_standing`` tells whether a person stands, or raises `Unauthenticated`."""
+    """The parts that the addresses need. ``read_standing`` raises `Unauthenticated` for a person who is refused."""
 
     world: World
     sessions: StaffSessions
@@ -83,12 +83,12 @@ class SignInDoor(NamedTuple):
 
     @property
     def jar(self) -> CookieJar:
-        """How cookies are kept."""
+        """The names and settings of cookies."""
         return self.sessions.jar
 
 
 def sign_in_routes(door: SignInDoor) -> list[Route]:
-    """The routes of all four addresses."""
+    """Return the routes of all four addresses."""
 
     def endpoint(answer: Callable[[SignInDoor, Request], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
         async def serve(request: Request) -> Response:
@@ -107,6 +107,7 @@ def sign_in_routes(door: SignInDoor) -> list[Route]:
 async def _serve(
     door: SignInDoor, request: Request, answer: Callable[[SignInDoor, Request], Awaitable[Response]]
 ) -> Response:
+    """Answer a request; a refusal becomes JSON. A callback always deletes the cookie of the sign-in."""
     try:
         response = await answer(door, request)
     except RequestRefused as refused:
@@ -117,7 +118,7 @@ async def _serve(
         log.warning("signing in cannot be answered", reason=type(error).__name__)
         response = _tell_refusal(request, unavailable(UNAVAILABLE_MESSAGE))
     if request.url.path.endswith(CALLBACK):
-        # Whatever came of it: the state counts once.
+        # The cookie is deleted after a failure, too: a state is used once.
         door.jar.delete(response, PENDING_KIND)
     response.headers.update({**NO_STORE, "referrer-policy": "no-referrer"})
     return response
@@ -158,7 +159,10 @@ def _read_return_path(request: Request) -> str:
 
 
 async def _find_place(door: SignInDoor, request: Request) -> tuple[SignInPlace, FoundIssuer]:
-    """The provider that the address names. Unknown tenants and providers, and those without a client id, are alike."""
+    """Return the provider that the address names. Raises `RequestRefused`.
+
+    The answer is the same for an unknown tenant, an unknown provider, and a provider without a client id.
+    """
     tenant, provider = (request.path_params[name] for name in ("tenant", "provider"))
     place = SignInPlace(TenantId(tenant), provider)
     found = await find_provider(door.world, *place)
@@ -169,7 +173,7 @@ async def _find_place(door: SignInDoor, request: Request) -> tuple[SignInPlace, 
 
 
 async def _describe_provider(door: SignInDoor, found: FoundIssuer) -> Mapping[str, Any]:
-    """What the provider publishes of itself. Raises `RequestRefused` where it cannot be reached."""
+    """Return the provider's discovery document. Raises `RequestRefused` if it cannot be read."""
     described = await door.keys.describe(found.row.issuer)
     if described is None:
         raise unavailable("The identity provider cannot be reached. Try again in a moment.")
@@ -190,7 +194,7 @@ def _make_client(door: SignInDoor, found: FoundIssuer, described: Mapping[str, A
 
 
 async def _finish(door: SignInDoor, request: Request) -> Response:
-    """Take the provider's answer, and begin a session with a new secret."""
+    """Read the provider's answer, and begin a session with a new secret."""
     place, found = await _find_place(door, request)
     answer = _read_answer(request)
     pending = _open_pending(door, request, place, answer["state"])
@@ -214,7 +218,7 @@ async def _finish(door: SignInDoor, request: Request) -> Response:
 
 
 def _read_answer(request: Request) -> dict[str, str]:
-    """What the provider says by way of the browser: each parameter once, and a state."""
+    """Return the parameters that the provider sent with the browser. Each comes once, and a state is required."""
     pairs = request.query_params.multi_items()
     answer = dict(pairs)
     is_one_answer = ("code" in answer) != ("error" in answer)
@@ -225,7 +229,10 @@ def _read_answer(request: Request) -> dict[str, str]:
 
 
 def _open_pending(door: SignInDoor, request: Request, place: SignInPlace, state: str) -> PendingSignIn:
-    """The sign-in that this browser has begun at this provider with this state."""
+    """Return the sign-in that this browser began at this provider with this state.
+
+    Raises `RequestRefused` without one.
+    """
     cookie = door.jar.find(request.headers, PENDING_KIND)
     pending = door.pending.open(place, cookie, door.world.clock()) if cookie else None
     begun = f"_state_{NAME}_{state}".encode()
@@ -235,13 +242,13 @@ def _open_pending(door: SignInDoor, request: Request, place: SignInPlace, state:
 
 
 def _check_issuer(found: FoundIssuer, said: str | None, *, promised: bool) -> None:
-    """The provider must name itself where it says that it does, and nobody else (RFC 9207)."""
+    """Refuse an answer that names another provider, or none although the provider promises its name (RFC 9207)."""
     if (promised or said is not None) and said != found.row.issuer:
         raise _refuse(found, "the answer names another issuer, or none")
 
 
 async def _prove(client: SignInClient, request: Request, found: FoundIssuer, pending: PendingSignIn) -> ProvedPerson:
-    """Who has signed in: the code is given for an ID token, by authlib's client."""
+    """Return the person who signed in: authlib's client exchanges the code for an ID token."""
     request.scope["session"] = pending.session
     try:
         await client.authorize_access_token(request)
@@ -262,7 +269,7 @@ async def _find_standing(door: SignInDoor, person: Actor) -> Actor:
 
 
 async def _end_former(door: SignInDoor, request: Request) -> None:
-    """End the session that the browser had: a new one takes its place and never its secret."""
+    """End the browser's former session. The new session never gets the former secret."""
     cookie = door.sessions.cookie_of(request.headers)
     former = await door.sessions.find_person(cookie) if cookie else None
     if former is not None and former.session is not None:
@@ -279,7 +286,10 @@ def _refuse(found: FoundIssuer, reason: str) -> RequestRefused:
 
 
 async def _sign_out(door: SignInDoor, request: Request) -> Response:
-    """End the session of this browser. The answer says where the browser signs out of the provider, too."""
+    """End the session of this browser.
+
+    The answer also names the address where the browser signs out of the provider.
+    """
     try:
         door.sessions.refuse_foreign_page(request.headers)
     except ForeignPage as refused:
@@ -307,7 +317,7 @@ async def _find_end_session_url(door: SignInDoor, person: Actor) -> str | None:
 
 
 async def _hear_logout(door: SignInDoor, request: Request) -> Response:
-    """End what a provider's logout token names (OpenID Connect Back-Channel Logout 1.0, section 2.8)."""
+    """End the sessions that a provider's logout token names (OpenID Connect Back-Channel Logout 1.0, section 2.8)."""
     place, found = await _find_place(door, request)
     try:
         parameters = await read_form(request)

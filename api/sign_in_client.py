@@ -1,9 +1,9 @@
-"""The client of an identity provider: authlib's client for Starlette, told only what it may believe.
+"""The client of an identity provider: authlib's client for Starlette, limited to the values that it may trust.
 
-Authlib takes what a discovery document says for settings of its own: a document with `code_challenge_method` or `proxy`
-would change them. So it is given the addresses alone. It also reads ID tokens with any algorithm that the provider
-names, calls any address, and goes on where the provider sends no ID token; here our own reader reads them, our own
-transport calls, and an answer without an ID token is refused.
+Authlib uses a discovery document as its own settings: a document with `code_challenge_method` or `proxy` would change
+them. So this module gives it only the addresses. Authlib also reads ID tokens with any algorithm that the provider
+names, calls any address, and accepts an answer without an ID token. Here this service's own reader reads ID tokens, its
+own transport calls, and an answer without an ID token is refused.
 """
 
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ NAME = "sign_in"
 SCOPE = "openid profile email"
 PKCE_METHOD = "S256"
 MAX_LOGGED_ERROR_LENGTH = 60
-"""Characters of a provider's error code that a log line repeats."""
+"""The number of characters of a provider's error code that a log line shows."""
 
 AUTH_METHODS = ("client_secret_basic", "client_secret_post")
 _DROPPED_HEADERS = frozenset({"host", "connection", "accept-encoding", "content-length", "transfer-encoding"})
 
 
 class ProviderUnfit(Exception):
-    """What a provider publishes does not allow a safe sign-in. The message is for logs."""
+    """The provider's discovery document does not allow a safe sign-in. The message is for logs."""
 
 
 class ProviderTransport(httpx2.AsyncBaseTransport):
-    """Calls providers as their documents are read: at public addresses, without redirects, small and in time."""
+    """Calls providers under the limits of `oidc_fetch`: public addresses, no redirects, limited size and time."""
 
     def __init__(self, *, private: bool) -> None:
         self._private = private
@@ -54,7 +54,10 @@ class ProviderTransport(httpx2.AsyncBaseTransport):
 
 
 class SignInClient(StarletteOAuth2App):  # type: ignore[misc]
-    """Authlib's client for one provider, with our own reading of the ID token. ``proved`` is whom it describes."""
+    """Authlib's client for one provider, with this service's reader of ID tokens.
+
+    ``proved`` is the person in the token.
+    """
 
     def __init__(self, found: FoundIssuer, tokens: SignInTokens, **settings: Any) -> None:
         super().__init__(StarletteIntegration(NAME), NAME, **settings)
@@ -63,9 +66,9 @@ class SignInClient(StarletteOAuth2App):  # type: ignore[misc]
         self.proved: ProvedPerson | None = None
 
     async def save_authorize_data(self, request: Request, **data: Any) -> None:
-        """Keep in the request's session what the way back asks for.
+        """Keep the data that the callback needs in the request's session.
 
-        The address of the provider is left out: nobody asks for it, and it may be longer than a cookie.
+        The address of the provider is left out: the callback does not need it, and it may be too long for a cookie.
         """
         await super().save_authorize_data(request, **{name: value for name, value in data.items() if name != "url"})
 
@@ -78,7 +81,7 @@ class SignInClient(StarletteOAuth2App):  # type: ignore[misc]
 def make_client(
     found: FoundIssuer, described: Mapping[str, Any], secret: str | None, tokens: SignInTokens, *, private: bool
 ) -> SignInClient:
-    """The client of a provider that describes itself so. Raises `ProviderUnfit`."""
+    """Return the client of a provider with this discovery document. Raises `ProviderUnfit`."""
     methods = described.get("code_challenge_methods_supported")
     if methods is not None and (not isinstance(methods, list) or PKCE_METHOD not in methods):
         raise ProviderUnfit("the provider does not take PKCE with S256")
@@ -101,14 +104,14 @@ def make_client(
 
 
 def names_itself(described: Mapping[str, Any]) -> bool:
-    """Whether the provider promises the parameter `iss` in its answers (RFC 9207)."""
+    """Return whether the provider promises the parameter `iss` in its answers (RFC 9207)."""
     return described.get("authorization_response_iss_parameter_supported") is True
 
 
 def find_end_session_url(found: FoundIssuer, described: Mapping[str, Any], *, private: bool) -> str | None:
-    """Where a browser signs out of the provider (OpenID Connect RP-Initiated Logout 1.0, section 2).
+    """Return the address where a browser signs out of the provider (OpenID Connect RP-Initiated Logout 1.0, section 2).
 
-    None where the provider has no such address. Raises `ProviderUnfit`.
+    None if the provider has no such address. Raises `ProviderUnfit`.
     """
     name = "end_session_endpoint"
     if not described.get(name):
@@ -134,7 +137,7 @@ def _read_address(described: Mapping[str, Any], name: str, *, private: bool) -> 
 
 
 def describe_failure(error: Exception) -> str:
-    """What went wrong, for the log: what is wrong with a token, an error code of the provider, or what was raised."""
+    """Return the reason of a failure for the log: a fault of the token, a code of the provider, or the error's name."""
     if isinstance(error, InvalidToken):
         return str(error)
     code = read_error_code(error.error) if isinstance(error, OAuthError) else None
@@ -142,7 +145,7 @@ def describe_failure(error: Exception) -> str:
 
 
 def read_error_code(code: object) -> str | None:
-    """The error code of a provider, as far as the log shows it; None for what is no code (RFC 6749, 4.1.2.1)."""
+    """Return a provider's error code for the log; None for a text that is no code (RFC 6749, 4.1.2.1)."""
     if not isinstance(code, str) or not code.isascii() or not code.isprintable():
         return None
     return code[:MAX_LOGGED_ERROR_LENGTH]

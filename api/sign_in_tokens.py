@@ -1,7 +1,7 @@
-"""ID tokens of a browser sign-in (OpenID Connect Core) and logout tokens (OpenID Connect Back-Channel Logout 1.0).
+"""Read ID tokens of a browser sign-in (OpenID Connect Core) and logout tokens (OpenID Connect Back-Channel Logout 1.0).
 
-The provider is known before the token comes: the browser began there, or the address names it. So a token is compared
-with that provider, and leads to no other.
+The provider is known before the token comes: the browser began there, or the address names it. So a token must be of
+that provider.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ ID_TOKEN_TYPES = frozenset({"jwt", "application/jwt"})
 
 
 class ProvedPerson(NamedTuple):
-    """Who an ID token describes, before their standing is read, and what else it says of the sign-in."""
+    """The person in an ID token, before their standing is read, and further facts of the sign-in."""
 
     actor: Actor
     provider_session: str | None
@@ -31,14 +31,14 @@ class ProvedPerson(NamedTuple):
 
 
 class SignInTokens:
-    """Reads the tokens of browser sign-ins, by the keys that providers publish."""
+    """Reads the tokens of browser sign-ins with the keys that providers publish."""
 
     def __init__(self, keys: ProviderKeys, clock: Callable[[], dt.datetime]) -> None:
         self._keys = keys
         self._clock = clock
 
     async def read_id_token(self, found: FoundIssuer, token: str, nonce: str) -> ProvedPerson:
-        """Who has signed in. Raises `InvalidToken`."""
+        """Return the person who signed in. Raises `InvalidToken`."""
         claims = await self._read(found, token, ID_TOKEN_TYPES)
         sent = claims.get("nonce")
         if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), nonce.encode()):
@@ -48,7 +48,7 @@ class SignInTokens:
         return ProvedPerson(person, _read_provider_session(claims), issued_at)
 
     async def read_logout_token(self, found: FoundIssuer, token: str) -> Logout:
-        """Whose sessions end. Raises `InvalidToken`."""
+        """Return whose sessions end. Raises `InvalidToken`."""
         claims = await self._read(found, token, LOGOUT_TYPES)
         _, issued_at = check_times(claims, self._clock(), MAX_STAFF_LIFETIME)
         if "nonce" in claims:
@@ -66,7 +66,7 @@ class SignInTokens:
         return Logout(found.row.id, subject, provider_session, issued_at)
 
     async def _read(self, found: FoundIssuer, token: str, types: frozenset[str]) -> dict[str, Any]:
-        """The claims of a token that the provider has signed for the tenant's application. Raises `InvalidToken`."""
+        """Return the claims of a token that the provider signed for the tenant's application. Raises `InvalidToken`."""
         header, claims = read_parts(token, types)
         if claims.get("iss") != found.row.issuer:
             raise InvalidToken("another issuer")
@@ -76,7 +76,7 @@ class SignInTokens:
 
 
 def _check_audience(claims: dict[str, Any], found: FoundIssuer) -> None:
-    """The application must be meant, and beside it nobody but the tenant's own audience."""
+    """Refuse a token unless its audience is the application. Only the tenant's own audience may stand beside it."""
     audience, client_id = claims.get("aud"), found.row.client_id
     audiences = [audience] if isinstance(audience, str) else audience
     if not isinstance(audiences, list) or client_id not in audiences or len(audiences) > 2:  # noqa: PLR2004 - these two

@@ -1,14 +1,14 @@
-"""The shape of the messages of graphql-transport-ws, checked before anything reads them."""
+"""Check the shape of graphql-transport-ws messages before any code reads them."""
 
 MAX_ID_LENGTH = 128
-"""Characters of the id of an operation."""
+"""The number of characters of an operation's id."""
 
 _TYPES = frozenset({"connection_init", "ping", "pong", "subscribe", "complete"})
 _TYPES_WITH_ID = frozenset({"subscribe", "complete"})
 
 
 def find_problem(message: object) -> str | None:
-    """What is wrong with the shape of a message, in words that repeat nothing of it."""
+    """Return what is wrong with the shape of a message, in words that repeat nothing of the message."""
     if not isinstance(message, dict):
         return "A message must be a JSON object"
     kind = message.get("type")

@@ -1,9 +1,8 @@
-"""GraphQL over WebSocket (graphql-transport-ws): hostile messages end in a close code, each operation has its own
-context.
+"""GraphQL over WebSocket (graphql-transport-ws). Hostile messages end the socket with a close code.
 
-A socket belongs to one actor, who is authenticated by `connection_init`. Mutations are refused: one would be
-cancelled when its client goes away, after it may have been sent twice. Reasons for closing are fixed texts, since a
-close frame holds 123 bytes and must not repeat what the other side sent.
+Each operation has its own context. A socket belongs to one actor, who is authenticated by `connection_init`. Mutations
+are refused: a mutation would be cancelled when its client leaves, and the client might have sent it twice. Reasons for
+closing are fixed texts: a close frame holds 123 bytes, and must not repeat what the client sent.
 """
 
 import asyncio
@@ -46,20 +45,19 @@ if TYPE_CHECKING:
     from api.graphql import GraphQLView
 
 CONNECTION_INIT_SECONDS = 5.0
-"""From the handshake until `connection_init` has come."""
+"""The time from the handshake to `connection_init`."""
 
 AUTHENTICATION_SECONDS = 60.0
-"""How long a socket may then wait until its actor is known. Our time is not held against the client: who was sent away
-would come back at once, and all of the work would begin again."""
+"""The time that a socket then may wait for its authentication. A client that is sent away would reconnect at once."""
 
 AUTHENTICATIONS_AT_ONCE = 200
-"""Sockets of one process that are authenticated at the same time; the others wait in their order."""
+"""The number of sockets that a process authenticates at the same time. The others wait in their order."""
 
 BUSY_SECONDS = (0.1, 1.0)
-"""How long a socket waits until its credential is read again, when no connection to the database was free."""
+"""The shortest and the longest wait before a credential is read again, after no connection to the database was free."""
 
 CLOSE_SECONDS = 5.0
-"""How long a reader that does not read has to take the close frame; then the connection is dropped."""
+"""The time that a slow reader has to read the close frame; then the connection is dropped."""
 
 MAX_MESSAGE_LENGTH = 131_072
 """Characters in one message from a client."""
@@ -69,7 +67,7 @@ MAX_OPERATIONS = 50
 
 CLOSE_TOO_BIG = 1009
 CLOSE_TRY_AGAIN = 1013
-"""Also for errors of ours: clients such as graphql-ws do not come back after 1011."""
+"""Used for internal errors, too: after 1011 clients such as graphql-ws do not reconnect."""
 
 CLOSE_READER_TOO_SLOW = 4290
 CLOSE_INVALID = 4400
@@ -85,7 +83,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sockets")
 
 
 GONE = (WebSocketDisconnect, OSError, RuntimeError)
-"""What sending to a client raises that has gone away, in whatever phase."""
+"""The errors of sending to a client that has left, in every phase of the socket."""
 
 
 class MessageTooBig(Exception):
@@ -96,7 +94,7 @@ class SocketAdapter(ASGIWebSocketAdapter):
     """Reads messages strictly and sends text frames."""
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:  # noqa: ARG002
-        """The decoded messages, until the other side goes or one is not JSON text of bearable length."""
+        """Yield the decoded messages, until the client leaves or sends a text that is no JSON or is too long."""
         while True:
             message = await self.ws.receive()
             if message["type"] == "websocket.disconnect":
@@ -118,14 +116,14 @@ class SocketAdapter(ASGIWebSocketAdapter):
         await self.send_text(encoded.decode() if isinstance(encoded, bytes) else encoded)
 
     async def send_text(self, text: str) -> None:
-        """Send one message that is encoded already."""
+        """Send one message that is already encoded."""
         try:
             await self.ws.send_text(text)
         except GONE as gone:
             raise WebSocketDisconnected from gone
 
     async def close(self, code: int, reason: str) -> None:
-        """Send the close frame, unless the connection is gone."""
+        """Send the close frame, unless the connection is already closed."""
         try:
             await self.ws.close(code=code, reason=reason)
         except GONE as gone:
@@ -133,7 +131,7 @@ class SocketAdapter(ASGIWebSocketAdapter):
 
 
 class SocketOperation(Operation[Any, None]):
-    """One operation of a socket. Its `extensions` say which document it names by its hash."""
+    """One operation of a socket. Its `extensions` may name a document by its hash."""
 
     __slots__ = ("extensions",)
 
@@ -141,7 +139,7 @@ class SocketOperation(Operation[Any, None]):
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
-    """One socket from its acceptance to its end. An `OpenConnection`."""
+    """One socket, from its acceptance to its end. It is an `OpenConnection`."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
@@ -177,7 +175,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             self.edge.connections.remove(self)
 
     async def close(self, code: int, reason: str) -> None:
-        """Send the close frame; drop the connection when the other side does not take it in time. Once is enough."""
+        """Send the close frame. Drop the connection if the client does not read it in time.
+
+        A second call does nothing.
+        """
         if self._closing:
             await self._ended.wait()
             return
@@ -199,7 +200,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         closer.add_done_callback(self._closers.discard)
 
     async def handle_connection_init_timeout(self) -> None:
-        """Close the socket when nobody has introduced themselves in time."""
+        """Close the socket if `connection_init` has not come in time."""
         await asyncio.sleep(CONNECTION_INIT_SECONDS)
         if not self.connection_init_received:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
@@ -207,7 +208,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")
 
     async def send_message(self, message: Message) -> None:
-        """Send a message; once the socket is closing nothing follows the close frame."""
+        """Send a message, unless the socket is closing."""
         if self._closing:
             raise WebSocketDisconnected
         await super().send_message(message)
@@ -215,7 +216,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     # ── Messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def handle_message(self, message: Message) -> None:
-        """Check the shape of a message before anything reads it."""
+        """Check the shape of a message, then handle it."""
         if self._closing:
             return
         problem = find_problem(message)
@@ -229,7 +230,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         await self.close(CLOSE_INVALID, error_message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """Authenticate the socket by the `authorization` of the payload, else by what the handshake brought."""
+        """Authenticate the socket by the `authorization` in the payload, else by the headers of the handshake."""
         if self.connection_init_received:
             await self.close(CLOSE_TOO_MANY, "Too many initialisation requests")
             return
@@ -263,7 +264,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self.connection_acknowledged = True
 
     async def _authenticate(self, authorization: str | None) -> Actor:
-        """The actor. While others have all connections to the database the socket waits, and asks again."""
+        """Return the actor. If no connection to the database is free, wait and read the credential again."""
         while True:
             try:
                 return await self.edge.entrance.admit_socket(self._headers, self._socket_scope, authorization)
@@ -296,7 +297,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await self._start(message)
 
     async def _refuse_operation(self, operation_id: str) -> None:
-        """Answer one operation too many with an error; the others and the socket go on."""
+        """Answer an operation above the limit with an error. The other operations and the socket continue."""
         error = refusal(
             ErrorCode.RATE_LIMITED,
             f"A socket may run {MAX_OPERATIONS} operations at a time. Complete one, or open another socket.",
@@ -306,7 +307,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         await self.send_message({"id": operation_id, "type": "error", "payload": [error.formatted]})
 
     def _tell_errors(self, errors: Sequence[GraphQLError]) -> None:
-        """Tell who watches of errors that come from here and not from the schema."""
+        """Count errors that come from this module and not from the schema."""
         watch = self.edge.executable.watch
         if watch is not None:
             watch.note_errors(errors)
@@ -328,7 +329,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self.operations[message["id"]] = operation
 
     def forget_id(self, id: str) -> None:  # noqa: A002 - strawberry's name
-        """Make an id free again."""
+        """Let an operation's id be used again."""
         self.operations.pop(id, None)
 
     # ── Operations ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -386,7 +387,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
     async def _send_event(self, operation: SocketOperation, result: EventResult) -> None:
-        """Send an event: its JSON is made once for all who are sent the same."""
+        """Send an event. Its JSON is made once for all sockets that get the same one."""
         if operation.completed:
             return
         if self._closing:

@@ -1,4 +1,4 @@
-"""Event streams (server-sent events): a subscription over plain HTTP, with an end that can come from outside."""
+"""Event streams (server-sent events): a subscription over plain HTTP, which the server can end."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -15,26 +15,26 @@ from schema.delivery import event_cursor_of
 from schema.masking import ErrorCode, ReaderTooSlow
 
 CLOSE_SECONDS = 5.0
-"""How long a reader that does not read has to take the last event; then the connection is dropped."""
+"""The time that a slow reader has to read the last event; then the connection is dropped."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.streams")
 
 
 class EventStreamTransport(SSETransport):
-    """Writes results as server-sent events; the `id` of an event is its cursor."""
+    """Writes results as server-sent events. The `id` of an event is its cursor."""
 
     def encode_next(self, response: GraphQLHTTPResponse, encode_json: JSONEncoder) -> str:
-        """One result. A reader that comes back sends the last `id` it saw as the header `Last-Event-ID`."""
+        """Encode one result. A reader that reconnects sends the last `id` in the header `Last-Event-ID`."""
         event = super().encode_next(response, encode_json)
         cursor = event_cursor_of(response.get("extensions"))
         return event if cursor is None else f"id: {cursor}\r\n{event}"
 
 
 class EventStream:
-    """One open stream. An `OpenConnection`.
+    """One open stream. It is an `OpenConnection`.
 
-    Its last event tells why it ended. After a restart there is none: the reader sees a broken connection and comes
-    back.
+    Its last event says why the stream ended. After a restart there is no such event: the reader sees a broken
+    connection and reconnects.
     """
 
     def __init__(self, actor: Actor, request_id: str) -> None:
@@ -48,7 +48,7 @@ class EventStream:
         self._closers: set[asyncio.Task[None]] = set()
 
     async def body(self, chunks: Callable[[], AsyncGenerator[str, None]]) -> AsyncGenerator[str, None]:
-        """The events, until they end or `close` is called."""
+        """Yield the events, until the subscription ends or `close` is called."""
         stopped = asyncio.create_task(self._stopped.wait())
         try:
             async with aclosing(chunks()) as events:
@@ -73,7 +73,7 @@ class EventStream:
             self._ended.set()
 
     async def close(self, code: int, reason: str) -> None:
-        """End the stream with a last event; drop the connection when the reader does not take it in time."""
+        """End the stream with a last event; drop the connection if the reader does not read it in time."""
         if not self._stopped.is_set():
             if code != CLOSE_RESTART:
                 error = ErrorCode.UNAUTHENTICATED if code == CLOSE_EXPIRED else ErrorCode.UNAVAILABLE
@@ -90,16 +90,16 @@ class EventStream:
                 self._task.cancel()
 
     def drop_slow_reader(self) -> None:
-        """End the stream because its reader cannot keep up."""
+        """End the stream because its reader is too slow."""
         closer = asyncio.create_task(self.close(0, ReaderTooSlow.message))
         self._closers.add(closer)
         closer.add_done_callback(self._closers.discard)
 
 
 async def _end_of(task: asyncio.Future[str | None]) -> None:
-    """Wait for a task that was told to end, even when we are: a generator cannot be closed while it still runs.
+    """Wait for a cancelled task to end, even if this task is cancelled too: a running generator cannot be closed.
 
-    When the reader goes away, starlette's task group cancels us again at every await.
+    When the reader leaves, starlette's task group cancels this task again at every await.
     """
     cancelled = False
     while not task.done():

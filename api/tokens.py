@@ -19,7 +19,7 @@ SECRET_LENGTH = 43
 CHECKSUM_LENGTH = 6
 MAX_KIND_LENGTH = 16
 SHOWN_LENGTH = 4
-"""How many characters of the secret a list of tokens may show, so that people recognise theirs."""
+"""The number of the secret's characters that a list of tokens may show, so that people recognise their token."""
 
 _KIND = re.compile(rf"[a-z][a-z0-9]{{0,{MAX_KIND_LENGTH - 1}}}", re.ASCII)
 _TOKEN = re.compile(
@@ -31,7 +31,7 @@ MAX_TOKEN_LENGTH = len(PREFIX) + MAX_KIND_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_
 
 
 class NewToken(NamedTuple):
-    """A token just made. `text` is shown once and never stored; `sha256` is what the database keeps."""
+    """A new token. `text` is shown once and never stored; the database keeps `sha256`."""
 
     text: str
     sha256: str
@@ -39,7 +39,10 @@ class NewToken(NamedTuple):
 
 
 def make_token(kind: str) -> NewToken:
-    """A new random token. `kind` is a short lower-case word, such as `api`, and only tells people what it is for."""
+    """Return a new random token. `kind` is a short lower-case word, such as `api`.
+
+    It only tells people the token's purpose.
+    """
     if not _KIND.fullmatch(kind):
         raise ValueError(f"A kind of token is 1 to {MAX_KIND_LENGTH} lower-case letters and digits")
     secret = "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
@@ -49,9 +52,9 @@ def make_token(kind: str) -> NewToken:
 
 
 def is_token(text: str) -> bool:
-    """Whether the text has the form of a token and its checksum is right.
+    """Return whether the text has the form of a token and its checksum is right.
 
-    Says nothing about whether it was ever issued.
+    It does not say whether the token was ever issued.
     """
     if len(text) > MAX_TOKEN_LENGTH or not _TOKEN.fullmatch(text):
         return False
@@ -59,7 +62,7 @@ def is_token(text: str) -> bool:
 
 
 def hash_token(text: str) -> str:
-    """The SHA-256 of a token as 64 hexadecimal digits: what is stored and looked up."""
+    """Return the SHA-256 of a token as 64 hexadecimal digits, by which it is stored and looked up."""
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

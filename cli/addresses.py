@@ -1,4 +1,4 @@
-"""Where a server listens: whether the place is free, and how a person writes it."""
+"""The address where a server listens: check that it is free, and write it for people."""
 
 import socket
 
@@ -10,7 +10,7 @@ PORT = click.IntRange(0, 65_535)
 
 
 def refuse_taken_port(host: str, port: int, instead: str) -> None:
-    """Say so before anything is started when nobody can listen there; ``instead`` is a command with another port."""
+    """Refuse a port that is taken, before anything is started. ``instead`` is a command with another port."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -21,7 +21,7 @@ def refuse_taken_port(host: str, port: int, instead: str) -> None:
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -29,6 +29,6 @@ def free_port(host: str) -> int:
 
 
 def address_of(host: str, port: int) -> str:
-    """The address that a person opens; a server on all interfaces is reached on the loopback one."""
+    """Return the address for a browser. For a server on all interfaces it is the loopback address."""
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{name}:{port}"

@@ -1,4 +1,4 @@
-"""The clusters of an installation as a command opens them: one database, or several with the directory in front."""
+"""Open the clusters of an installation for a command: one database, or several with the directory of tenants."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,8 +12,9 @@ Role = Literal["app", "relay", "owner"]
 
 
 def open_database(clusters: Mapping[str, DatabaseUrls], role: Role, **options: Any) -> Database:
-    """The database of one role, as `Database` is made with ``options``. With several clusters each has as many
-    connections.
+    """Open the database of one role; ``options`` are those of `Database`.
+
+    Each of several clusters gets as many connections.
     """
     fenced = len(clusters) > 1
     databases = {name: Database(getattr(urls, role), **options, fenced=fenced) for name, urls in clusters.items()}
@@ -22,7 +23,7 @@ def open_database(clusters: Mapping[str, DatabaseUrls], role: Role, **options: A
 
 
 def urls_of(clusters: Mapping[str, DatabaseUrls], name: str) -> DatabaseUrls:
-    """The URLs of one cluster. Raises SetupProblem for a name that the settings do not have."""
+    """Return the URLs of one cluster. Raises SetupProblem for a name that the settings do not have."""
     if name not in clusters:
         raise SetupProblem(f"There is no cluster {name!r}: the settings name {', '.join(clusters)}.")
     return clusters[name]

@@ -1,4 +1,4 @@
-"""The keys of this installation, the issuer's and those of gift cards: files that the settings name, or made here."""
+"""The keys of this installation, for the issuer and for gift cards: read from the named files, or made here."""
 
 import contextlib
 import os
@@ -19,12 +19,12 @@ _KEY_LINE = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_LENGTH}}}")
 
 
 def issuer_key_file(settings: Settings) -> Path:
-    """Where the keys of the issuer are."""
+    """Return the file with the keys of the issuer."""
     return settings.issuer_key_file or settings.data_dir / KEY_FILE
 
 
 def local_issuer(settings: Settings) -> Issuer:
-    """Read the issuer's keys; where no file is named, one key is made once, readable for its owner only."""
+    """Read the issuer's keys. If no file is named, a file with one key is made once, which only its owner can read."""
     path = issuer_key_file(settings)
     try:
         if settings.issuer_key_file is None and not path.exists():
@@ -43,7 +43,10 @@ def _generate_secret(path: Path) -> Issuer:
 
 
 def local_code_keys(settings: Settings) -> CodeKeys:
-    """Read the keys of gift cards; where no file is named, one key is made once, readable for its owner only."""
+    """Read the keys of gift cards.
+
+    If no file is named, a file with one key is made once, which only its owner can read.
+    """
     path = settings.gift_card_keys_file or settings.data_dir / CODE_KEYS_FILE
     try:
         if settings.gift_card_keys_file is None and not path.exists():
@@ -78,5 +81,5 @@ def _parse_key(line: str) -> bytes:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """What is wrong, without anything of the file: a decoding error would show what it read."""
+    """Return the reason of a failed read without any content of the file: a decoding error would show it."""
     return "it holds more than ASCII characters" if isinstance(error, UnicodeError) else str(error)

@@ -43,7 +43,7 @@ def run() -> None:
     with _use_embedded_server(settings) as postgres:
         # A signal may come as soon as the line is read.
         stop = _note_signals()
-        # The administrator's password stays in its file: what is printed ends up in scroll-back and logs.
+        # The administrator's password stays in its file: printed text stays in terminals and logs.
         click.echo(f"PostgreSQL is running; its socket is in {postgres.socket_folder}, its log is {postgres.log_file}")
         stop.wait()
 
@@ -77,7 +77,7 @@ def _use_embedded_server(settings: Settings) -> EmbeddedPostgres:
 
 
 def _note_signals() -> threading.Event:
-    """Take SIGINT and SIGTERM from now on; the event is set when one has come."""
+    """Handle SIGINT and SIGTERM from now on. The returned event is set when a signal has come."""
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: done.set())

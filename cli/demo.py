@@ -1,7 +1,7 @@
-"""`treue demo`: everything at once, with data, ready to try.
+"""`treue demo`: start database, server and worker with example data, ready to try.
 
-Server and worker are processes of their own, as in production. They start while this one still reads its own code,
-which is why the heavier half of the demo is imported late.
+Server and worker are separate processes, as in production. Importing the rest of the demo takes time, so it is imported
+after the database has started.
 """
 
 import asyncio
@@ -47,6 +47,10 @@ def demo(port: int | None, *, check: bool) -> None:
 
 
 def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
+    """Start database, businesses, server and worker, print what to paste, and wait for Ctrl-C.
+
+    Raises SetupProblem if the port is taken or a process ends by itself. With ``check`` it returns after printing.
+    """
     refuse_taken_port(settings.host, port, 'make demo ARGS="--port 8400"')
     click.echo("Starting the database ...")
     with provide_database(settings, *ROLES, prepare=True) as urls:
@@ -54,7 +58,7 @@ def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
         from cli.demo_shown import banner, show, write_environment
         from cli.demo_tenants import provide_businesses
 
-        # The history lies in the past, so a worker would end the holds in it before they are captured.
+        # No worker runs yet. The holds of the history lie in the past: a worker would end them before their capture.
         tenants = asyncio.run(provide_businesses(urls, settings))
         with _processes(settings, port, stop) as running:
             _wait_until_ready(f"{address_of(settings.host, port)}/readyz", running)
@@ -75,7 +79,7 @@ def _explain_owner(error: PermissionError, settings: Settings) -> str:
 
 @contextmanager
 def _processes(settings: Settings, port: int, stop: "_Stop") -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Server and worker, each with its log; both are ended with the block, the server first."""
+    """Start the worker and the server, each with its log file. Ends both after the block, the server first."""
     folder = settings.data_dir / "log"
     folder.mkdir(parents=True, exist_ok=True)
     running: dict[str, subprocess.Popen[bytes]] = {}
@@ -98,7 +102,7 @@ def _processes(settings: Settings, port: int, stop: "_Stop") -> Iterator[dict[st
 
 
 def _port_of_worker_metrics(settings: Settings) -> list[str]:
-    """The server has the port of the settings, and the worker the next one."""
+    """Return the option for the port of the worker's metrics: the port after the one in the settings."""
     return [] if not settings.metrics_port else ["--metrics-port", str(settings.metrics_port + 1)]
 
 
@@ -110,12 +114,13 @@ def _start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             env=dict(os.environ),
-            # Ctrl-C in the terminal is for us; we end the others in order.
+            # Ctrl-C in the terminal reaches only this process, which ends the others in order.
             start_new_session=True,
         )
 
 
 def _wait_until_ready(url: str, running: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Wait until the server answers. Raises SetupProblem after `START_SECONDS`, or if a process ends by itself."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         _refuse_dead(running)
@@ -129,23 +134,24 @@ def _wait_until_ready(url: str, running: dict[str, subprocess.Popen[bytes]]) -> 
 
 
 def _refuse_dead(running: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Raise SetupProblem if one of the processes has ended by itself."""
     for name, process in running.items():
         if process.poll() is not None:
             raise SetupProblem(f"The {name} ended by itself (exit code {process.returncode}): see its log.")
 
 
 class _Stopped(BaseException):
-    """Ctrl-C or SIGTERM came: whatever is under way ends here, and what it has begun is put back."""
+    """Ctrl-C or SIGTERM came. The running step ends here, and each block with a clean-up runs it."""
 
 
 class _Stop:
-    """What Ctrl-C and SIGTERM do: they end what is under way at once, except while it is held."""
+    """Handles Ctrl-C and SIGTERM: raises `_Stopped` at once, or at the end of a `held` block."""
 
     def __init__(self) -> None:
         self._held = self._came = False
 
     def __call__(self, number: int, _frame: object) -> None:
-        """Handle a signal; a second one does not wait for what is put back."""
+        """Handle a signal. A second signal ends the process without waiting for the clean-up."""
         signal.signal(number, signal.default_int_handler)
         self._came = True
         if not self._held:
@@ -153,7 +159,10 @@ class _Stop:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let the block finish first: a process that starts must be known before anything ends."""
+        """Delay a signal until the block has ended.
+
+        A process that starts in the block is known by then, and can be ended.
+        """
         self._held = True
         try:
             yield
@@ -165,7 +174,7 @@ class _Stop:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[_Stop]:
-    """Let Ctrl-C and SIGTERM end the block."""
+    """Let Ctrl-C and SIGTERM end the block by raising `_Stopped`."""
     stop = _Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,6 +1,6 @@
-"""Two made-up businesses for the demo: a salon in Berlin and a studio in New York; their rules show every condition.
+"""Two invented businesses for the demo: a salon in Berlin and a studio in New York. Their rules use every condition.
 
-Everything is recorded through the same use cases as the API, day by day, on a clock that walks through the past.
+The demo records everything through the same use cases as the API, day by day, with a clock that stands in the past.
 """
 
 import random
@@ -48,7 +48,7 @@ _UNBORN = RuleId(UUID(int=0))
 
 
 class Item(NamedTuple):
-    """Something that is sold: its external id, name, category, kind, price in minor units, and points per unit."""
+    """An item on sale: external id, name, category, kind, price in minor units, and points per unit."""
 
     external_id: str
     name: str
@@ -59,7 +59,7 @@ class Item(NamedTuple):
 
 
 class Business(NamedTuple):
-    """A made-up business."""
+    """An invented business: its settings, its catalogue, and the names of its customers."""
 
     name: str
     currency: str
@@ -139,9 +139,12 @@ async def record_history(
     now: datetime,
     advance: Callable[[int], None],
 ) -> None:
-    """Record the purchases of the last ``DAYS`` days, one batch a day; ``advance`` is told how many each time."""
+    """Record the purchases of the last ``DAYS`` days, one batch a day.
+
+    ``advance`` is called after each day with the number of purchases.
+    """
     actor: Actor = system_actor(tenant_id, "demo")
-    # The same purchases every time, so that people can talk about what they see; nothing here is a secret.
+    # The seed is fixed: every demo has the same purchases, so that two people see the same. Nothing here is secret.
     chance = random.Random(business.name)  # noqa: S311
     product_id = await offer_card(world_at(now - timedelta(days=DAYS)), actor, business.currency)
     for day in range(DAYS, 0, -1):
@@ -222,6 +225,7 @@ def _rules(business: Business, now: datetime) -> Iterator[EarningRule]:
 
 
 def _day(business: Business, chance: random.Random, moment: datetime) -> Iterator[PurchaseRecording]:
+    """Yield the purchases of one day, completed and chosen at random."""
     zone = ZoneInfo(business.time_zone)
     day = moment.astimezone(zone).date()
     for number in range(business.purchases_per_day):
@@ -253,7 +257,8 @@ _FAMILY_NAMES = ("Albrecht", "Baumann", "Costa", "Demir", "Engel", "Fischer", "G
 
 
 def _customer(business: Business, chance: random.Random) -> CustomerProfile:
-    # The square makes regulars: low numbers come far more often than high ones.
+    """Return a customer, chosen at random, with the profile that the number gives."""
+    # The square makes regular customers: low numbers are drawn far more often than high ones.
     number = int(chance.random() ** 2 * business.customers)
     first = business.names[number % len(business.names)]
     family = _FAMILY_NAMES[number // len(business.names) % len(_FAMILY_NAMES)]

@@ -1,6 +1,6 @@
 """Gift cards of the demo: bought with points, sold for money, given and claimed, spent in part, expired, cancelled.
 
-Everything happens at the moments of the history, so the report of the past weeks shows it.
+Each step happens at a moment of the history, so the report of the past weeks shows it.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _UNBORN = GiftCardProductId(UUID(int=0))
 
 
 async def offer_card(world: World, actor: Actor, currency: str) -> GiftCardProductId:
-    """Put the card that customers buy with points on the list."""
+    """Create the product of gift cards that customers buy with points."""
     draft = GiftCardProduct(
         _UNBORN,
         f"Gift card, {Money(FACE_MINOR, currency)}",
@@ -50,7 +50,7 @@ async def offer_card(world: World, actor: Actor, currency: str) -> GiftCardProdu
 async def sell_cards(
     world: World, actor: Actor, product_id: GiftCardProductId, batch: Sequence[PurchaseRecording], key: str
 ) -> None:
-    """Sell and spend cards of a week; those whose time is over expire."""
+    """Sell, spend, give and cancel the cards of one week, after expiring the cards that are due."""
     await expire_due_cards(world, actor.tenant_id)
     await _buy_with_points(world, actor, product_id, batch, key)
     own, given, mistaken = [await _sell(world, actor, product_id, one, key) for one in batch[:3]]
@@ -76,7 +76,7 @@ async def _buy_with_points(
 async def _sell(
     world: World, actor: Actor, product_id: GiftCardProductId, to: PurchaseRecording, key: str
 ) -> IssuedCard:
-    """Sell a card for money; ``to`` is the buyer, and the sale has the number of what they bought."""
+    """Sell a card for money to the customer of the purchase ``to``. The reference of the sale names that purchase."""
     request = IssueRequest(
         GiftCardOrigin.MONEY,
         None,
@@ -89,7 +89,7 @@ async def _sell(
 
 
 async def _spend(world: World, actor: Actor, card_id: GiftCardId, currency: str, key: str) -> None:
-    """Spend a part of a card at the checkout."""
+    """Spend a part of a card by a hold and its capture."""
     amount = Money(SPENT_MINOR, currency)
     request = CardHoldRequest(CardKey(card_id), amount, None, None, f"hold of card, {key}")
     held = await hold_gift_card(world, actor, request)
@@ -97,14 +97,14 @@ async def _spend(world: World, actor: Actor, card_id: GiftCardId, currency: str,
 
 
 async def _hand_over(world: World, actor: Actor, given: IssuedCard, to: PurchaseRecording, key: str) -> None:
-    """Give a card to another customer, who claims it with its code."""
+    """Give a card to the customer of the purchase ``to``, who claims it with its code."""
     gift = Gift(to.customer.full_name or to.customer.external_id, to.customer.email, "All the best!")
     await give_gift_card(world, actor, GiveRequest(given.card.id, gift, f"gift of card, {key}"))
     await claim_gift_card(world, actor, given.code, _who(to), f"claim of card, {key}")
 
 
 async def _apologize(world: World, actor: Actor, currency: str, to: PurchaseRecording, key: str) -> None:
-    """Give a card away that expires soon, since nobody spends it."""
+    """Give the customer of the purchase ``to`` a card that soon expires, since nobody spends it."""
     request = IssueRequest(
         GiftCardOrigin.GOODWILL,
         Money(GOODWILL_MINOR, currency),

@@ -1,4 +1,4 @@
-"""What customers of the demo do besides buying: they spend points, get money back, and let points expire or wait."""
+"""Let customers of the demo spend points and get refunds; let some of their points expire, and some stay pending."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,10 @@ WAITING_MINUTES = 14 * 24 * 60
 
 
 async def spend_and_refund(world: World, actor: Actor, bought: Sequence[PurchaseRecording], key: str) -> None:
-    """Spend points on something new, give money back for something bought, and give points that soon expire."""
+    """Let the first customer spend points; refund half of the second purchase, and give its customer some points.
+
+    These points expire after `GIFT_DAYS`.
+    """
     first, second = bought[0], bought[1]
     await _spend(world, actor, first, key)
     await refund_purchase(
@@ -63,7 +66,10 @@ async def spend_and_refund(world: World, actor: Actor, bought: Sequence[Purchase
 
 
 async def _spend(world: World, actor: Actor, bought: PurchaseRecording, key: str) -> None:
-    """Spend points of the customer on something to come, where they have enough."""
+    """Let the customer spend points on a later purchase.
+
+    Does nothing if they have too few points or the total is too low.
+    """
     who = CustomerKey(external_id=bought.customer.external_id)
     customer = await find_customer(world, actor, who)
     total = total_of(bought)
@@ -76,7 +82,7 @@ async def _spend(world: World, actor: Actor, bought: PurchaseRecording, key: str
 
 
 async def leave_points_pending(world: World, actor: Actor, batch: Sequence[PurchaseRecording]) -> None:
-    """Record purchases whose points wait for two weeks; the settings are as they were after it."""
+    """Record purchases whose points stay pending for two weeks, and restore the settings afterwards."""
 
     def waiting(settings: ProgramSettings) -> ProgramSettings:
         return replace(settings, accrual=replace(settings.accrual, delay_minutes=WAITING_MINUTES))
@@ -90,12 +96,12 @@ async def leave_points_pending(world: World, actor: Actor, batch: Sequence[Purch
 
 
 def key_of(recording: PurchaseRecording) -> PurchaseKey:
-    """The natural key of a purchase."""
+    """Return the kind and external id of a purchase."""
     return PurchaseKey(recording.report.kind, recording.report.external_id)
 
 
 def total_of(recording: PurchaseRecording) -> Money:
-    """The total that was told of it."""
+    """Return the total in the report of a purchase. Raises TypeError if the report has no total."""
     total = recording.report.total
     if not isinstance(total, Money):
         raise TypeError("every purchase of the demo has a total")

@@ -1,7 +1,7 @@
-"""What the demo shows: fresh credentials, in a file to source, and three commands about somebody who is there.
+"""Make fresh credentials for the demo, write them into a file for the shell, and print three commands about a customer.
 
-A person who tries the demo may rename or delete its tiers, rules and customers, and switch it off. So nothing here
-counts on anything but the tenant: the customer is chosen among those who are there, and the words follow what is found.
+A visitor of the demo may rename or delete its tiers, rules and customers, and switch the program off. So this module
+relies on nothing but the tenant: it chooses one of the customers that exist, and prints what it finds.
 """
 
 import os
@@ -38,7 +38,7 @@ TOKEN_NAME = "Demo booking system"  # noqa: S105 - a name
 TOKEN_LIFETIME = timedelta(hours=12)
 ENVIRONMENT_FILE = "demo.env"
 LOOKED_AT = 100
-"""Customers among whom the demo chooses the one it shows."""
+"""The number of customers among whom the demo chooses the one that it shows."""
 EVERYBODY = CustomerFilter(having=PointsFilter.ANY, search=None, tier_id=None)
 VISITOR = "demo-visitor"
 
@@ -53,7 +53,7 @@ class Credentials(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What the printed commands are about: a customer, how much raises them, and what the program lacks."""
+    """What the printed text names: a customer, the amount of a purchase, credentials, and failed checks."""
 
     customer: CustomerRow
     amount: str
@@ -63,7 +63,7 @@ class Shown(NamedTuple):
 
 
 async def show(urls: DatabaseUrls, settings: Settings, tenant_id: TenantId) -> Shown:
-    """Fresh credentials of a tenant, and whom to raise to the next tier."""
+    """Make fresh credentials for a tenant, and choose the customer and the amount that the printed commands name."""
     app = Database(urls.app, pool_size=1)
     try:
         world, owner = World(app), demo_owner(tenant_id)
@@ -77,13 +77,16 @@ async def show(urls: DatabaseUrls, settings: Settings, tenant_id: TenantId) -> S
 
 
 async def _choose_customer(world: World, owner: Actor) -> CustomerRow:
-    """Somebody with a tier ahead who is nearest to it; else anybody; a visitor where nobody is left."""
+    """Return the customer who is nearest to the next tier, preferably one who already has a tier.
+
+    If nobody has a next tier, returns any customer. If there is no customer, creates one.
+    """
     found = [
         customer
         for _, customer in await list_customers(world, owner, EVERYBODY, CustomerOrder.POINTS, Window(LOOKED_AT))
     ]
     ahead = [customer for customer in found if customer.tier_progress.points_to_next]
-    # Somebody who stands in a tier shows more than somebody below the first.
+    # A customer with a tier shows more than a customer below the first tier.
     in_a_tier = [customer for customer in ahead if customer.tier_progress.current]
     if in_a_tier or ahead:
         return min(in_a_tier or ahead, key=lambda customer: customer.tier_progress.points_to_next or 0)
@@ -97,6 +100,7 @@ async def _choose_customer(world: World, owner: Actor) -> CustomerRow:
 
 
 async def _credentials(world: World, settings: Settings, owner: Actor, customer_id: CustomerId) -> Credentials:
+    """Make new bearer tokens, and replace the API token of an earlier start."""
     issuer, tenant_id = local_issuer(settings), owner.tenant_id
 
     def token(role: Role, subject: str, name: str) -> str:
@@ -113,7 +117,7 @@ async def _credentials(world: World, settings: Settings, owner: Actor, customer_
             TOKEN_NAME,
             ROLE_PERMISSIONS[Role.INTEGRATION],
             expires_at=datetime.now(UTC) + TOKEN_LIFETIME,
-            # What was sent before a restart of the demo and is sent again counts once.
+            # The new token replaces the old one, so a request repeated after a restart of the demo counts once.
             replaces=known[0].id if known else None,
         ),
         secret.sha256,
@@ -127,7 +131,7 @@ async def _credentials(world: World, settings: Settings, owner: Actor, customer_
 
 
 def write_environment(settings: Settings, port: int, credentials: Credentials) -> Path:
-    """Write the tokens into a file that a shell can source; only its owner reads it."""
+    """Write the tokens into a file that a shell can source. Only the owner of the file can read it."""
     path = settings.data_dir / ENVIRONMENT_FILE
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
@@ -143,7 +147,7 @@ def _lines(credentials: Credentials) -> list[str]:
 
 
 def banner(settings: Settings, port: int, shown: Shown, environment: Path) -> str:
-    """What a visitor needs: the address, the tokens, and three commands to paste."""
+    """Return the text for the visitor: the address, the tokens, and three commands to paste."""
     address = address_of(settings.host, port)
     url, customer = f"{address}/graphql", shown.customer
     key, name, way = customer.external_id, customer.full_name or customer.external_id, customer.tier_progress

@@ -1,6 +1,6 @@
-"""The demo's businesses: made once, found again later, and shown with fresh credentials.
+"""Provide the businesses of the demo: the first start creates them, and later starts find them again.
 
-What is kept of them in the data folder are their ids, never a secret.
+The data folder keeps only their ids, never a secret.
 """
 
 from dataclasses import replace
@@ -32,7 +32,7 @@ TOKEN_LIFETIME = timedelta(hours=12)
 
 
 async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[TenantId]:
-    """The demo's tenants: those that an earlier run made, or new ones."""
+    """Return the tenants of the demo: the tenants of an earlier start if they exist, else new ones."""
     state = settings.data_dir / STATE_FILE
     owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=4)
     try:
@@ -44,7 +44,7 @@ async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[Ten
         codes = local_code_keys(settings)
         made = [await _make(business, owner, World(app, codes=codes)) for business in BUSINESSES]
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        # All or nothing: who stops the demo in the middle of its first start finds it made again.
+        # The file is written last: if the first start is interrupted, the next one creates the businesses again.
         unfinished = state.with_suffix(".new")
         unfinished.write_bytes(orjson.dumps([str(tenant_id) for tenant_id in made]))
         unfinished.replace(state)
@@ -55,7 +55,7 @@ async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[Ten
 
 
 def _read_known_tenants(state: Path) -> list[TenantId]:
-    """The tenants of an earlier run; none where the file is missing or cut off."""
+    """Return the tenants of an earlier start; an empty list if the file is missing or incomplete."""
     try:
         return [TenantId(UUID(text)) for text in orjson.loads(state.read_bytes())]
     except (FileNotFoundError, ValueError, TypeError, AttributeError):
@@ -63,7 +63,7 @@ def _read_known_tenants(state: Path) -> list[TenantId]:
 
 
 async def _exist(app: Database, tenants: list[TenantId]) -> bool:
-    """Whether the tenants are in this database, whatever was done to them."""
+    """Whether the tenants exist in this database."""
     try:
         for tenant_id in tenants:
             await get_tenant(World(app), demo_owner(tenant_id))
@@ -73,13 +73,17 @@ async def _exist(app: Database, tenants: list[TenantId]) -> bool:
 
 
 async def _let_pages_call(app: Database, tenant_id: TenantId) -> None:
-    """Let pages of this computer call in a demo of a release that knew no allowed origins."""
+    """Allow pages of this computer to call, if the tenant has no allowed origins.
+
+    An earlier release had no such setting.
+    """
     owner = demo_owner(tenant_id)
     if not (await get_tenant(World(app), owner)).allowed_origins:
         await set_allowed_origins(World(app), owner, LOOPBACK_ORIGINS)
 
 
 async def _make(business: Business, owner: Database, world: World) -> TenantId:
+    """Create a sandbox tenant for a business, furnish it, and record its history."""
     now = datetime.now(UTC)
     tenant = await provision_tenant(
         World(owner),
@@ -102,7 +106,7 @@ async def _make(business: Business, owner: Database, world: World) -> TenantId:
 
 
 def demo_owner(tenant_id: TenantId) -> Actor:
-    """Who sets the demo up and shows it."""
+    """Return the actor that furnishes the demo and shows it: staff with the role OWNER."""
     return Actor(
         kind=ActorKind.STAFF,
         tenant_id=tenant_id,

@@ -79,6 +79,6 @@ def _refuse_wrong(offered: Sequence[OfferedDocument]) -> None:
 
 
 def _run(tenant_id: uuid.UUID, work: "Callable[[World, Actor], Awaitable[T]]") -> T:
-    """Do something inside the tenant, in the name of the command line."""
+    """Run ``work`` inside the tenant, with the command line as its actor."""
     actor = system_actor(TenantId(tenant_id), "treue documents")
     return work_as_app(lambda world: work(world, actor), unknown=no_tenant(tenant_id))

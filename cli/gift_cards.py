@@ -43,7 +43,7 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
 
 
 async def _reseal(clusters: Mapping[str, DatabaseUrls], keys: CodeKeys, tenant_id: uuid.UUID | None) -> int:
-    """Seal the codes of the tenants; returns how many are damaged."""
+    """Seal the codes of the tenants again; returns how many are damaged."""
     app = open_database(clusters, "app", pool_size=1, name="treue-gift-cards")
     relay = open_database(clusters, "relay", pool_size=1, name="treue-gift-cards")
     try:
@@ -58,7 +58,7 @@ async def _reseal(clusters: Mapping[str, DatabaseUrls], keys: CodeKeys, tenant_i
 
 
 async def _reseal_tenant(world: World, tenant: ListedTenant) -> int:
-    """Seal the codes and client secrets of one tenant, and say in one line what was done."""
+    """Seal the codes and client secrets of one tenant again, and print the numbers in one line."""
     cards = resealed = damaged = 0
     try:
         damaged += await _reseal_client_secrets(world, tenant)
@@ -78,7 +78,7 @@ async def _reseal_tenant(world: World, tenant: ListedTenant) -> int:
 
 
 async def _reseal_client_secrets(world: World, tenant: ListedTenant) -> int:
-    """Seal the secrets of the tenant's applications at identity providers; returns how many are damaged."""
+    """Seal the secrets of the tenant's applications at identity providers again; returns how many are damaged."""
     done = await reseal_client_secrets(world, tenant.tenant_id)
     if done.resealed:
         click.echo(f"{tenant.tenant_id}  {tenant.name}: {done.resealed} client secrets sealed again")

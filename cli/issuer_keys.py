@@ -16,7 +16,7 @@ from runtime.problems import SetupProblem
 from runtime.settings import load_settings
 
 TAKES_KEY_ID = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
-"""For a command that takes the id of a key. One of 64 ids begins with a hyphen, and no letter of it is an option."""
+"""For a command that takes the id of a key. One of 64 ids begins with a hyphen, which click would read as an option."""
 RESTART = "Start all servers again before the next step."
 
 
@@ -70,7 +70,7 @@ def remove(key_id: str) -> None:
 
 
 def _find_key_file() -> Path:
-    """The file of the keys; where none is named, one is made with the first key."""
+    """Return the file of the keys. If the settings name none, a file with a first key is made."""
     settings = load_settings()
     local_issuer(settings)
     return issuer_key_file(settings).resolve()
@@ -84,7 +84,7 @@ def _find_key(keys: Sequence[ECKey], key_id: str) -> ECKey:
 
 
 def _write_keys(path: Path, keys: Sequence[ECKey]) -> None:
-    """Replace the file, whole and at once: a server that starts meanwhile reads the old keys or the new ones."""
+    """Replace the file whole and at once: a server that starts meanwhile reads either the old keys or the new ones."""
     Issuer(keys[0], older=keys[1:])
     try:
         descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

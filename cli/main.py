@@ -13,7 +13,7 @@ from runtime.problems import SetupProblem, WrongSettings
 
 
 class LazyCommand(NamedTuple):
-    """Where a command is, as `module:attribute`, and the line that stands for it in the help."""
+    """The place of a command, as `module:attribute`, and its line in the help."""
 
     target: str
     summary: str
@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
 
 
 class _WrongUse(click.ClickException):
-    """What is shown of a setting that is wrong: it ends as a wrong option does."""
+    """Shows a wrong setting. The command ends as it does for a wrong option."""
 
     exit_code = 2
 
@@ -46,11 +46,11 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order of COMMANDS."""
+        """Return the names, in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Imports the command; None when there is no such command."""
+        """Import the command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name].target.split(":")
@@ -60,12 +60,12 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        """Lists the commands from their summaries, without importing them."""
+        """List the commands from their summaries, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command. What the person at the terminal has to change is shown as one message."""
+        """Run the command. If a setting must change, one message tells the person at the terminal."""
         try:
             return super().invoke(ctx)
         except SetupProblem as problem:

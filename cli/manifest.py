@@ -1,4 +1,4 @@
-"""Manifests of documents, as the tools of clients write them.
+"""Read manifests of documents in the formats of the tools of clients.
 
 Apollo's tools (`@apollo/generate-persisted-query-manifest`, Apollo Kotlin and iOS) write an object with `format` and
 `operations`. Relay (`persistConfig.file`) and graphql-codegen (`persistedDocuments`) write an object from hash to text.
@@ -21,7 +21,7 @@ _OPERATION_NAME = re.compile(r"\b(?:query|mutation|subscription)\s+([A-Za-z_][A-
 
 
 def read_manifest(content: bytes) -> list[OfferedDocument]:
-    """The documents of a manifest, each once. Raises SetupProblem, which names the entry that is wrong."""
+    """Return the documents of a manifest, each once. Raises SetupProblem, which names the wrong entry."""
     try:
         manifest = orjson.loads(content)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""The option of processes that serve metrics: several on one machine need a port each."""
+"""The option for the port of metrics: several processes on one machine need different ports."""
 
 from typing import TYPE_CHECKING
 
@@ -15,5 +15,5 @@ metrics_port_option = click.option(
 
 
 def with_metrics_port(settings: "Settings", port: int | None) -> "Settings":
-    """The settings with the port of the option, where it was given."""
+    """Return the settings with the port of the option, if it was given."""
     return settings if port is None else settings.model_copy(update={"metrics_port": port})

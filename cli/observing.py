@@ -1,4 +1,4 @@
-"""What lets a process be observed: its log, its metrics and its traces, begun and ended in one order."""
+"""Observe a process: begin its log, metrics and traces in one order, and end them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tenancy.tracing import Tracer
 
 
 class Observers(NamedTuple):
-    """Who is told of what a process does; None where the settings want nobody."""
+    """The parts that observe a process; None if the settings do not want one."""
 
     registry: CollectorRegistry | None
     tracer: Tracer | None
@@ -22,7 +22,7 @@ class Observers(NamedTuple):
 
 @contextmanager
 def observe_process(settings: Settings, process: str) -> Iterator[Observers]:
-    """Serve metrics and send traces during the block, as the settings say. `process` says what this process is."""
+    """Serve metrics and send traces during the block, as the settings say. `process` is the name of this process."""
     with serve_metrics_meanwhile(settings, process) as registry:
         if settings.traces_url is None:
             yield Observers(registry, None)

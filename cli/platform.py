@@ -138,6 +138,7 @@ def revoke(named: str) -> None:
 
 
 async def _find_id(world: "World", given: str) -> uuid.UUID:
+    """Return the id of a credential from its id or its text. Raises NotFound and SetupProblem."""
     from loyalty.services.platform import find_token_id
 
     if is_token(given):

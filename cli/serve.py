@@ -86,7 +86,7 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
 
 
 def _read_allowed_origins(settings: Settings) -> list[str]:
-    """The origins that every tenant allows. Raises WrongSettings."""
+    """Return the origins that every tenant allows. Raises WrongSettings."""
     origins, problems = check_origins(settings.cors_origins, ())
     if problems:
         said = "; ".join(f"entry {problem.path[0]} {problem.reason}" for problem in problems)

@@ -201,7 +201,7 @@ def export(tenant_id: uuid.UUID, file: Path) -> None:
 
 
 async def _export(clusters: "Mapping[str, DatabaseUrls]", tenant_id: TenantId, file: Path) -> int:
-    """Note the export, then write the file; returns how many rows it has. What fails leaves no file."""
+    """Note the export in both logs, then write the file; returns the number of rows. A failed export leaves no file."""
     import orjson
 
     from loyalty.services.tenant import note_export
@@ -225,7 +225,7 @@ async def _export(clusters: "Mapping[str, DatabaseUrls]", tenant_id: TenantId, f
 
 @contextmanager
 def _new_file(file: Path) -> Iterator[BinaryIO]:
-    """A new file that its owner alone can read. It is taken away again when the block fails."""
+    """Open a new file that only its owner can read. The file is deleted if the block fails."""
     try:
         target = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`treue tenant move` and `treue tenant forget`: a tenant changes its cluster."""
+"""`treue tenant move` and `treue tenant forget`: move a tenant to another cluster, and delete its old copy."""
 
 import asyncio
 import uuid
@@ -53,7 +53,7 @@ def forget(tenant_id: uuid.UUID, cluster: str) -> None:
 
 
 def _work(tenant_id: uuid.UUID, work: "Callable[[Mapping[str, ClusterUrls]], Coroutine[Any, Any, T]]") -> T:
-    """Work on the clusters. Refusals end the command with a sentence."""
+    """Work on the clusters. A refusal ends the command with a sentence."""
     from loyalty.services.tenant_move import ClusterUrls, MoveFailed
     from runtime.databases import provide_clusters
     from runtime.roles import ROLES

@@ -1,4 +1,4 @@
-"""`treue token`: credentials for people who develop or operate, signed by the local issuer, and their end."""
+"""`treue token`: credentials for developers and operators, signed by the local issuer, and their revocation."""
 
 import sys
 import uuid

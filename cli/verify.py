@@ -23,20 +23,21 @@ from tenancy.provisioning import list_tenants
 
 DEFAULT_WORKERS = 2
 ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1_000 + 5
-"""How long the database may leave this command without an answer: its questions take longer than those of requests."""
+"""The time limit for an answer of the database: the statements of this command take longer than those of requests."""
 
 MAX_WORKERS = 16
 PROGRESS_SECONDS = 5
 HEADS_AGE = timedelta(minutes=1)
-"""How long ago the moment of a digest must be: what is being written just now could still come before it."""
+"""The moment of a digest must be at least this long ago: an entry that is being written could still get an earlier
+time."""
 
 
 Named = tuple[TenantId, str]
-"""A tenant and its name."""
+"""A tenant's id and its name."""
 
 
 class Wanted(NamedTuple):
-    """What the command is asked for."""
+    """The options of the command."""
 
     tenant_id: uuid.UUID | None
     workers: int
@@ -67,6 +68,7 @@ def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expe
 
 
 def _moment(written: str) -> datetime:
+    """Read the option --heads-at. Refuses an instant without an offset, and one that is too recent."""
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
@@ -79,7 +81,7 @@ def _moment(written: str) -> datetime:
 
 
 async def _verify(clusters: Mapping[str, DatabaseUrls], wanted: Wanted) -> int:
-    """Check the tenants; returns how many do not add up."""
+    """Check the tenants; returns how many have differences."""
     app = open_database(clusters, "app", pool_size=wanted.workers, answer_seconds=ANSWER_SECONDS, name="treue-verify")
     relay = open_database(clusters, "relay", pool_size=1, name="treue-verify")
     try:
@@ -94,7 +96,7 @@ async def _verify(clusters: Mapping[str, DatabaseUrls], wanted: Wanted) -> int:
 
 
 async def _check_all(world: World, tenants: Iterable[Named], wanted: Wanted) -> int:
-    """Check small ledgers side by side, one for each worker; then large ones, which all workers share."""
+    """Check small ledgers side by side, one in each worker. Then check large ones, which all workers share."""
     pile, large, sound = iter(tenants), list[Named](), list[bool]()
 
     async def work_off() -> None:
@@ -113,7 +115,7 @@ async def _check_all(world: World, tenants: Iterable[Named], wanted: Wanted) -> 
 
 
 async def _is_sound(world: World, named: Named, wanted: Wanted) -> bool:
-    """Check one tenant, and say in one piece what was found."""
+    """Check one tenant, print the result in one piece, and return whether it is right."""
     started, (tenant_id, name) = time.monotonic(), named
     verification = await verify_ledger(world, tenant_id, workers=wanted.workers, progress=_progress_of(name, started))
     seconds = time.monotonic() - started
@@ -127,7 +129,7 @@ async def _is_sound(world: World, named: Named, wanted: Wanted) -> bool:
 
 
 def _is_expected(digest: str | None, wanted: Wanted) -> bool:
-    """Print the digest of the chains, where it was asked for; whether it is the expected one."""
+    """Print the digest of the chains if the options ask for it; returns whether it is the expected one."""
     if digest is None or wanted.heads_at is None:
         return True
     click.echo(f"  heads at {wanted.heads_at.isoformat()}: {digest}")
@@ -138,7 +140,7 @@ def _is_expected(digest: str | None, wanted: Wanted) -> bool:
 
 
 def _progress_of(name: str, started: float) -> Progress:
-    """Tells on stderr now and then how far a long check is."""
+    """Return a function that prints the progress of a long check on stderr now and then."""
     told = started
 
     def tell(done: int, total: int) -> None:

@@ -1,6 +1,7 @@
-"""How commands work on the clusters: as one of their roles, with refusals that a person at a terminal can act on.
+"""Run the work of commands on the clusters as one of the roles.
 
-Importing this module is quick. What takes long to import is imported when there is work to do.
+A refusal becomes a sentence for the person at the terminal. Importing this module is quick. Slow imports happen when
+there is work to do.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 def work_as_app(work: Callable[["World"], Awaitable[T]], *, unknown: str) -> T:
-    """Do ``work`` as ``treue_app``, which is always inside one tenant.
+    """Run ``work`` as ``treue_app``, which is always inside one tenant.
 
     A NotFound ends the command with the sentence ``unknown``, every other refusal with its own message.
     """
@@ -31,7 +32,7 @@ def work_as_app(work: Callable[["World"], Awaitable[T]], *, unknown: str) -> T:
 
 
 def work_as_relay(work: Callable[["World"], Awaitable[T]], *, unknown: str) -> T:
-    """Do ``work`` as ``treue_relay``, which works across tenants. Refusals end the command as with `work_as_app`."""
+    """Run ``work`` as ``treue_relay``, which works across tenants. A refusal ends the command as with `work_as_app`."""
     from runtime.databases import provide_clusters
     from runtime.roles import RELAY_ROLE
     from runtime.settings import load_settings
@@ -43,7 +44,7 @@ def work_as_relay(work: Callable[["World"], Awaitable[T]], *, unknown: str) -> T
 async def work_on(
     clusters: "Mapping[str, DatabaseUrls]", role: "Role", work: Callable[["World"], Awaitable[T]], *, unknown: str
 ) -> T:
-    """Do ``work`` over one connection to each cluster. Refusals end the command as with `work_as_app`."""
+    """Run ``work`` with one connection to each cluster. A refusal ends the command as with `work_as_app`."""
     from cli.clusters import open_database
     from loyalty.services.world import World
 
@@ -57,7 +58,7 @@ async def work_on(
 
 @contextmanager
 def explain_refusals(*, unknown: str) -> Iterator[None]:
-    """End the command with a sentence where the block is refused, as with `work_as_app`."""
+    """End the command with a sentence if the block is refused, as with `work_as_app`."""
     from loyalty.rules.errors import LoyaltyError, NotFound
     from runtime.problems import SetupProblem
     from tenancy.elsewhere import TenantElsewhere
@@ -73,5 +74,5 @@ def explain_refusals(*, unknown: str) -> Iterator[None]:
 
 
 def no_tenant(tenant_id: uuid.UUID) -> str:
-    """What is said of a tenant that is unknown."""
+    """Return the sentence about an unknown tenant."""
     return f"There is no tenant {tenant_id}: see `treue tenant list`."

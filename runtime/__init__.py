@@ -1,4 +1,4 @@
-"""What every process needs before it can work: settings, logs, a PostgreSQL server, database roles.
+"""The needs of every process before it can work: settings, logs, a PostgreSQL server, database roles.
 
-Only the command line and the tests import this package; everyone else gets values as arguments.
+Only the command line and the tests import this package; all other code gets values as arguments.
 """

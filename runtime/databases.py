@@ -1,4 +1,4 @@
-"""Which database a process works on, and as which of its roles."""
+"""Find the database of a process, and the URLs of its roles."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -23,12 +23,12 @@ FOLDER_SETTINGS = {OWNER_ROLE: "TREUE_OWNER_DIR", APP_ROLE: "TREUE_APP_DIR", REL
 
 @contextlib.contextmanager
 def provide_database(settings: Settings, *roles: str, prepare: bool = False) -> Iterator[DatabaseUrls]:
-    """The URLs for a process that works as `roles`. The embedded server, when it is used, runs at least until the end.
+    """Provide the URLs for a process that works as `roles`. The embedded server, if used, runs at least until the end.
 
-    In this order: the URLs of single roles, else DATABASE_URL, else the embedded server. `prepare` makes roles and
-    database where they are missing; a process that only serves leaves it out, and then needs no administrator: of
-    DATABASE_URL only the server's place counts. A role whose password this process does not know is refused when it is
-    one of `roles`; else its URL is empty.
+    The URLs of single roles come first, then DATABASE_URL, then the embedded server. `prepare` makes missing roles and
+    a missing database. A process that only serves leaves it out and needs no administrator: it uses only the server's
+    address in DATABASE_URL. If the password of a role is unknown, the role is refused if it is one of `roles`; else its
+    URL is empty.
     """
     given = DatabaseUrls(settings.owner_url or "", settings.app_url or "", settings.relay_url or "")
     if any(given):
@@ -43,7 +43,7 @@ def provide_database(settings: Settings, *roles: str, prepare: bool = False) -> 
 
 @contextlib.contextmanager
 def provide_clusters(settings: Settings, *roles: str, prepare: bool = False) -> Iterator[Mapping[str, DatabaseUrls]]:
-    """The URLs of all clusters by their names: first the home cluster, as `provide_database` finds it, then the others.
+    """Provide the URLs of all clusters by their names, the home cluster first, as `provide_database` finds it.
 
     Each other cluster is found in the same way, from its entry of TREUE_CLUSTERS.
     """
@@ -59,7 +59,7 @@ def provide_clusters(settings: Settings, *roles: str, prepare: bool = False) -> 
 
 
 def password_folders(settings: Settings) -> Mapping[str, Path]:
-    """The folders of the roles whose passwords are kept apart."""
+    """Return the folders of the roles whose passwords have a folder of their own."""
     folders = {OWNER_ROLE: settings.owner_dir, APP_ROLE: settings.app_dir, RELAY_ROLE: settings.relay_dir}
     return {role: folder for role, folder in folders.items() if folder is not None}
 

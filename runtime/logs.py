@@ -1,7 +1,7 @@
-"""Logs as JSON, one line an event, on stderr.
+"""Logs as JSON, one line for each event, on stderr.
 
-No secret and no query text may reach a line, from any logger: what is called like a secret, or looks like one, is
-masked here, in the last step before printing. Line breaks inside a value are escaped, so nobody can forge a line.
+No logger may write a secret or the text of a query. The last step before printing masks values with the name or the
+form of a secret. Line breaks inside a value are escaped, so nobody can forge a line.
 """
 
 import asyncio
@@ -26,30 +26,30 @@ SECRET_NAMES = re.compile(
     r"authorization|cookie|credential|passw|secret|token|api_?key|private_?key|^(query|variables|body|sql|statement)$",
     re.IGNORECASE,
 )
-# These contain a secret's name but tell nothing: which token, how many, when.
+# These names contain a secret's name, but their values are harmless: which token, how many, when.
 HARMLESS_NAMES = re.compile(r"_(id|kind|count|at|seconds)$", re.IGNORECASE)
 SECRET_TEXTS = (
     (re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@]*):[^\s@]*@", re.IGNORECASE), rf"\1:{MASK}@"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"\btreue_[a-z]+_[A-Za-z0-9]{20,}"), MASK),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+(\.[\w-]*)*"), MASK),
-    # SQLAlchemy adds the statement and its parameters to what the driver said.
+    # SQLAlchemy adds the statement and its parameters to the driver's message.
     (re.compile(r"\s*\[(SQL|parameters): .*", re.DOTALL), ""),
 )
-# It logs the whole query of a client beside each error; our own edge logs those, without the query.
+# This logger writes the whole query of a client beside each error. The edge logs errors without the query.
 SILENT_LOGGERS = ("strawberry.execution",)
 POOL_LOGGER = "sqlalchemy.pool"
 LOST_CONNECTION = (psycopg.OperationalError, psycopg.InterfaceError, OSError, asyncio.CancelledError)
-"""What giving a connection back raises when the database has gone, or the one who used it."""
+"""The errors of giving back a connection after the database or its user has gone."""
 
-# What the edge logs itself, in our words, or what says nothing an operator needs.
+# These loggers repeat lines of the edge, or tell nothing that an operator needs.
 QUIET_LOGGERS = ("uvicorn.access",)
 
 
 def configure_logging(level: str = "INFO", stream: TextIO | None = None, more: Sequence[Processor] = ()) -> None:
-    """Sends everything logged in this process, through structlog or the standard library, as JSON to the stream.
+    """Send all log records of this process to the stream as JSON, from structlog and the standard library.
 
-    `more` add to every line.
+    The functions `more` add values to every line.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -88,9 +88,9 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None, more: S
 
 
 def calm_lost_connections(record: logging.LogRecord) -> bool:
-    """Make a warning of what SQLAlchemy's pool says when a connection is lost: the pool opens another one.
+    """Lower the record of a lost connection from SQLAlchemy's pool to a warning: the pool opens another one.
 
-    The code that used the connection gets an exception, and says what that means for the work.
+    The code that used the connection gets an exception, and logs what that means for its work.
     """
     error = record.exc_info[1] if record.exc_info else None
     if record.name.startswith(POOL_LOGGER) and isinstance(error, LOST_CONNECTION):
@@ -105,7 +105,7 @@ def _as_tuple(args: object) -> tuple[object, ...]:
 
 
 def describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Replaces `exc_info` by the exception's type, text and the places it came through; never by local variables."""
+    """Replace `exc_info` by the exception's type, text and the code lines on its way; never by local variables."""
     found = event.pop("exc_info", None)
     if found is True:
         found = sys.exc_info()
@@ -124,7 +124,7 @@ def describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDic
 
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Masks what is called like a secret, and what looks like one wherever it stands; shortens long texts."""
+    """Mask values with the name of a secret, and texts with the form of one; shorten long texts."""
     return _redact_mapping(event, MAX_DEPTH)
 
 

@@ -1,7 +1,7 @@
-"""Metrics in Prometheus' text format at `/metrics`, on a port of their own that is never the public one.
+"""Metrics in Prometheus' text format at `/metrics`, on a port of their own that must not be public.
 
-They are answered by a thread, so they can also be read while the process is too busy to serve anybody else. What is
-asked for at any other address does not exist.
+A thread answers, so the metrics can be read while the process is too busy to serve requests. Every other address is not
+found.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from runtime.settings import Settings
 
 METRICS_PATH = "/metrics"
 POLL_SECONDS = 0.1
-"""How often the thread looks whether it is to end."""
+"""How often the thread checks whether it must end."""
 READ_SECONDS = 10
-"""How long a caller may take to send a request, or to read the answer."""
+"""The time that a caller has to send a request, or to read the answer."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.metrics")
 
@@ -33,13 +33,13 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        """Bind without asking for the name of the host: that may take seconds, and nobody needs it."""
+        """Bind without looking up the name of the host: that may take seconds, and the name is not used."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of callers who break off: nobody else is harmed."""
+        """Log nothing about a caller who leaves early: no other caller is affected."""
 
 
 class _ServerOfV6(_Server):
@@ -50,11 +50,14 @@ class _Handler(WSGIRequestHandler):
     timeout = READ_SECONDS  # type: ignore[mutable-override]  # socketserver reads it of the class
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's signature
-        """Say nothing: what is read every few seconds would fill the log."""
+        """Log nothing: a line every few seconds would fill the log."""
 
 
 def new_registry(process: str) -> CollectorRegistry:
-    """A registry with what holds for every process: memory, processor time, open files, version. `process` names it."""
+    """Return a registry with the metrics of every process: memory, processor time, open files, version.
+
+    `process` is its name.
+    """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -66,7 +69,7 @@ def new_registry(process: str) -> CollectorRegistry:
 
 @contextlib.contextmanager
 def serve_metrics_meanwhile(settings: Settings, process: str) -> Iterator[CollectorRegistry | None]:
-    """The registry of this process, served during the block; None where the settings name no port."""
+    """Serve this process's registry during the block; None if the settings name no port."""
     if settings.metrics_port is None:
         yield None
         return
@@ -77,7 +80,7 @@ def serve_metrics_meanwhile(settings: Settings, process: str) -> Iterator[Collec
 
 @contextlib.contextmanager
 def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> Iterator[int]:
-    """Answer at `/metrics` during the block; 0 takes any free port. Gives the port. Raises SetupProblem."""
+    """Serve `/metrics` during the block, and yield the port; 0 takes any free port. Raises SetupProblem."""
     try:
         kind = _ServerOfV6 if ":" in host else _Server
         server = make_server(host, port, _only_metrics(make_wsgi_app(registry)), kind, _Handler)
@@ -96,7 +99,7 @@ def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> Iterator
 
 
 def _only_metrics(answer: Callable[[dict[str, Any], Any], Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Answer at one address only: the library would answer everywhere."""
+    """Answer at one address only. The library would answer at every address."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] == METRICS_PATH:

@@ -1,8 +1,8 @@
-"""A PostgreSQL server of our own for demos and tests, when DATABASE_URL names none.
+"""An own PostgreSQL server for demos and tests, if DATABASE_URL names none.
 
-It listens on a Unix socket only, asks for a password, and keeps its data in a folder the user can see and delete.
-Several processes may use one server: each holds a shared lock, the first starts it and the last stops it.
-Started by root it runs as the owner of its data, at first `nobody`, because PostgreSQL refuses to run as root.
+It listens on a Unix socket only, asks for a password, and keeps its data in a folder that the user can see and delete.
+Several processes may use one server: each holds a shared lock, the first starts it and the last stops it. If root
+starts it, it runs as the owner of its data, at first `nobody`: PostgreSQL refuses to run as root.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.01
 
-# Durable, and nothing of what a statement said goes into the log.
+# Commits are durable, and no text of a statement goes into the log.
 OPTIONS: Mapping[str, str] = {
     "fsync": "on",
     "full_page_writes": "on",
@@ -51,7 +51,7 @@ OPTIONS: Mapping[str, str] = {
     "timezone": "UTC",
 }
 
-# Nothing of our own environment reaches the server: it may hold secrets.
+# The server gets nothing of this process's environment, which may hold secrets.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 # Servers we started that others still use when we leave; kept, or Python warns of a child left behind.
@@ -59,16 +59,17 @@ _outliving_us: list[subprocess.Popen[bytes]] = []
 
 
 class Account(NamedTuple):
-    """Who runs the server."""
+    """The account that runs the server."""
 
     uid: int
     gid: int
 
 
 class EmbeddedPostgres:
-    """The server whose data lies in `data_dir/postgres`. Use it as a context, or call `start` and `stop`.
+    """The server with its data in `data_dir/postgres`. Use it as a context, or call `start` and `stop`.
 
-    `options` are server parameters that replace those of OPTIONS; they count only for the process that starts it.
+    `options` are server parameters that replace those of OPTIONS. They count only for the process that starts the
+    server.
     """
 
     def __init__(self, data_dir: Path, options: Mapping[str, str] | None = None) -> None:
@@ -88,7 +89,7 @@ class EmbeddedPostgres:
 
     @property
     def home(self) -> Path:
-        """Where everything of this server really is: `data_dir/postgres`, or where that link leads."""
+        """The real folder of this server: `data_dir/postgres`, or the target of that link."""
         return self._visible.resolve()
 
     @property
@@ -98,12 +99,12 @@ class EmbeddedPostgres:
 
     @property
     def log_file(self) -> Path:
-        """What the server has said."""
+        """The server's log file."""
         return self.home / "server.log"
 
     @property
     def socket_folder(self) -> Path:
-        """Where clients connect: beside the data, or in a short place when that path would not fit into an address."""
+        """The folder of the socket: beside the data, or a short path if that one is too long for an address."""
         folder = self.home / "socket"
         fits = len(os.fsencode(folder / _socket_name())) <= MAX_SOCKET_BYTES
         return folder if fits else SHORT_FOLDER / f"treue-{_digest(self.home)}"
@@ -120,11 +121,11 @@ class EmbeddedPostgres:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server runs; another process may have started it."""
+        """Whether the server runs. Another process may have started it."""
         return self._visible.exists() and find_server(self.data) is not None
 
     def start(self) -> str:
-        """Creates the data if there is none, starts the server if none runs, and returns the superuser's URL."""
+        """Create the data if there are none, start the server if it does not run, and return the superuser's URL."""
         account = self._account()
         self._make_home(account)
         with self._lock_server():
@@ -140,7 +141,10 @@ class EmbeddedPostgres:
         return self.admin_url
 
     def stop(self) -> None:
-        """Leaves the server; the last to leave shuts it down, with every commit on disk. Harmless when not started."""
+        """Leave the server. The last process that leaves shuts it down; every commit is on disk.
+
+        It may be called again.
+        """
         if self._lock is None:
             return
         with self._lock_server():
@@ -152,7 +156,7 @@ class EmbeddedPostgres:
         self._process = None
 
     def remove(self) -> None:
-        """Stops the server and deletes its data. Refuses while another process uses it."""
+        """Stop the server and delete its data. Refuses while another process uses it."""
         if not self._visible.exists():
             self._visible.unlink(missing_ok=True)
             return
@@ -168,7 +172,10 @@ class EmbeddedPostgres:
         self._visible.unlink(missing_ok=True)
 
     def _account(self) -> Account:
-        """Who runs the server: we ourselves; for root the owner of the data, and `nobody` when there is none yet."""
+        """Return the account that runs the server: this process's own.
+
+        For root the owner of the data, at first `nobody`.
+        """
         us = Account(os.geteuid(), os.getegid())
         status = self._visible.stat() if self._visible.exists() else None
         if us.uid != 0:
@@ -190,7 +197,7 @@ class EmbeddedPostgres:
         return Account(entry.pw_uid, entry.pw_gid)
 
     def _make_home(self, account: Account) -> None:
-        """Makes the folder. Where the account cannot come in, as under /root, a link leads to SYSTEM_FOLDER instead."""
+        """Make the folder. If the account cannot enter it, as under /root, make a link to SYSTEM_FOLDER instead."""
         parent = self._visible.parent
         if not parent.exists():
             parent.mkdir(parents=True)
@@ -211,7 +218,7 @@ class EmbeddedPostgres:
 
     @contextlib.contextmanager
     def _lock_server(self) -> Iterator[None]:
-        """Nobody else starts or stops this server meanwhile."""
+        """Hold a lock during the block, so that no other process starts or stops this server."""
         lock = _open_lock(self.home / "start.lock", fcntl.LOCK_EX)
         try:
             yield
@@ -219,7 +226,7 @@ class EmbeddedPostgres:
             os.close(lock)
 
     def _release(self) -> bool:
-        """Gives our share back; true when nobody else has one."""
+        """Give back this process's share of the server; returns True if no other process has one."""
         lock, self._lock = self._lock, None
         if lock is None:
             return False
@@ -262,7 +269,7 @@ class EmbeddedPostgres:
             )
 
     def _initialise(self, binaries: Path, account: Account) -> None:
-        """Makes the data beside its place and moves it there whole, so that a broken attempt leaves nothing behind."""
+        """Make the data in another folder and move it to its place whole: a failed attempt leaves nothing behind."""
         password_file = self.home / "password"
         unfinished = self.home / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -314,7 +321,7 @@ class EmbeddedPostgres:
             time.sleep(POLL_SECONDS)
 
     def _shut_down(self) -> None:
-        """PostgreSQL's fast shutdown: open transactions are rolled back, a checkpoint is written."""
+        """Shut the server down fast: PostgreSQL rolls back open transactions and writes a checkpoint."""
         running = find_server(self.data)
         if running is not None:
             os.kill(running.pid, signal.SIGINT)
@@ -347,7 +354,7 @@ def _run(command: list[str], account: Account) -> subprocess.CompletedProcess[st
 
 
 def _open_lock(path: Path, kind: int) -> int:
-    """Opens the file and waits for the lock; closing it, or the end of our process, gives it back."""
+    """Open the file and wait for its lock. The lock ends with closing the file, or with this process."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, kind)

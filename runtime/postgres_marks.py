@@ -1,4 +1,4 @@
-"""The marks of a PostgreSQL server: files with its process number, and whether that process is still the server."""
+"""The marks of a PostgreSQL server: files with its process number. Check whether that process is still the server."""
 
 import contextlib
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 PID_FILE = "postmaster.pid"
-"""The mark in the data folder."""
+"""The name of the mark in the data folder."""
 
 
 class PidFile(NamedTuple):
-    """What a running server writes into `postmaster.pid`."""
+    """The parts of `postmaster.pid`, which a running server writes."""
 
     pid: int
     socket_folder: str
@@ -19,7 +19,7 @@ class PidFile(NamedTuple):
 
 
 def find_server(data: Path) -> PidFile | None:
-    """The server that works on this data; None when there is none, or only the marks of a dead one."""
+    """Return the server that works on this data; None if there is none, or only the marks of a dead server."""
     try:
         lines = (data / PID_FILE).read_text("utf-8").splitlines()
         pid = int(lines[0])
@@ -32,10 +32,10 @@ def find_server(data: Path) -> PidFile | None:
 
 
 def remove_stale_marks(*marks: Path) -> None:
-    """Removes the marks of a server that was killed, when another program has its process number by now.
+    """Remove the marks of a killed server if another program now has its process number.
 
-    PostgreSQL sees by itself that a number is free, but would take the stranger for itself. That no child of the
-    dead server still works on the data is checked apart from that, by its shared memory.
+    PostgreSQL itself notices a free number, but would take the other program for its server. PostgreSQL checks by its
+    shared memory whether a child of the dead server still works on the data.
     """
     for mark in marks:
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -44,7 +44,10 @@ def remove_stale_marks(*marks: Path) -> None:
 
 
 def _is_server(pid: int, data: Path) -> bool:
-    """Whether that process is a PostgreSQL server on this data. A zombie has no command line any more."""
+    """Return whether that process is a PostgreSQL server on this data.
+
+    A zombie process has no command line and is none.
+    """
     proc = Path("/proc")
     if (proc / "self" / "cmdline").exists():
         try:

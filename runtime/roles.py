@@ -1,8 +1,8 @@
-"""The three database roles and the database they share, made from an administrator's URL.
+"""The three database roles and their database, made with an administrator's URL.
 
-treue_owner owns the tables and migrates, treue_app serves, treue_relay hands out events. None of them may become more
-than that. Passwords are made here, at random, and kept in `data_dir/roles.json`, which only its owner can read. The
-password of each role may be kept in a folder of its own, which only the processes that work as this role need to see.
+treue_owner owns the tables and migrates, treue_app serves, treue_relay relays events. None of them can become another
+role. Passwords are made here, at random, and kept in `data_dir/roles.json`, which only its owner can read. The password
+of a role may have a folder of its own, for the processes that work as this role.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ SERVING_SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
     "TimeZone": "UTC",
 }
-"""What holds for the roles that serve, however they come: a pooler drops what a connection asks for at its start."""
+"""The settings of the serving roles, for every connection: a pooler drops the options of a new connection."""
 NO_POWERS = sql.SQL("LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION")
 
 
@@ -49,7 +49,7 @@ NO_FOLDERS: Mapping[str, Path] = MappingProxyType({})
 
 
 class DatabaseUrls(NamedTuple):
-    """How each role reaches the database. The URL of a role is empty in a process that does not know its password."""
+    """The URL of each role. It is empty in a process that does not know the role's password."""
 
     owner: str
     app: str
@@ -65,18 +65,18 @@ def prepare_database(
     template: str | None = None,
     adopt_roles: bool = False,
 ) -> DatabaseUrls:
-    """Makes the roles and the database where they are missing, sets who may do what, and returns the URLs.
+    """Make missing roles and a missing database, set the rights of the roles, and return the URLs.
 
-    Running it again changes nothing. `template` names a database to copy when this one is new. A role that exists with
-    a password we do not know is refused, since another installation may live by it; `adopt_roles` gives it a new one.
-    `folders` says by role whose password is kept apart from `data_dir`; one that `data_dir` holds moves there.
+    A second run changes nothing. `template` names a database to copy if this one is new. An existing role with an
+    unknown password is refused, because another installation may use it; `adopt_roles` gives it a new password.
+    `folders` names the roles whose passwords are kept outside of `data_dir`; a password in `data_dir` moves there.
     """
     with _lock_folder(data_dir), _connect(admin_url) as admin:
         _check_server(admin)
         server = _place(admin_url)
         kept = _read_passwords(data_dir, server) | _read_apart(folders, server)
         passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in ROLES} | kept
-        # Kept before they are used: a crash in between must not leave a role whose password nobody knows.
+        # Passwords are stored before they are used: a crash must not leave a role with an unknown password.
         _keep_passwords(data_dir, folders, server, passwords)
         urls = _database_urls(admin_url, passwords, database)
         try:
@@ -96,10 +96,10 @@ def prepare_database(
 def read_stored_urls(
     server_url: str, data_dir: Path, database: str, *, folders: Mapping[str, Path] = NO_FOLDERS
 ) -> DatabaseUrls:
-    """The URLs of the serving roles whose passwords are kept here, without asking the server.
+    """Return the URLs of the serving roles whose passwords are stored here, without a connection to the server.
 
-    Of `server_url` only the place of the server counts: a process that serves need not know an administrator. The
-    owner's URL is always empty, since a process that serves must not be the owner.
+    Only the address in `server_url` is used: a process that serves need not know an administrator. The owner's URL is
+    always empty, since a process that serves must not be the owner.
     """
     server = _place(server_url)
     kept = _read_passwords(data_dir, server) | _read_apart(folders, server)
@@ -107,7 +107,7 @@ def read_stored_urls(
 
 
 def forget_passwords(data_dir: Path, host: str, port: int = DEFAULT_PORT) -> None:
-    """Forgets the passwords of a server that is no more; those of other servers stay."""
+    """Forget the passwords of a server that no longer exists. Passwords of other servers stay."""
     with _lock_folder(data_dir):
         everything = _read_file(data_dir)
         if everything.pop(f"{host}:{port}", None) is not None:
@@ -115,7 +115,7 @@ def forget_passwords(data_dir: Path, host: str, port: int = DEFAULT_PORT) -> Non
 
 
 def drop_database(admin_url: str, database: str) -> None:
-    """Deletes the database with everything in it, and ends the sessions that still use it."""
+    """Delete the database with all its data, and end the sessions that still use it."""
     with _connect(admin_url) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
@@ -136,7 +136,7 @@ def _check_server(admin: psycopg.Connection[TupleRow]) -> None:
 
 
 def _prepare_role(admin: psycopg.Connection[TupleRow], role: str, password: str) -> None:
-    """Creates the role, or takes from an existing one every power it should not have."""
+    """Create the role, or take from an existing role every power that it should not have."""
     name = sql.Identifier(role)
     found = admin.execute(
         "SELECT rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication OR NOT rolcanlogin "
@@ -151,7 +151,7 @@ def _prepare_role(admin: psycopg.Connection[TupleRow], role: str, password: str)
 
 
 def _prepare_settings(admin: psycopg.Connection[TupleRow], role: str) -> None:
-    """Gives a serving role its limits of time, where it has others or none."""
+    """Give a serving role its time limits, if it has others or none."""
     found = admin.execute("SELECT rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone()
     known = set(found[0] or ()) if found else set()
     for setting, value in SERVING_SETTINGS.items():
@@ -164,13 +164,13 @@ def _prepare_settings(admin: psycopg.Connection[TupleRow], role: str) -> None:
 
 
 def _set_password(admin: psycopg.Connection[TupleRow], role: str, password: str) -> None:
-    """Sends only the SCRAM verifier, so that a server which logs statements does not log the password."""
+    """Send only the SCRAM verifier, so that a server with a statement log does not log the password."""
     verifier = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
 
 
 def _prepare_password(admin: psycopg.Connection[TupleRow], role: str, password: str, url: str, *, adopt: bool) -> None:
-    """Makes sure that the role can log in with the password we keep."""
+    """Make sure that the role can log in with the stored password."""
     if _can_log_in(url):
         return
     if not adopt:
@@ -192,7 +192,7 @@ def _can_log_in(url: str) -> bool:
 
 
 def _create_database(admin: psycopg.Connection[TupleRow], database: str, template: str | None) -> None:
-    """Creates the database for treue_owner, or gives it an existing one, and lets only our roles in."""
+    """Create the database for treue_owner, or give it an existing one, and let only the three roles connect."""
     name, owner = sql.Identifier(database), sql.Identifier(OWNER_ROLE)
     if not admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user AND rolsuper").fetchone():
         # Only a member of the new owner may hand a database over to it.
@@ -210,7 +210,7 @@ def _create_database(admin: psycopg.Connection[TupleRow], database: str, templat
 
 
 def _guard_database(owner_url: str, database: str) -> None:
-    """Lets the serving roles use the public schema, and makes sure that they can create nothing anywhere."""
+    """Let the serving roles use the public schema, and make sure that they cannot create anything."""
     with _connect(owner_url) as owner:
         owner.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         owner.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(_names(SERVING_ROLES)))
@@ -229,7 +229,10 @@ def _guard_database(owner_url: str, database: str) -> None:
 
 
 def _place(server_url: str) -> str:
-    """What passwords are kept under. Roles belong to a whole server, so the database is no part of it."""
+    """Return the name under which passwords are stored: the server without its database.
+
+    Roles belong to a whole server.
+    """
     parts = conninfo_to_dict(server_url)
     return f"{parts.get('host', '')}:{parts.get('port', DEFAULT_PORT)}"
 
@@ -244,7 +247,10 @@ def _database_urls(server_url: str, passwords: Mapping[str, str], database: str)
 
 
 def _url(parts: Mapping[str, str], role: str, password: str, database: str) -> str:
-    """One role's URL: the server and options of `parts`, with that role and database. Sockets go into the options."""
+    """Return one role's URL: the server and options of `parts`, with that role and database.
+
+    A socket becomes an option.
+    """
     options = {name: value for name, value in parts.items() if name not in {"user", "password", "dbname"}}
     host = options.get("host", "")
     place = ""
@@ -261,7 +267,7 @@ def _read_passwords(folder: Path, server: str) -> dict[str, str]:
 
 
 def _read_apart(folders: Mapping[str, Path], server: str) -> dict[str, str]:
-    """The passwords of roles that have a folder apart, each from its own folder."""
+    """Return the passwords of roles that have a folder of their own."""
     read = {role: _read_passwords(folder, server).get(role) for role, folder in folders.items()}
     return {role: password for role, password in read.items() if password is not None}
 
@@ -277,7 +283,7 @@ def _read_file(data_dir: Path) -> dict[str, dict[str, str]]:
 
 
 def _keep_passwords(data_dir: Path, folders: Mapping[str, Path], server: str, passwords: Mapping[str, str]) -> None:
-    """Keep each password in the folder of its role, and in no other one of these folders."""
+    """Store each password in the folder of its role, and in no other of these folders."""
     data_dir.mkdir(parents=True, exist_ok=True)
     shares: dict[Path, dict[str, str]] = {data_dir.resolve(): {}}
     for role, password in passwords.items():
@@ -309,7 +315,7 @@ def _write_file(data_dir: Path, everything: Mapping[str, Mapping[str, str]]) -> 
 
 @contextlib.contextmanager
 def _lock_folder(data_dir: Path) -> Iterator[None]:
-    """Nobody else with this folder prepares a database meanwhile."""
+    """Hold a lock during the block, so that no other process with this folder prepares a database."""
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = os.open(data_dir / "roles.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,7 +1,7 @@
-"""Settings of a process, read from the environment once, when the process starts.
+"""The settings of a process, read from the environment once, when the process starts.
 
-Every variable begins with TREUE_, except DATABASE_URL, whose name is a convention of many platforms.
-URLs carry passwords: they are never shown, neither in `repr()` nor in a complaint about a wrong value.
+Every variable begins with TREUE_, except DATABASE_URL, a name that many platforms use. URLs hold passwords: they are
+never shown, neither in `repr()` nor in the message about a wrong value.
 """
 
 import re
@@ -27,7 +27,7 @@ from runtime.problems import WrongSettings
 
 DEFAULT_PORT = 8321
 HOME = "home"
-"""The name of the cluster that the settings of one database name."""
+"""The name of the home cluster. If the settings name one database, it is this cluster."""
 MAX_POOL_SIZE = 200
 MAX_WAIT_SECONDS = 300
 MAX_ACCESS_TOKEN_MINUTES = 1_440
@@ -71,7 +71,7 @@ ClusterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 
 
 class ClusterSettings(BaseModel):
-    """How a cluster beside the home cluster is reached: as the variables of the same names say it of that one."""
+    """The URLs of a cluster beside the home cluster. The variables of the same names are those of the home cluster."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -88,7 +88,7 @@ class ClusterSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What the environment says. A variable that is not set, or is empty, means its default."""
+    """The settings from the environment. A variable that is missing or empty has its default."""
 
     model_config = SettingsConfigDict(
         env_prefix="TREUE_",
@@ -220,7 +220,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process; WrongSettings name every variable that is wrong, never its value."""
+    """Return the settings of this process. Raises WrongSettings, which names every wrong variable but not its value."""
     try:
         return Settings()
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""Traces, sent by OTLP over HTTP to the collector that the settings name; without one nothing here is even imported.
+"""Traces, sent by OTLP over HTTP to the collector in the settings. Without a collector nothing here is imported.
 
-Spans wait in a bounded queue, and a thread sends them. So a collector that is slow or away takes nothing from the
-process but the memory of that queue: what does not fit is dropped and counted.
+Spans wait in a limited queue, and a thread sends them. So a slow or missing collector costs the process only the memory
+of that queue: a span that does not fit is dropped and counted.
 """
 
 import contextlib
@@ -37,16 +37,17 @@ from prometheus_client.registry import Collector
 from structlog.typing import EventDict
 
 MAX_WAITING_SPANS = 8_192
-"""Spans that wait to be sent; one more is dropped."""
+"""The number of spans that wait to be sent. One more is dropped."""
 MAX_SPANS_AT_ONCE = 512
 """Spans of one request to the collector."""
 MAX_HELD_SPANS = 2_000
-"""Spans of rounds of a worker that have not ended; with one more, those that wait are told at once."""
+"""The number of held-back spans of worker rounds that have not ended. With one more, the held spans are sent at
+once."""
 SEND_EVERY_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
-"""How long the collector may take for one request, with every attempt."""
+"""The time for one request to the collector, with all attempts."""
 FLUSH_SECONDS = 3.0
-"""How long a process that ends waits for its last spans to be sent."""
+"""The time that an ending process waits until its last spans are sent."""
 
 FULL, NOT_TAKEN = "queue_full", "not_taken"
 """Why spans are dropped: too many waited, or the collector did not take them."""
@@ -55,7 +56,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.traces")
 
 
 class _Reason(logging.Handler):
-    """Keeps what the exporter said last, for our own line in the log."""
+    """Remembers the last message of the exporter for this service's own log line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class _Reason(logging.Handler):
 
 
 class _CountedExporter(SpanExporter):
-    """Sends spans, and counts those that are taken and those that are not. The log tells when that changes."""
+    """Sends spans, and counts the accepted and the refused ones. A change between the two is logged."""
 
     def __init__(self, url: str) -> None:
         self._reason = _Reason()
@@ -93,12 +94,15 @@ class _CountedExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 class BoundedQueue(SpanProcessor):
-    """Takes spans that have ended, as many as may wait; what ends in a round of a worker waits for the end of that."""
+    """Holds ended spans until they are sent, up to a limit.
+
+    Spans of a worker's round are held back until the round has ended.
+    """
 
     def __init__(self, url: str) -> None:
         self._exporter = _CountedExporter(url)
@@ -125,11 +129,11 @@ class BoundedQueue(SpanProcessor):
             self._take(span)
 
     def hold_back(self, trace_id: int) -> None:
-        """Let the spans of a trace wait until the round that it belongs to has ended."""
+        """Hold back the spans of a trace until its round has ended."""
         self._rounds[trace_id] = []
 
     def end_round(self, trace_id: int, *, forgotten: bool) -> None:
-        """Take the spans of a round that has ended, or forget them where it had nothing to do."""
+        """Queue the spans of a round that has ended, or drop them if the round had nothing to do."""
         held = self._rounds.pop(trace_id, [])
         if forgotten and not any(map(_is_work, held)):
             return
@@ -145,28 +149,28 @@ class BoundedQueue(SpanProcessor):
 
     @property
     def waiting(self) -> int:
-        """Spans that wait to be sent."""
+        """The number of spans that wait to be sent."""
         return self._taken - self._exporter.begun
 
     @property
     def sent(self) -> int:
-        """Spans that the collector has taken."""
+        """The number of spans that the collector has accepted."""
         return self._exporter.sent
 
     @property
     def not_taken(self) -> int:
-        """Spans that the collector has not taken."""
+        """The number of spans that the collector has not accepted."""
         return self._exporter.not_taken
 
     def close(self) -> None:
-        """Send what waits, for a few seconds at most."""
+        """Send the waiting spans, for a few seconds at most."""
         closing = threading.Thread(target=self._batches.shutdown, name="traces", daemon=True)
         closing.start()
         closing.join(FLUSH_SECONDS)
 
 
 def _is_work(span: ReadableSpan) -> bool:
-    """Whether a span of a round is work of its own, and neither the round nor a statement."""
+    """Return whether a span of a round is work of its own: it is neither the round nor a statement."""
     return span.kind is SpanKind.INTERNAL and span.parent is not None
 
 
@@ -179,7 +183,7 @@ class ProcessSpan:
         self._span = span
 
     def rename(self, name: str) -> None:
-        """Say what it is, once that is known."""
+        """Change the name of the span when the name is known."""
         if self._span.is_recording():
             self._span.update_name(name)
 
@@ -195,11 +199,11 @@ class ProcessSpan:
             self._span.set_status(Status(StatusCode.ERROR))
 
     def within(self) -> AbstractContextManager[None]:
-        """Let what begins in the block be a part of this span."""
+        """Let spans that begin in the block be parts of this span."""
         return _attach_context(set_span_in_context(self._span))
 
     def end(self) -> None:
-        """The work is over. A second call changes nothing."""
+        """End the span. A second call changes nothing."""
         if self._span.is_recording():
             self._span.end()
 
@@ -217,11 +221,14 @@ class ProcessRound(ProcessSpan):
             queue.hold_back(span.get_span_context().trace_id)
 
     def forget(self) -> None:
-        """Tell nothing of the round, unless a part of it was work of its own: there was nothing to do."""
+        """Drop the spans of the round, because it had nothing to do.
+
+        They are kept if a part of it was work of its own.
+        """
         self._forgotten = True
 
     def end(self) -> None:
-        """The round is over."""
+        """End the round."""
         super().end()
         self._queue.end_round(self._span.get_span_context().trace_id, forgotten=self._forgotten)
 
@@ -235,21 +242,21 @@ class ProcessTracer:
         self._callers = TraceContextTextMapPropagator()
 
     def begin(self, name: str, kind: str) -> ProcessSpan:
-        """A span that is part of the span around it, or of the trace that is continued here."""
+        """Begin a span. It is part of the span around it, or of the trace that is continued here."""
         return ProcessSpan(self._tracer.start_span(name, kind=SpanKind[kind]))
 
     def begin_part(self, name: str, kind: str) -> ProcessSpan | None:
-        """A span that is part of the span around it; None where nothing is recorded."""
+        """Begin a span that is part of the span around it; None if nothing is recorded."""
         return self.begin(name, kind) if get_current_span().is_recording() else None
 
     def begin_round(self, name: str) -> ProcessRound:
-        """A span of a trace of its own, of which nothing is told before it ends."""
+        """Begin a span with a trace of its own. Nothing is sent before the round ends."""
         return ProcessRound(self._tracer.start_span(name, set_span_in_context(INVALID_SPAN)), self.queue)
 
     def continue_trace(self, headers: Mapping[str, str]) -> AbstractContextManager[None]:
-        """Let what begins in the block be a part of the trace of a caller: `traceparent` and `tracestate`.
+        """Let spans that begin in the block be parts of a caller's trace: `traceparent` and `tracestate`.
 
-        What is no trace of W3C's form counts as none.
+        A trace that does not have W3C's form is ignored.
         """
         return _attach_context(self._callers.extract(headers, set_span_in_context(INVALID_SPAN)))
 
@@ -264,7 +271,7 @@ def _attach_context(context: current.Context) -> Iterator[None]:
 
 
 def add_trace_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Let a line of the log name the trace that it belongs to."""
+    """Add the id of the current trace to a line of the log."""
     span = get_current_span()
     context = span.get_span_context()
     has_ended = context.trace_flags.sampled and not context.is_remote and not span.is_recording()
@@ -280,7 +287,7 @@ class TraceCollector(Collector):
         self._queue = queue
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now."""
+        """Return the metrics as they are now."""
         yield GaugeMetricFamily("treue_trace_spans_waiting", "Spans that wait to be sent.", value=self._queue.waiting)
         yield CounterMetricFamily(
             "treue_trace_spans_sent", "Spans that the collector of traces has taken.", value=self._queue.sent
@@ -298,7 +305,7 @@ class TraceCollector(Collector):
 
 @contextlib.contextmanager
 def trace_to(url: str, process: str, ratio: float) -> Iterator[ProcessTracer]:
-    """A tracer for the block, which sends its spans to a collector. `process` says what this process is."""
+    """Return a tracer for the block, which sends its spans to a collector. `process` is the name of this process."""
     queue = BoundedQueue(url)
     resource = Resource.create(
         {

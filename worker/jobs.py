@@ -1,7 +1,7 @@
-"""Works off background jobs: one batch of each due job in turn, so that a long job does not hold up a short one.
+"""Work on background jobs: one batch of each due job in turn, so that a long job does not hold up a short one.
 
-Which jobs are due is seen as the relay role, the work itself runs as the application role inside the job's tenant.
-Several workers may run: the worker that locks a job's row first has its batch, the others go on to the next job.
+The relay role finds the due jobs. The work itself runs as the application role inside the job's tenant. Several workers
+may run: the first worker that locks a job's row works on its batch, and the others take the next job.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.jobs")
 JOBS_AT_ONCE = 100
 """Jobs in one round over all tenants, oldest first."""
 MAX_ATTEMPTS = 5
-"""Failures of one batch, in one process, after which the job is given up."""
+"""If one batch fails so often in one process, the job is given up."""
 FIRST_RETRY_SECONDS = 1.0
 PACE = Pace(busy_seconds=0, idle_seconds=0.1)
 
 
 class Failure(NamedTuple):
-    """How often a job's batch has failed here, and when it may be tried again (the event loop's time)."""
+    """How often a job's batch has failed in this process, and when it may be tried again (the event loop's time)."""
 
     attempts: int
     retry_at: float
 
 
 class DueJobs:
-    """One worker's view of the jobs that are due."""
+    """The due jobs as one worker sees them."""
 
     def __init__(
         self, world: World, relay: Database, stop: asyncio.Event, first_retry_seconds: float, tally: Tally
@@ -51,7 +51,7 @@ class DueJobs:
         self._failures: dict[JobId, Failure] = {}
 
     async def work_round(self) -> bool:
-        """Advance every due job by one batch; tells whether any of them has more to do."""
+        """Run one batch of every due job; returns whether any job has more to do."""
         async with self._relay.engine.connect() as connection:
             due = await read_due_jobs(connection, JOBS_AT_ONCE)
         self._failures = {job.id: self._failures[job.id] for job in due if job.id in self._failures}
@@ -68,10 +68,11 @@ class DueJobs:
         return failure is None or failure.retry_at <= asyncio.get_running_loop().time()
 
     async def _advance(self, job: DueJob) -> bool:
+        """Run one batch of a job; returns whether the job has more to do. A failure is noted, an outage is raised."""
         try:
             with self._tally.trace_work("job batch", job.tenant_id):
                 unfinished = await advance_job(self._world, job.tenant_id, job.id)
-        except TenantElsewhere:  # it has just begun to move, or has just left
+        except TenantElsewhere:  # the tenant has just begun to move, or has just left
             return False
         except Exception as error:
             if is_away(error):
@@ -83,6 +84,7 @@ class DueJobs:
         return unfinished
 
     async def _note_failure(self, job: DueJob, error: Exception) -> None:
+        """Log the failure of a batch and set the next attempt; after ``MAX_ATTEMPTS`` failures give the job up."""
         before = self._failures.get(job.id)
         attempts = before.attempts + 1 if before else 1
         rest = self._first_retry_seconds * 2 ** (attempts - 1)
@@ -103,10 +105,10 @@ async def work_off_jobs(
     first_retry_seconds: float = FIRST_RETRY_SECONDS,
     tally: Tally | None = None,
 ) -> None:
-    """Work off due jobs until ``stop`` is set; a running batch is finished. Survives a lost database.
+    """Work on due jobs until ``stop`` is set; a running batch is finished. It goes on after an outage of the database.
 
-    A job whose batch fails ``MAX_ATTEMPTS`` times becomes FAILED with a problem text; ``first_retry_seconds`` is the
-    wait after the first failure, doubled after each further one. A lost database counts as no failure of a job.
+    A job whose batch fails ``MAX_ATTEMPTS`` times becomes FAILED with a problem text. ``first_retry_seconds`` is the
+    wait after the first failure; each further failure doubles it. An outage of the database is not a failure of a job.
     """
     counts = tally or Tally()
     due_jobs = DueJobs(world, relay, stop, first_retry_seconds, counts)
@@ -114,6 +116,6 @@ async def work_off_jobs(
 
 
 def problem_text(error: Exception, attempts: int) -> str:
-    """What people of the tenant read about a job that was given up. What went wrong inside is for the log only."""
+    """Return the text about a given-up job for people of the tenant. The details of the error are only in the log."""
     reason = error.message if isinstance(error, LoyaltyError) else "Something went wrong on our side."
     return f"Given up after {attempts} attempts. {reason}"

@@ -1,7 +1,7 @@
-"""How late everything is that a worker does: looked at every few seconds, in every worker, whichever parts it runs.
+"""Measure every few seconds how late the work of all workers is. Every worker measures all of it.
 
-So a worker also tells when the part that another one should run is missing. What becomes late is one warning in the
-log, and one line more when it is on time again; the seconds themselves are metrics.
+So a worker also finds out if another worker is missing. Late work is logged once as a warning, and once more when it is
+on time again. The seconds are metrics.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ from worker.loop import Pace, pause, repeat_until_stopped
 from worker.tally import Tally
 
 LOOK_SECONDS = 5.0
-"""How often it is looked what is late."""
+"""The time between two looks."""
 RELAY_LATE_SECONDS = 10.0
 """An event that waits so long for its position is late: usually it takes a tenth of a second."""
 SWEEP_LATE_SECONDS = 60.0
-"""What has been due for so long is late: usually it takes a second."""
+"""Work of a sweep is late if it has been due for so long: usually it takes a second."""
 JOB_LATE_SECONDS = 60.0
-"""A job that nobody has worked on for so long is late: usually it takes a tenth of a second."""
+"""A job is late if no worker has worked on it for so long: usually it takes a tenth of a second."""
 
 READER_LATE_SECONDS = 60.0
-"""A log that a reader has not looked into for so long is late: usually it takes a quarter of a second."""
+"""A log is late if its reader has not read it for so long: usually it takes a quarter of a second."""
 
 LATENESS_LOOP = "lateness"
 RELAY, JOBS, READERS = "relay", "jobs", "readers"
@@ -45,7 +45,7 @@ LIMITS: Mapping[str, float] = MappingProxyType(
         **{sweep.name: SWEEP_LATE_SECONDS for sweep in SWEEPS},
     }
 )
-"""What can be late, by its name: the relay, the jobs, the readers, each sweep; and from how many seconds on it is."""
+"""From how many seconds on each thing is late, by its name: the relay, the jobs, the readers, each sweep."""
 
 PACE = Pace(busy_seconds=LOOK_SECONDS, idle_seconds=LOOK_SECONDS)
 
@@ -53,27 +53,27 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.late")
 
 
 class Look(NamedTuple):
-    """What one look has found."""
+    """The result of one look."""
 
     seconds: Mapping[str, float]
-    """How late each is, by its name; 0 for what is done."""
+    """How late each thing is, by its name; 0 if nothing is due."""
     jobs: Mapping[str, int]
     """Unfinished jobs by their state."""
 
 
 class Lateness:
-    """What is known of how late everything is. It warns when something becomes late, and says when it is over."""
+    """The lateness at the last look. It logs when a thing becomes late, and when it is on time again."""
 
     def __init__(self) -> None:
         self.last: Look | None = None
         self._late: set[str] = set()
 
     def is_late(self, name: str) -> bool:
-        """Whether something was late at the last look."""
+        """Return whether a thing was late at the last look."""
         return name in self._late
 
     def note(self, look: Look) -> None:
-        """Keep what a look has found, and log what has changed."""
+        """Keep the result of a look, and log the changes."""
         self.last = look
         for name, seconds in look.seconds.items():
             late = seconds >= LIMITS[name]
@@ -86,9 +86,9 @@ class Lateness:
 
 
 async def watch_lateness(world: World, relay: Database, stop: asyncio.Event, lateness: Lateness, tally: Tally) -> None:
-    """Look again and again how late everything is, as the relay role, until ``stop`` is set.
+    """Look how late everything is, again and again, as the relay role, until ``stop`` is set.
 
-    It begins with a rest: what has waited while no worker ran is about to be done.
+    It begins with a pause: work that waited while no worker ran is about to be done.
     """
 
     async def work() -> bool:
@@ -100,7 +100,7 @@ async def watch_lateness(world: World, relay: Database, stop: asyncio.Event, lat
 
 
 async def look(relay: Database, now: datetime) -> Look:
-    """How late everything is now."""
+    """Return how late everything is now."""
     async with relay.engine.connect() as connection:
         seconds = {RELAY: await read_relay_lag(connection)}
         line = await read_line(connection)

@@ -1,4 +1,4 @@
-"""A loop that works until it is told to stop, and that no failure ends."""
+"""A loop that works until it is told to stop, and that goes on after a failure."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from worker.tally import Tally
 
 
 class Pace(NamedTuple):
-    """How long a loop rests: after a round with work, and after one without."""
+    """The pause of a loop: after a round with work, and after a round without."""
 
     busy_seconds: float
     idle_seconds: float
@@ -19,9 +19,10 @@ class Pace(NamedTuple):
 async def repeat_until_stopped(
     who: str, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, pace: Pace, tally: Tally
 ) -> None:
-    """Call ``work`` until ``stop`` is set; it tells whether there was anything to do. A running call is finished.
+    """Call ``work`` until ``stop`` is set; ``work`` returns whether there was anything to do.
 
-    An exception does not end the loop: it is logged once per outage under the name ``who``, the next attempt waits.
+    A running call is finished. An exception does not end the loop. It is logged once per outage under the name ``who``,
+    and the next attempt waits.
     """
     outage = Outage(who)
     while not stop.is_set():
@@ -40,7 +41,7 @@ async def repeat_until_stopped(
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until ``stop`` is set."""
+    """Wait for so many seconds, or until ``stop`` is set."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()

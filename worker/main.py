@@ -1,4 +1,4 @@
-"""The worker process: the loops it runs, and how it stops."""
+"""The worker process: its loops, and how they stop."""
 
 import asyncio
 import enum
@@ -27,7 +27,7 @@ from worker.tally import Tally
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.worker")
 
 RELAY_POOL_SIZE = 2
-"""One connection for the relay, one for the loops that look what is due, or what is late."""
+"""One connection for the relay, and one for the loops that look for due or late work."""
 DEFAULT_POOL_SIZE = 2
 DEFAULT_SHUTDOWN_SECONDS = 20
 
@@ -38,11 +38,11 @@ class Part(enum.StrEnum):
     RELAY = "RELAY"
     """Gives events their positions."""
     JOBS = "JOBS"
-    """Works off background jobs."""
+    """Works on background jobs."""
     SWEEPING = "SWEEPING"
-    """Does what time alone makes due: points mature, holds end."""
+    """Does the work that becomes due with time: points mature, holds end."""
     READERS = "READERS"
-    """Lets each reader of the log work on new events."""
+    """Gives new events to each reader of the log."""
 
 
 ALL_PARTS = frozenset(Part)
@@ -50,7 +50,7 @@ ALL_PARTS = frozenset(Part)
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What one worker does, and what it knows of it."""
+    """The parts that one worker runs, and the figures that it keeps of them."""
 
     parts: frozenset[Part] = ALL_PARTS
     tally: Tally = field(default_factory=Tally)
@@ -65,7 +65,7 @@ class Desk:
 
 
 class Cluster(NamedTuple):
-    """How a worker reaches a cluster, as each of its two roles."""
+    """The connections of a worker to a cluster, under each of its two roles."""
 
     app_url: str
     relay_url: str
@@ -85,9 +85,9 @@ async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by
 ) -> None:
     """Run the loops of ``parts`` in each cluster until SIGTERM or SIGINT; batches then have ``shutdown_seconds``.
 
-    ``fenced`` is for an installation with several clusters: tenants who live elsewhere are passed over.
-    Metrics go into ``registry`` and spans to ``tracer``, where there is one.
-    Raises UnsafeDatabaseRole when one of the roles could look over the wall.
+    ``fenced`` is for an installation with several clusters: tenants that live elsewhere are passed over. Metrics go
+    into ``registry``; ``tracer``, if given, gets spans. Raises UnsafeDatabaseRole if one of the roles can see over the
+    wall.
     """
     apps = {
         name: Database(
@@ -137,7 +137,7 @@ async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by
 
 
 async def _refuse_unsafe_roles(doors: Mapping[str, Database]) -> None:
-    """Refuse a role that could look over the wall. A cluster that is away keeps a worker of others from nothing."""
+    """Refuse a role that can see over the wall. A cluster that is away does not stop the work in the others."""
     if len(doors) == 1:
         await refuse_unsafe_role(*doors.values())
         return
@@ -153,12 +153,10 @@ async def work(
     *,
     shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
 ) -> bool:
-    """Run the loops of a desk, of all parts without one, inside this process until ``stop`` is set.
+    """Run the loops of a desk in this process until ``stop`` is set; without a desk, the loops of all parts.
 
-    False when a batch had to be cut short.
-
-    A batch that is cut short rolls back, and the next worker does it again. A loop that ends in any other way than by
-    ``stop`` is a bug: it ends the others and is raised.
+    Returns False if a batch was cut short. Such a batch rolls back, and the next worker does it again. If a loop ends
+    without ``stop``, that is a bug: it ends the other loops and is raised.
     """
     running = asyncio.create_task(_run_loops(world, relay, stop, desk or Desk()))
     stopping = asyncio.create_task(stop.wait())
@@ -176,6 +174,7 @@ async def work(
 
 
 async def _run_loops(world: World, relay: Database, stop: asyncio.Event, desk: Desk) -> None:
+    """Run the loops of the desk's parts, and the loop that measures lateness, until ``stop`` is set."""
     async with asyncio.TaskGroup() as loops:
         if Part.RELAY in desk.parts:
             loops.create_task(relay_events(relay, stop, desk.tally), name="relay")

@@ -1,4 +1,4 @@
-"""The metrics of a worker process, read from what its loops count and from how late everything was at the last look."""
+"""The metrics of a worker process: the counts of its loops, and the lateness at its last look."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -14,7 +14,7 @@ UNFINISHED_STATES = ("WAITING", "RUNNING")
 
 
 class WorkerCollector(Collector):
-    """Reads a worker. Every worker looks how late everything is, so each tells the same of that."""
+    """Collects the metrics of a worker. Every worker looks how late everything is, so all report the same lateness."""
 
     def __init__(self, loops: Collection[str], tally: Tally, lateness: Lateness) -> None:
         self._loops = list(loops)
@@ -22,7 +22,7 @@ class WorkerCollector(Collector):
         self._lateness = lateness
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now."""
+        """Return the metrics as they are now."""
         yield from self._collect_lateness()
         tally = self._tally
         yield CounterMetricFamily(
@@ -61,7 +61,7 @@ class WorkerCollector(Collector):
         yield rounds
 
     def _collect_lateness(self) -> Iterator[Metric]:
-        """How late everything was at the last look; without samples before the first one."""
+        """Return the lateness at the last look; without samples before the first look."""
         look = self._lateness.last
         seconds = GaugeMetricFamily(
             "treue_late_seconds",
@@ -87,7 +87,7 @@ class WorkerCollector(Collector):
 
 
 def _counter(name: str, meaning: str, label: str, values: Collection[str], counts: Mapping[str, int]) -> Metric:
-    """A counter with a sample for each value that its label may have."""
+    """Return a counter with a sample for each value of its label."""
     counter = CounterMetricFamily(name, meaning, labels=(label,))
     for value in values:
         counter.add_metric((value,), counts.get(value, 0))

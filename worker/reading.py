@@ -1,6 +1,6 @@
-"""The loops of the readers of the log: each reader has one, so that none waits for another.
+"""The loops of the readers of the log. Each reader has its own loop, so no reader waits for another.
 
-The trouble that a reader has with one tenant is no trouble of other tenants: its turn there is put off.
+If a reader fails in one tenant, only its turn in that tenant is tried later. Other tenants are not affected.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from worker.tally import Tally
 
 PACE = Pace(busy_seconds=0.05, idle_seconds=0.25)
 TENANTS_AT_ONCE = 100
-"""Tenants of one reader in one round, those that wait longest first."""
+"""The number of tenants of one reader in one round. The tenants that have waited longest come first."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.readers")
 
 
 async def read_logs(world: World, relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
-    """Run all readers until ``stop`` is set; a running turn is finished. Survives a lost database."""
+    """Run all readers until ``stop`` is set; a running turn is finished. It goes on after an outage of the database."""
     counts = tally or Tally()
     async with asyncio.TaskGroup() as loops:
         for reader in READERS.values():
@@ -33,7 +33,7 @@ async def read_logs(world: World, relay: Database, stop: asyncio.Event, tally: T
 
 
 async def read_round(reader: Reader, world: World, relay: Database, tally: Tally | None = None) -> int:
-    """One turn of a reader for each tenant whose log has grown; returns how many tenants there were."""
+    """Run one turn of a reader for each tenant whose log has grown; returns how many tenants there were."""
     counts = tally or Tally()
     async with relay.engine.connect() as connection:
         tenants = await read_due_logs(connection, reader.name, TENANTS_AT_ONCE)
@@ -43,11 +43,12 @@ async def read_round(reader: Reader, world: World, relay: Database, tally: Tally
 
 
 def loop_name(reader: Reader) -> str:
-    """What the loop of a reader is called in logs and metrics."""
+    """Return the name of a reader's loop in logs and metrics."""
     return f"reader {reader.name}"
 
 
 async def _run_reader(reader: Reader, world: World, relay: Database, stop: asyncio.Event, tally: Tally) -> None:
+    """Run the turns of one reader until ``stop`` is set. It is registered for existing logs first."""
     is_registered = False
 
     async def work() -> bool:
@@ -62,6 +63,7 @@ async def _run_reader(reader: Reader, world: World, relay: Database, stop: async
 
 
 async def _take_turn(reader: Reader, world: World, tenant_id: TenantId, tally: Tally) -> None:
+    """Run one turn of a reader in a tenant. A failure is logged, an outage of the database is raised."""
     try:
         with tally.trace_work(f"turn of {reader.name}", tenant_id):
             await advance_reader(world.database, tenant_id, reader)

@@ -1,7 +1,7 @@
-"""The relay: gives committed events their positions, and tells readers of the log and listening processes of them.
+"""The relay: gives positions to committed events, and tells readers of the log and listening processes about them.
 
-All that belongs to one transaction: a relay that dies in between has done nothing. Several relays may run;
-the row locks of a batch put them in line, so each event gets one position and a customer's events keep their order.
+One batch is one transaction: a relay that dies in between has changed nothing. Several relays may run: the row locks of
+a batch let one work after the other. So each event gets one position, and a customer's events keep their order.
 """
 
 import asyncio
@@ -13,11 +13,15 @@ from worker.loop import Pace, repeat_until_stopped
 from worker.tally import Tally
 
 PACE = Pace(busy_seconds=0.025, idle_seconds=0.1)
-"""One NOTIFY per batch takes a lock at commit; at this distance it costs the writers nothing that could be measured."""
+"""One NOTIFY per batch takes a lock at commit. With this pause between batches it costs the writers nothing
+measurable."""
 
 
 async def relay_events(relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
-    """Relay events as the relay role until ``stop`` is set; a running batch is finished. Survives a lost database."""
+    """Relay events as the relay role until ``stop`` is set; a running batch is finished.
+
+    It goes on after an outage of the database.
+    """
     counts = tally or Tally()
 
     async def work() -> bool:
@@ -29,7 +33,7 @@ async def relay_events(relay: Database, stop: asyncio.Event, tally: Tally | None
 
 
 async def relay_batch(relay: Database) -> int:
-    """Position the next committed events of all tenants and send the hints; returns how many events there were."""
+    """Give positions to the next committed events of all tenants, and send the hints; returns the number of events."""
     async with relay.engine.begin() as connection:
         positioned = await position_events(connection, READER_NAMES)
         await notify(connection, encode_hints(positioned))

@@ -1,6 +1,7 @@
-"""The sweeping loop: looks where time alone has made something due, and does it tenant by tenant.
+"""The sweeping loop: finds work that time has made due, and does it tenant by tenant.
 
-The trouble of one tenant is no trouble of the others: it is logged once, tried again with every round, and passed over.
+A failure in one tenant does not affect the others. It is logged once and tried again in every round, and the round goes
+on with the next tenant.
 """
 
 import asyncio
@@ -27,17 +28,17 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sweeping")
 
 @dataclass(slots=True)
 class SweepNews:
-    """What a worker knows of its sweeps from the round before, so that the log tells what is new and nothing twice."""
+    """The results of the sweeps in the last round. The log tells only the differences, so it tells nothing twice."""
 
     tally: Tally = field(default_factory=Tally)
     outages: dict[tuple[str, TenantId], Outage] = field(default_factory=dict)
-    """The sweeps that failed the last time, by tenant."""
+    """The sweeps that failed in the last round, with their tenant."""
     late: dict[str, set[TenantId]] = field(default_factory=dict)
-    """The tenants of each sweep where something was done late in the last round."""
+    """For each sweep, the tenants in which something was done late in the last round."""
 
 
 async def sweep(world: World, relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
-    """Do what is due until ``stop`` is set; a running batch is finished. Survives a lost database."""
+    """Do due work until ``stop`` is set; a running batch is finished. It goes on after an outage of the database."""
     news = SweepNews() if tally is None else SweepNews(tally)
 
     async def work() -> bool:
@@ -47,9 +48,9 @@ async def sweep(world: World, relay: Database, stop: asyncio.Event, tally: Tally
 
 
 async def sweep_round(world: World, relay: Database, news: SweepNews) -> int:
-    """One batch of each sweep for each tenant where something is due; returns how much was done.
+    """Run one batch of each sweep for each tenant with due work; returns how many rows were done.
 
-    Where things begin to be done later than they should have been, the log warns of the tenant.
+    The log warns of a tenant when its work begins to be late.
     """
     total = 0
     for one in SWEEPS:
@@ -68,11 +69,15 @@ async def sweep_round(world: World, relay: Database, news: SweepNews) -> int:
 
 
 async def _sweep_tenant(one: Sweep, world: World, tenant_id: TenantId, news: SweepNews) -> Swept:
+    """Run one batch of a sweep in a tenant; returns how many rows were done.
+
+    A failure is logged, an outage is raised.
+    """
     key = (one.name, tenant_id)
     try:
         with news.tally.trace_work(f"sweep {one.name}", tenant_id):
             swept = await one.work(world, tenant_id)
-    except TenantElsewhere:  # it has just begun to move, or has just left
+    except TenantElsewhere:  # the tenant has just begun to move, or has just left
         return NOTHING_SWEPT
     except Exception as error:
         if is_away(error):

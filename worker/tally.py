@@ -1,6 +1,6 @@
-"""What the loops of a worker have done since the process started, and who is told of each round while it lasts.
+"""Count the work of a worker's loops since the process started, and trace each round.
 
-The loops count always; metrics read it.
+The loops always count; metrics read the counts.
 """
 
 import time
@@ -14,10 +14,10 @@ from tenancy.tracing import Round, Span, Tracer, enter_span, trace
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one worker process."""
+    """The counts of one worker process."""
 
     tracer: Tracer | None = None
-    """Who is told of each round."""
+    """Records the spans of each round."""
     started_at: float = field(default_factory=time.monotonic)
     relayed_events: int = 0
     swept: Counter[str] = field(default_factory=Counter)
@@ -27,22 +27,22 @@ class Tally:
     failed_sweeps: Counter[str] = field(default_factory=Counter)
     """Batches that failed, by sweep."""
     job_batches: Counter[str] = field(default_factory=Counter)
-    """Batches of jobs, by how they ended: done, failed (it is tried again), given_up."""
+    """Batches of jobs, by their end: done, failed (tried again), given_up."""
     round_ended_at: dict[str, float] = field(default_factory=dict)
-    """When each loop ended its last round that went well (`time.monotonic`)."""
+    """When each loop ended its last successful round (`time.monotonic`)."""
 
     def trace_round(self, loop: str) -> AbstractContextManager[Round | None]:
-        """A span for the round of a loop."""
+        """Return a span for the round of a loop."""
         return enter_span(None if self.tracer is None else self.tracer.begin_round(f"{loop} round"))
 
     def trace_work(self, name: str, tenant_id: TenantId) -> AbstractContextManager[Span | None]:
-        """A span for what a round does in one tenant."""
+        """Return a span for the work of a round in one tenant."""
         return trace(self.tracer, name, tenant_id=str(tenant_id))
 
     def note_round(self, loop: str) -> None:
-        """A round of a loop went well."""
+        """Note that a round of a loop was successful."""
         self.round_ended_at[loop] = time.monotonic()
 
     def seconds_since_round(self, loop: str) -> float:
-        """How long a loop has had no round that went well; from the start of the process where there was none."""
+        """Return the seconds since the last successful round of a loop; without one, since the start of the process."""
         return time.monotonic() - self.round_ended_at.get(loop, self.started_at)
