@@ -1,4 +1,4 @@
-"""The arguments of a field, read once for all its rows; once for all operations where no variable is in them."""
+"""Read the arguments of a field once for all its rows. Arguments without variables are read once for all operations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,10 @@ class ArgumentReader:
         self._constant = self._read_constants()
 
     def read(self, variables: VariableValues) -> Mapping[str, Any]:
-        """The values by the names that the resolver knows. Raises graphql-core's error for one that cannot be read."""
+        """Return the values by the resolver's names for them.
+
+        Raises graphql-core's error for a value that cannot be read.
+        """
         if self._constant is not None:
             return self._constant
         return get_argument_values(self._definition, self._node, variables, None, hide_suggestions=True)

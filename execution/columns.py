@@ -1,7 +1,7 @@
-"""Columns: the values of one field for a whole list of rows, turned into what is sent in one step.
+"""Columns: convert the values of one field for a whole list of rows, in one step if possible.
 
-A column looks at the classes of its values. When all have one class that needs no work, or one step for all of them,
-it is done; otherwise graphql-core's own function of the scalar or enum sees each value, and words its own errors.
+A column looks at the classes of its values. If all values have one class that needs no work, or one step for all, that
+is all. Otherwise graphql-core's own function of the scalar or enum converts each value, and writes its own errors.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,19 +11,19 @@ from graphql import GraphQLEnumType, GraphQLLeafType
 from graphql.type.scalars import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT
 
 Convert = Callable[[list[Any]], list[Any] | None]
-"""Turns values of one class into what is sent; None when one of them needs to be looked at alone."""
+"""Converts values of one class for the answer; returns None if a value must be converted alone."""
 
 LeafColumns = Mapping[type, Convert | None]
-"""For each exact class of values what turns them into what is sent; None where they are sent as they are."""
+"""For each exact class of values the function that converts them; None if they need no conversion."""
 
 
 def convert_ints(values: list[Any]) -> list[Any] | None:
-    """Whole numbers that GraphQL's Int can hold, as they are."""
+    """Return whole numbers unchanged if GraphQL's Int can hold them all; else None."""
     return values if min(values) >= GRAPHQL_MIN_INT and max(values) <= GRAPHQL_MAX_INT else None
 
 
 def convert_distinct(serialize: Callable[[Any], Any]) -> Convert:
-    """Serialize each distinct value once: for scalars that look at every value, such as texts with a form."""
+    """Return a function that serializes each distinct value once: for scalars that check every value."""
 
     def convert(values: list[Any]) -> list[Any] | None:
         done = {value: serialize(value) for value in set(values)}
@@ -38,11 +38,11 @@ STANDARD_COLUMNS: Mapping[str, LeafColumns] = {
     "Boolean": {bool: None},
     "Int": {int: convert_ints},
 }
-"""The columns of GraphQL's own scalars. Float has none: each value is looked at."""
+"""The columns of GraphQL's own scalars. Float has none: each value is converted alone."""
 
 
 def make_enum_columns(enum: GraphQLEnumType) -> LeafColumns:
-    """Columns of an enum, for its members and for the bare values that stand in rows."""
+    """Return the columns of an enum, for its members and for the plain values in rows."""
     values = [value.value for value in enum.values.values()]
     members = list(getattr(enum, "wrapped_cls", ()))
     columns: dict[type, Convert | None] = {}
@@ -63,7 +63,7 @@ def _convert_by_name(names: Mapping[Any, str]) -> Convert:
 
 
 def find_columns(leaf: GraphQLLeafType, given: Mapping[str, LeafColumns]) -> LeafColumns:
-    """The columns of a scalar or enum; none for a scalar that nobody gave any."""
+    """Return the columns of a scalar or enum; none for a scalar without given columns."""
     if isinstance(leaf, GraphQLEnumType):
         return make_enum_columns(leaf)
     return given.get(leaf.name) or STANDARD_COLUMNS.get(leaf.name) or {}

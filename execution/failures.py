@@ -1,4 +1,4 @@
-"""What failed while an operation ran, and the errors that its answer tells of it."""
+"""The failures of an operation while it runs, and the errors about them in its answer."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -10,11 +10,11 @@ from execution.pace import CALL_STEPS, Pace
 from execution.places import Place, Spot
 
 MAX_SPOTS = 1_000
-"""Positions of one failure that are looked at: a shared row that failed may stand in the answer thousands of times."""
+"""The number of positions of one failure that are searched: a shared row may stand in the answer thousands of times."""
 
 
 class Failure(NamedTuple):
-    """A value that failed: where, the how-manyth there, which field nodes asked for it, and why."""
+    """A value that failed: its place, its index there, the field nodes that asked for it, and the error."""
 
     place: Place
     number: int
@@ -23,9 +23,9 @@ class Failure(NamedTuple):
 
 
 async def locate_failures(failures: Sequence[Failure], pace: Pace) -> list[GraphQLError]:
-    """The errors of an answer in the order of the document.
+    """Return the errors of an answer in the order of the document.
 
-    As in graphql-core, a failure below a position that an earlier failure has made null is not told.
+    As in graphql-core, a failure is left out if an earlier failure has made a position above it null.
     """
     found: list[tuple[Spot, Failure]] = []
     for failure in failures:

@@ -1,16 +1,16 @@
-"""The pace of an operation: after some work it gives way, so that the process serves others meanwhile.
+"""The pace of an operation: after some work it waits for its next turn, so that the process serves other requests.
 
-Work is counted and not measured. So an operation gives way at the same places in every run, and what is loaded together
-is the same on a busy machine.
+Work is counted, not measured. So an operation waits at the same places in every run, also on a busy machine, and the
+same rows are loaded together.
 """
 
 import asyncio
 
 TURN_STEPS = 2_000
-"""Steps of one operation in one turn of the event loop: about 10 ms. Reading a value of a row is one step."""
+"""The steps of one operation in one turn of the event loop: about 10 ms. Reading one value of a row is one step."""
 
 CALL_STEPS = 10
-"""Steps of a coroutine that is started, and of an error that is told."""
+"""The steps of starting a coroutine, and of writing an error."""
 
 
 class Pace:
@@ -24,7 +24,7 @@ class Pace:
         self._next: asyncio.Event | None = None
 
     def count(self, steps: int) -> bool:
-        """Count steps that are taken now. False, and nothing is counted, when they have to wait for the next turn."""
+        """Count steps that are taken now. Returns False, and counts nothing, if they must wait for the next turn."""
         if self._left <= 0:
             return False
         self._left -= steps
@@ -34,12 +34,12 @@ class Pace:
         return True
 
     async def wait(self, steps: int) -> None:
-        """Count steps that are taken next, in this turn or in a later one."""
+        """Count steps that are taken next. Waits for a later turn if this one has no steps left."""
         while not self.count(steps):
             await self._wait_for_turn()
 
     async def wait_for_calls(self, wanted: int) -> int:
-        """How many coroutines may be started now, at least one; they are counted."""
+        """Return how many coroutines may be started now, at least one, and count their steps."""
         while self._left <= 0:
             await self._wait_for_turn()
         allowed = min(wanted, max(1, self._left // CALL_STEPS))

@@ -1,4 +1,4 @@
-"""Where a value stands in the answer. A place is found only when something fails there, so a success costs nothing.
+"""The place of a value in the answer. A place is searched only after a failure, so a success costs nothing.
 
 One value may stand at several spots: a row that many parents share is completed once.
 """
@@ -10,14 +10,14 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple, Protocol
 
 FAILED: Final[Any] = type("Failed", (), {"__repr__": lambda _self: "FAILED"})()
-"""Stands for a value that failed where null is not allowed, until the failure reaches a nullable position."""
+"""Replaces a value that failed at a position that must not be null, until the failure reaches a nullable position."""
 
 
 class Spot(NamedTuple):
-    """One position in the answer, from the root down.
+    """One position in the answer, with the way from the root.
 
-    ``order`` has the numbers that sort positions as a document reads: of a field in its selection, of an item in its
-    list. ``nullable`` says for each position on the way whether null may stand there.
+    ``order`` holds the numbers that sort positions in the order of the document: the number of a field in its
+    selection, of an item in its list. ``nullable`` says for each position on the way whether it may be null.
     """
 
     path: tuple[str | int, ...]
@@ -25,11 +25,11 @@ class Spot(NamedTuple):
     nullable: tuple[bool, ...]
 
     def below(self, key: str | int, order: int, *, nullable: bool) -> "Spot":
-        """The position of a field or item inside of this one."""
+        """Return the position of a field or item below this one."""
         return Spot((*self.path, key), (*self.order, order), (*self.nullable, nullable))
 
     def find_nulled_path(self) -> tuple[str | int, ...]:
-        """The path of what becomes null when this position fails; empty for the whole data."""
+        """Return the path that becomes null if this position fails; empty if all data become null."""
         for length in range(len(self.path), 0, -1):
             if self.nullable[length - 1]:
                 return self.path[:length]
@@ -37,24 +37,24 @@ class Spot(NamedTuple):
 
 
 class Place(Protocol):
-    """Where the values of a list stand."""
+    """The place of a list of values."""
 
     def find_spots(self, index: int) -> Iterator[Spot]:
-        """The positions of one value, in the order of the document."""
+        """Return the positions of one value, in the order of the document."""
 
 
 class RootPlace:
-    """The root value."""
+    """The place of the root value."""
 
     __slots__ = ()
 
     def find_spots(self, index: int) -> Iterator[Spot]:  # noqa: ARG002 - there is one root value
-        """The one position above all fields."""
+        """Return the one position above all fields."""
         yield Spot((), (), ())
 
 
 class FieldPlace:
-    """The values of one field of a list of objects: one for each object."""
+    """The place of the values of one field: one value for each object of a list."""
 
     __slots__ = ("key", "nullable", "order", "parents")
 
@@ -65,13 +65,13 @@ class FieldPlace:
         self.nullable = nullable
 
     def find_spots(self, index: int) -> Iterator[Spot]:
-        """The field at each position of its object."""
+        """Return the field's position in each position of its object."""
         for spot in self.parents.find_spots(index):
             yield spot.below(self.key, self.order, nullable=self.nullable)
 
 
 class ItemPlace:
-    """The items of several lists, one list after the other."""
+    """The place of the items of several lists, one list after the other."""
 
     __slots__ = ("_ends", "lengths", "lists", "nullable", "owners")
 
@@ -83,7 +83,7 @@ class ItemPlace:
         self._ends: list[int] | None = None
 
     def find_spots(self, index: int) -> Iterator[Spot]:
-        """The item at each position of its list."""
+        """Return the item's position in each position of its list."""
         if self._ends is None:
             self._ends = list(accumulate(self.lengths))
         ends = self._ends
@@ -94,9 +94,10 @@ class ItemPlace:
 
 
 class ChosenPlace:
-    """Some values of a list, each of which may stand there several times.
+    """The place of some values of a list. Each of them may stand there several times.
 
-    ``owners`` are the indexes of the list that have a value; ``numbers`` say which of the chosen values each has.
+    ``owners`` are the indexes of the list that have a value. ``numbers`` gives for each of them the number of its
+    chosen value.
     """
 
     __slots__ = ("_owners_of", "numbers", "owners", "values")
@@ -108,7 +109,7 @@ class ChosenPlace:
         self._owners_of: defaultdict[int, list[int]] | None = None
 
     def find_spots(self, index: int) -> Iterator[Spot]:
-        """All positions where the chosen value stands."""
+        """Return all positions of the chosen value."""
         if self._owners_of is None:
             self._owners_of = defaultdict(list)
             for owner, number in zip(self.owners, self.numbers, strict=True):

@@ -1,7 +1,7 @@
-"""Plans: made once for a document and the values of its @skip and @include, kept with the document.
+"""Plans: how one document is answered. A plan is made once for each set of values of @skip and @include, and kept.
 
-graphql-core's own `collect_fields` merges what is selected, so aliases, fragments and type conditions are its. A
-selection below an interface or union is planned when the first object of a type is met.
+graphql-core's own `collect_fields` merges the selections, so it decides about aliases, fragments and type conditions. A
+selection below an interface or union is planned when the first object of a type appears.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,17 +35,17 @@ from execution.shapes import Abstract, Leaf, List, Object, RuntimeTypes, Shape
 from execution.syntax import outline
 
 MAX_VARIANTS = 16
-"""Plans of one document that are kept: each value of a variable in @skip or @include may double them. Further ones are
-made for one operation."""
+"""The number of plans of one document that are kept: each variable in @skip or @include may double them. A further plan
+is made for one operation only."""
 
 PLANNED_FIELD_BYTES = 700
-"""About what one field of a plan takes."""
+"""The approximate memory of one field of a plan."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("execution")
 
 
 class Planner:
-    """What all plans of a schema share. ``columns`` are those of the schema's own scalars, by their names."""
+    """The parts that all plans of a schema share. ``columns`` are those of the schema's own scalars, by their names."""
 
     def __init__(self, schema: GraphQLSchema, columns: Mapping[str, LeafColumns] | None = None) -> None:
         self.schema = schema
@@ -54,7 +54,7 @@ class Planner:
         self._columns: dict[str, LeafColumns] = {}
 
     def find_columns(self, leaf: GraphQLLeafType) -> LeafColumns:
-        """The columns of a scalar or enum."""
+        """Return the columns of a scalar or enum."""
         found = self._columns.get(leaf.name)
         if found is None:
             found = self._columns[leaf.name] = find_columns(leaf, self._given)
@@ -77,7 +77,7 @@ class Plan:
         self.root = self._plan_fields(core, root, fields.grouped_field_set)
 
     async def run(self, core: Executor[Any]) -> ExecutionResult:
-        """Run the operation. Whatever resolvers do is in the result; only a bug of this package is raised."""
+        """Run the operation. Errors of resolvers are in the result; only a bug of this package is raised."""
         run = Run(core, self)
         if self.is_serial:
             data = await self.root.complete_serially(run, core.root_value, ROOT)
@@ -87,7 +87,7 @@ class Plan:
         return ExecutionResult(None if data is FAILED else data, errors)
 
     def select(self, core: Executor[Any], type_: GraphQLObjectType, details: list[FieldDetails]) -> Selection:
-        """What is asked of an object type by field nodes, planned when it is first asked for."""
+        """Return the selection of an object type for some field nodes. It is planned at the first call."""
         key = (type_.name, tuple(id(detail.node) for detail in details))
         found = self._selections.get(key)
         if found is None:
@@ -101,6 +101,7 @@ class Plan:
     def _plan_fields(
         self, core: Executor[Any], type_: GraphQLObjectType, grouped: Mapping[str, list[FieldDetails]]
     ) -> Selection:
+        """Plan the fields of one object type. A field that the type does not have is left out, as in graphql-core."""
         fields = []
         for key, details in grouped.items():
             nodes = [detail.node for detail in details]
@@ -116,6 +117,7 @@ class Plan:
         return Selection(fields)
 
     def _shape(self, core: Executor[Any], type_: GraphQLOutputType, details: list[FieldDetails]) -> Shape:
+        """Return the shape of a field's type, with its selection planned below it."""
         nullable = not isinstance(type_, GraphQLNonNull)
         bare: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
         planner = self._planner
@@ -130,11 +132,14 @@ class Plan:
 
 
 def _grow_unnoticed(_size: int) -> None:
-    """What is not kept has no weight."""
+    """Do nothing: a plan that is not kept needs no memory."""
 
 
 class Plans:
-    """The plans of one document. ``on_growth`` is told how many bytes a new plan, or a part of one, takes about."""
+    """The plans of one document.
+
+    ``on_growth`` is called with the approximate bytes of a new plan or of a new part of one.
+    """
 
     def __init__(self, planner: Planner, document: DocumentNode, on_growth: Callable[[int], None]) -> None:
         self._planner = planner
@@ -143,7 +148,7 @@ class Plans:
         self._variants: dict[tuple[object, ...], Plan] = {}
 
     def find(self, core: Executor[Any]) -> Plan | None:
-        """The plan for an operation with its variables; None when it must run without one."""
+        """Return the plan for an operation with its variables; None if the operation must run without a plan."""
         if not self._may_be_planned:
             return None
         values = core.variable_values.coerced
@@ -160,13 +165,14 @@ class Plans:
         return plan
 
     def _make(self, core: Executor[Any], on_growth: Callable[[int], None]) -> Plan | None:
+        """Make a plan; None if the document cannot be planned. Then its operations run without plans."""
         try:
             return Plan(self._planner, core, on_growth)
         except RecursionError:
             self._may_be_planned = False
             return None
         except Exception:
-            # Nothing ran yet, so the usual way still answers, and words the error if there is one.
+            # Nothing ran yet, so graphql-core still can answer, and writes the error if there is one.
             self._may_be_planned = False
             log.exception("a document could not be planned")
             return None

@@ -1,6 +1,7 @@
-"""How the values of a field are got for a whole list of objects: one of six ways, chosen when a document is planned.
+"""Get the values of a field for a whole list of objects, in one of six ways.
 
-Whatever a resolver raises takes the place of its value: completing the value turns it into an error of the field.
+The way is chosen when a document is planned. An exception of a resolver takes the place of its value. Completing the
+value makes it an error of the field.
 """
 
 import inspect
@@ -18,27 +19,26 @@ if TYPE_CHECKING:
     from execution.selections import PlannedField
 
 RESOLVE_ALL = "resolve_all"
-"""The key of a strawberry field's metadata that holds a resolver for a whole list.
+"""The key of a strawberry field's metadata under which a resolver for a whole list is found.
 
-It is called with the objects and the ``strawberry.Info``; it gives a value or an exception for each, in their order.
-"""
+The resolver gets the objects and the ``strawberry.Info``. It returns a value or an exception for each object."""
 
 _DEFINITION = "strawberry-definition"
-"""Where strawberry leaves its own field in a field of graphql-core."""
+"""The key under which strawberry keeps its own field in a field of graphql-core."""
 
 
 class Resolver(Protocol):
     """Gets the values of one field."""
 
     suspends: bool
-    """Whether getting the values may wait for something."""
+    """Whether getting the values may wait."""
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> list[Any] | Awaitable[list[Any]]:
-        """The value of each row, or the exception that took its place."""
+        """Return the value of each row, or the exception in its place."""
 
 
 class Constant:
-    """The same value for all: ``__typename``."""
+    """Returns the same value for all rows: ``__typename``."""
 
     suspends = False
 
@@ -46,12 +46,12 @@ class Constant:
         self.value = value
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> list[Any]:  # noqa: ARG002
-        """The value, once for each row."""
+        """Return the value, once for each row."""
         return [self.value] * len(rows)
 
 
 class Attribute:
-    """An attribute of the row."""
+    """Returns an attribute of the row."""
 
     suspends = False
 
@@ -59,7 +59,7 @@ class Attribute:
         self.get = attrgetter(name)
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> list[Any]:  # noqa: ARG002
-        """The attribute of each row."""
+        """Return the attribute of each row."""
         try:
             return list(map(self.get, rows))
         except Exception:  # noqa: BLE001 - which row it is shows one by one
@@ -67,7 +67,7 @@ class Attribute:
 
 
 class Call:
-    """A function that strawberry would call with the row, the info, or both, and with no arguments of GraphQL."""
+    """Calls a function with the row, the info, or both. The field has no arguments in GraphQL."""
 
     suspends = False
 
@@ -76,7 +76,7 @@ class Call:
         self.needs_info = needs_info
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> list[Any]:
-        """What the function gives for each row."""
+        """Return the function's result for each row."""
         info = make_info(run, field) if self.needs_info else None
         call = self.call
         values = []
@@ -89,24 +89,24 @@ class Call:
 
 
 class AsyncCall(Call):
-    """The same with a coroutine function."""
+    """Calls a coroutine function in the same way."""
 
     suspends = True
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> Awaitable[list[Any]]:  # type: ignore[override]
-        """What the coroutines bring, all at the same time."""
+        """Return the results of the coroutines, which run at the same time."""
         return settle(run.pace, super().get_values(run, field, rows))
 
 
 class CallForAll:
-    """A function that takes all rows at once."""
+    """Calls a function once with all rows."""
 
     def __init__(self, call: Callable[[list[Any], Any], Any]) -> None:
         self.call = call
         self.suspends = is_async(call)
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> list[Any] | Awaitable[list[Any]]:
-        """What the function gives for each row."""
+        """Return the function's result for each row."""
         info = make_info(run, field)
         if self.suspends:
             return self._get_later(rows, info)
@@ -123,7 +123,10 @@ class CallForAll:
 
 
 class Generic:
-    """Anything else: graphql-core's resolve function of the field, with arguments that are read once for all rows."""
+    """Calls graphql-core's resolve function of the field, with arguments that are read once for all rows.
+
+    For all other fields.
+    """
 
     suspends = True
 
@@ -131,7 +134,7 @@ class Generic:
         self.resolve = definition.resolve or default_field_resolver
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> list[Any]:
-        """What the function gives for each row; an argument that cannot be read fails all of them."""
+        """Return the function's result for each row. If an argument cannot be read, all rows fail."""
         try:
             arguments = field.read_arguments(run)
         except Exception as error:  # noqa: BLE001 - it stands for every row
@@ -142,7 +145,7 @@ class Generic:
 
 
 def call_each(call: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
-    """What a function gives for each row, or the exception that it raises."""
+    """Return the function's result for each row, or the exception that it raises."""
     values = []
     for row in rows:
         try:
@@ -153,17 +156,17 @@ def call_each(call: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
 
 
 def make_raw_info(run: Run, field: "PlannedField") -> Any:
-    """graphql-core's info for a field of a whole list."""
+    """Return graphql-core's info for a field of a whole list."""
     return run.core.build_resolve_info(field.definition, field.nodes, field.parent_type, UNPLACED)
 
 
 def make_info(run: Run, field: "PlannedField") -> Any:
-    """The info of strawberry for a field of a whole list."""
+    """Return strawberry's info for a field of a whole list."""
     return Info(_raw_info=make_raw_info(run, field), _field=field.definition.extensions[_DEFINITION])
 
 
 def choose_resolver(parent: GraphQLObjectType, definition: GraphQLField, name: str) -> Resolver:
-    """The way to get the values of a field."""
+    """Choose the resolver of a field."""
     if name == "__typename":
         return Constant(parent.name)
     field = definition.extensions.get(_DEFINITION)
@@ -178,7 +181,7 @@ def choose_resolver(parent: GraphQLObjectType, definition: GraphQLField, name: s
 
 
 def _is_plain(definition: GraphQLField, field: StrawberryField) -> bool:
-    """Whether strawberry only calls the field's own function: nothing is around it, and it takes no arguments."""
+    """Return whether strawberry only calls the field's own function, without extensions and without arguments."""
     resolve = definition.resolve
     is_strawberrys = getattr(resolve, "__module__", "") == "strawberry.schema.schema_converter"
     has_default_mark = hasattr(resolve, "_is_default")
@@ -187,7 +190,7 @@ def _is_plain(definition: GraphQLField, field: StrawberryField) -> bool:
 
 
 def _choose_call(field: StrawberryField) -> Resolver | None:
-    """A direct call of the field's function; None when it takes anything but the row and the info, by position."""
+    """Return a direct call of the field's function; None if it takes more than the row and the info by position."""
     resolver = field.base_resolver
     if resolver is None:
         return None

@@ -1,4 +1,4 @@
-"""One operation while it runs: its context, its plan, and what has failed so far."""
+"""One operation while it runs: its context, its plan, and its failures until now."""
 
 import asyncio
 import inspect
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Unplaced:
-    """The path that a resolver is told: none, since it is called once for a whole list."""
+    """Used in place of a path: a resolver that is called once for a whole list has none."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"a field is resolved for a whole list, so it has no path to take {name!r} from")
@@ -39,26 +39,26 @@ class Run:
         self.pace = Pace()
 
     def fail(self, place: Place, index: int, nodes: Sequence[FieldNode], error: Exception, *, nullable: bool) -> Any:
-        """Note a failure; what stands there instead: None where null may stand, else ``FAILED``."""
+        """Note a failure. Returns the value for its position: None if null may stand there, else ``FAILED``."""
         self.failures.append(Failure(place, index, nodes, error))
         return None if nullable else FAILED
 
 
 def is_awaitable_class(kind: type) -> bool:
-    """Whether the values of a class can be awaited."""
+    """Return whether the values of a class can be awaited."""
     return hasattr(kind, "__await__")
 
 
 def has_awaitables(values: Sequence[Any]) -> bool:
-    """Whether one of the values can be awaited."""
+    """Return whether one of the values can be awaited."""
     return any(map(is_awaitable_class, set(map(type, values))))
 
 
 async def await_all(pace: Pace, awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
-    """Await all, at the same time; an exception takes the place of the value it prevented.
+    """Await all at the same time; an exception takes the place of its value.
 
-    All have ended when this returns. What is no ordinary exception, such as a cancellation, is raised. Where there are
-    more than a turn of the event loop may start, the others are started in the next turns.
+    All have ended when this returns. An exception that is no `Exception`, such as a cancellation, is raised. If there
+    are more than one turn of the event loop may start, the others start in the next turns.
     """
     if len(awaitables) == 1 and pace.count(CALL_STEPS):
         try:
@@ -73,7 +73,7 @@ async def await_all(pace: Pace, awaitables: Sequence[Awaitable[Any]]) -> list[An
 
 
 async def _start(pace: Pace, awaitables: Sequence[Awaitable[Any]]) -> list[asyncio.Future[Any]]:
-    """Start all, in as many turns as their number needs."""
+    """Start all awaitables, in as many turns as their number needs."""
     started: list[asyncio.Future[Any]] = []
     try:
         while len(started) < len(awaitables):
@@ -86,7 +86,7 @@ async def _start(pace: Pace, awaitables: Sequence[Awaitable[Any]]) -> list[async
 
 
 async def _abandon(started: Sequence[asyncio.Future[Any]], others: Sequence[Awaitable[Any]]) -> None:
-    """End what was started, and let nobody wait for the others."""
+    """Cancel the started tasks, and close the others."""
     for future in started:
         future.cancel()
     for awaitable in others:
@@ -96,7 +96,7 @@ async def _abandon(started: Sequence[asyncio.Future[Any]], others: Sequence[Awai
 
 
 async def await_parts(parts: Sequence[Awaitable[list[Any]]]) -> list[list[Any]]:
-    """Await parts of the answer, at the same time. They never fail, unless the executor has a bug, which is raised."""
+    """Await parts of the answer at the same time. They fail only by a bug of the executor, which is raised."""
     if len(parts) == 1:
         return [await parts[0]]
     done: list[Any] = await asyncio.gather(*parts, return_exceptions=True)
@@ -107,7 +107,7 @@ async def await_parts(parts: Sequence[Awaitable[list[Any]]]) -> list[list[Any]]:
 
 
 async def settle(pace: Pace, values: Sequence[Any]) -> list[Any]:
-    """The values, with those that can be awaited replaced by what they bring or raise."""
+    """Return the values; each that can be awaited is replaced by its result or its exception."""
     places = [index for index, value in enumerate(values) if is_awaitable_class(type(value))]
     settled = list(values)
     if places:
@@ -118,5 +118,5 @@ async def settle(pace: Pace, values: Sequence[Any]) -> list[Any]:
 
 
 def is_async(function: Any) -> bool:
-    """Whether calling a function gives an awaitable."""
+    """Return whether calling a function returns an awaitable."""
     return inspect.iscoroutinefunction(function)

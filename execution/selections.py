@@ -1,4 +1,4 @@
-"""Selections: what a document asks of an object type, and how it is answered for a list of objects at once."""
+"""Selections: the fields that a document asks of an object type, answered for a list of objects at once."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
@@ -40,11 +40,11 @@ class PlannedField:
         self.suspends = resolver.suspends or shape.suspends
 
     def read_arguments(self, run: Run) -> Mapping[str, Any]:
-        """The arguments of this field in this operation. Raises graphql-core's error for one that cannot be read."""
+        """Return this field's arguments in this operation. Raises graphql-core's error for one that cannot be read."""
         return EMPTY if self.arguments is None else self.arguments.read(run.core.variable_values)
 
     def start(self, run: Run, rows: list[Any], place: Place) -> list[Any] | Awaitable[list[Any]]:
-        """Resolve the field for all rows: the completed values at once, or what brings them."""
+        """Resolve the field for all rows. Returns the completed values, or an awaitable for them."""
         values = self.resolver.get_values(run, self, rows)
         if isinstance(values, list):
             return self.shape.complete(run, self, values, place)
@@ -56,7 +56,7 @@ class PlannedField:
 
 
 class Selection:
-    """The fields that are asked of one object type, in the order of the answer."""
+    """The fields that a document asks of one object type, in the order of the answer."""
 
     __slots__ = ("fields", "keys", "suspends")
 
@@ -66,7 +66,7 @@ class Selection:
         self.suspends = any(field.suspends for field in fields)
 
     async def complete(self, run: Run, rows: list[Any], place: Place) -> list[Any]:
-        """A dict for each row, or ``FAILED``. Fields that may wait do so at the same time."""
+        """Return a dict for each row, or ``FAILED``. Fields that wait do so at the same time."""
         before = len(run.failures)
         columns: list[Any] = []
         inline: list[tuple[int, Awaitable[list[Any]]]] = []
@@ -88,7 +88,10 @@ class Selection:
         return self._join(rows, columns, may_have_failed=len(run.failures) != before)
 
     async def complete_serially(self, run: Run, row: Any, place: Place) -> Any:
-        """The dict of one row, field after field; ``FAILED`` as soon as a field fails that may not be null."""
+        """Return the dict of one row, resolving field after field.
+
+        If a field fails that must not be null, return ``FAILED``.
+        """
         answer = {}
         for number, field in enumerate(self.fields):
             inside = FieldPlace(place, field.key, number, nullable=field.shape.nullable)
@@ -100,6 +103,7 @@ class Selection:
         return answer
 
     def _join(self, rows: list[Any], columns: list[list[Any]], *, may_have_failed: bool) -> list[Any]:
+        """Join the columns of the fields into a dict for each row."""
         if not columns:
             return [{} for _ in rows]
         keys = self.keys

@@ -1,7 +1,7 @@
-"""Completing values: from what resolvers gave to what is sent, for a whole list at once.
+"""Completing values: convert the results of resolvers into the answer, for a whole list at once.
 
-A shape is a type of the schema with what was selected below it. Every rule here is graphql-core's: null and nullable
-positions, values that are exceptions, lists, abstract types, and `is_type_of`, which is asked once for each class.
+A shape is a type of the schema with its selection. All rules are those of graphql-core: nullable positions, values that
+are exceptions, lists, abstract types, and `is_type_of`, which is called once for each class.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -30,12 +30,12 @@ class Shape(Protocol):
 
     nullable: bool
     suspends: bool
-    """Whether completing may wait for something."""
+    """Whether completing may wait."""
 
     def complete(
         self, run: Run, field: "PlannedField", values: list[Any], place: Place
     ) -> list[Any] | Awaitable[list[Any]]:
-        """What is sent for each value; ``FAILED`` where something failed and null is not allowed."""
+        """Return the answer for each value; ``FAILED`` if something failed and null is not allowed."""
 
 
 class Leaf:
@@ -51,7 +51,7 @@ class Leaf:
     def complete(
         self, run: Run, field: "PlannedField", values: list[Any], place: Place
     ) -> list[Any] | Awaitable[list[Any]]:
-        """The column in one step where its values allow it, else value by value."""
+        """Convert the column in one step if its values allow that, else value by value."""
         kinds = set(map(type, values))
         if len(kinds) == 1:
             column = self._convert(kinds.pop(), values)
@@ -123,7 +123,7 @@ class Object:
         self.suspends = selection.suspends
 
     async def complete(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
-        """Complete each distinct object once; those who share it share what was made of it."""
+        """Complete each distinct object once; its result is used for every value that is this object."""
         if not self.accepted.issuperset(map(type, values)):
             return await self._complete_mixed(run, field, values, place)
         before = len(run.failures)
@@ -162,7 +162,7 @@ class Object:
 
 
 class Abstract:
-    """An interface or union: objects are grouped by their type, which is found once for each class of values."""
+    """An interface or union: objects are grouped by their type, which is asked once for each class of values."""
 
     suspends = True
 
@@ -203,7 +203,7 @@ class Abstract:
 
 
 class List:
-    """A list: the items of all lists are completed together, then each list gets its own back."""
+    """A list: the items of all lists are completed together, then each list gets its own items back."""
 
     def __init__(self, item: Shape, *, nullable: bool) -> None:
         self.item = item
@@ -211,7 +211,7 @@ class List:
         self.suspends = item.suspends
 
     async def complete(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
-        """Complete all items; a list in which an item failed that may not be null fails as a whole."""
+        """Complete all items. If an item fails that must not be null, its whole list fails."""
         if set(map(type, values)) <= {list}:
             owners: Sequence[int] = range(len(values))
             lists, completed = values, [_UNKNOWN] * len(values)
@@ -233,7 +233,7 @@ class List:
     async def _unpack(
         self, run: Run, field: "PlannedField", values: list[Any], place: Place
     ) -> tuple[list[int], list[list[Any]], list[Any]]:
-        """Which values are lists, those as lists, and what stands for the others."""
+        """Return which values are lists, these lists, and the results for the other values."""
         if has_awaitables(values):
             values = await settle(run.pace, values)
         owners, lists, completed = [], [], []
@@ -258,14 +258,14 @@ async def _read_items(field: "PlannedField", value: Any) -> list[Any]:
 
 
 class RuntimeTypes:
-    """Which object type the values of a class have within an abstract type, and which classes a type accepts."""
+    """Remembers the object type of each class of values in an abstract type, and the classes that a type accepts."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, type], GraphQLObjectType] = {}
         self._accepted: dict[str, set[type]] = {}
 
     def list_accepted_classes(self, type_: GraphQLObjectType) -> set[type]:
-        """The classes that a type is known to accept; it grows."""
+        """Return the classes that a type is known to accept; the set grows."""
         return self._accepted.setdefault(type_.name, set())
 
     async def find(
@@ -276,7 +276,7 @@ class RuntimeTypes:
         details: list[FieldDetails],
         value: Any,
     ) -> GraphQLObjectType:
-        """The object type of a value. Raises graphql-core's errors."""
+        """Return the object type of a value. Raises graphql-core's errors."""
         key = (abstract.name, type(value))
         found = self._found.get(key)
         if found is None:
@@ -298,7 +298,7 @@ async def accept_class(
     details: list[FieldDetails],
     value: Any,
 ) -> None:
-    """Ask `is_type_of` for a class that was not seen yet. Raises graphql-core's error when it says no."""
+    """Call `is_type_of` for a class that was not seen before. Raises graphql-core's error if the type refuses it."""
     if type(value) in accepted:
         return
     if type_.is_type_of is not None:
@@ -309,7 +309,7 @@ async def accept_class(
 
 
 def check_presence(shape: Shape, run: Run, field: "PlannedField", value: Any, place: Place, index: int) -> Any:
-    """What stands for a value that is no value: null, or what an exception or a forbidden null leaves there."""
+    """Return the result for null, for an exception, or for a null that is forbidden."""
     if isinstance(value, Exception):
         return run.fail(place, index, field.nodes, value, nullable=shape.nullable)
     if value is None or value is Undefined:
@@ -321,14 +321,17 @@ def check_presence(shape: Shape, run: Run, field: "PlannedField", value: Any, pl
 
 
 def no_failure_below(shape: Shape, done: Any) -> Any:
-    """Let a failure below stop at a position that may be null."""
+    """Replace failures by null if this position may be null, so that they do not go further up."""
     return None if done is FAILED and shape.nullable else done
 
 
 async def complete_distinct(
     run: Run, selection: "Selection", values: list[Any], owners: Sequence[int], place: Place
 ) -> list[Any]:
-    """Complete objects, each once however often it stands in the list. ``owners`` are their indexes at the place."""
+    """Complete each object once, even if it stands in the list several times.
+
+    ``owners`` are their indexes at the place.
+    """
     distinct = dict(zip(map(id, values), values, strict=True))
     if len(distinct) == len(values) == len(owners) and isinstance(owners, range):
         return await selection.complete(run, values, place)

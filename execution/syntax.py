@@ -1,4 +1,4 @@
-"""What a syntax tree says that decides how, and whether, it is planned."""
+"""Read from a syntax tree whether and how it is planned."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,18 +16,18 @@ from graphql import (
 )
 
 SELECTING = frozenset({"skip", "include"})
-"""Directives that decide what is selected: a document has one plan for each set of their values."""
+"""The directives that change the selection: a document has one plan for each set of their values."""
 
 
 class Outline(NamedTuple):
-    """What decides about plans: the variables of @skip and @include, and whether there is anything unusual."""
+    """The facts that decide about plans: the variables of @skip and @include, and whether the document is unusual."""
 
     switches: tuple[str, ...]
     is_usual: bool
 
 
 def has_variables(value: ValueNode) -> bool:
-    """Whether a value holds a variable, at any depth."""
+    """Return whether a value holds a variable, at any depth."""
     if isinstance(value, VariableNode):
         return True
     if isinstance(value, ListValueNode):
@@ -38,7 +38,7 @@ def has_variables(value: ValueNode) -> bool:
 
 
 def outline(document: DocumentNode) -> Outline:
-    """Read what decides about the plans of a document."""
+    """Read from a document the facts that decide about its plans."""
     switches: set[str] = set()
     is_usual = True
     for node in _walk(document):
@@ -49,7 +49,7 @@ def outline(document: DocumentNode) -> Outline:
 
 
 def _walk(document: DocumentNode) -> Iterator[object]:
-    """All operations, fragments and selections of a document."""
+    """Yield all operations, fragments and selections of a document."""
     stack: list[SelectionSetNode] = []
     for definition in document.definitions:
         yield definition

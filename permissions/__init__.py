@@ -1,1 +1,1 @@
-"""Who is calling and what they may do. Pure Python: no I/O, no framework, no clock."""
+"""The caller, and the caller's permissions. Pure Python: no I/O, no framework, no clock."""

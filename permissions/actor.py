@@ -1,4 +1,4 @@
-"""Who is calling. An actor comes from a credential only, and so does its tenant."""
+"""The actor: the caller of an operation. An actor comes only from a credential, and so does its tenant."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from permissions.roles import SYSTEM_PERMISSIONS, HeldRole
 
 MAX_DISPLAY_LENGTH = 120
 MARK_LENGTH = 16
-"""Digits of the hash of a secret that tell the two secrets of one credential apart."""
+"""The number of digits of a secret's hash that distinguish two secrets of one credential."""
 
 
 class ActorKind(DescribedEnum):
@@ -30,7 +30,7 @@ class ActorKind(DescribedEnum):
 
 
 class SignedToken(NamedTuple):
-    """What a signed token (a JWT) can be revoked by: its own id, or its subject with all that was issued until then."""
+    """A signed token (a JWT) as a revocation names it: by its id, or by its subject and the time of issue."""
 
     id: str
     subject: str
@@ -38,14 +38,14 @@ class SignedToken(NamedTuple):
 
 
 class IssuerMark(NamedTuple):
-    """The identity provider that a person of the team signed in at, as their tenant had set it then."""
+    """The identity provider at which a person of the team signed in, at the version that it had then."""
 
     id: UUID
     version: int
 
 
 class SessionMark(NamedTuple):
-    """The session of a person who signed in with a browser, and when it began."""
+    """The browser session of a person, and when it began."""
 
     id: UUID
     started_at: datetime
@@ -55,34 +55,35 @@ class SessionMark(NamedTuple):
 class Actor:
     """The caller of one operation.
 
-    `subject` is stable and goes into the audit trail; `display` is for people (a name) and may change. `expires_at`
-    is the end of the credential (aware UTC), None for one without end. `customer_id` is set for customers only,
-    `token_id` for API tokens only. `former_ids` are those of customers who have become this one.
+    `subject` is stable and goes into the audit log; `display` is a name for people and may change. `expires_at` is the
+    end of the credential (aware UTC); None if it has no end. `customer_id` is set only for customers, `token_id` only
+    for API tokens and OAuth clients. `former_ids` are the ids of customers who were merged into this customer.
 
-    An API token that replaces another one shares its idempotency keys: `token_client_id` is the first of them.
-    A signed token stands in `signed`, followed by the signed token that made it. A customer's token that an API token
-    made names it in `maker_token_id`. A token ends with its maker.
+    An API token that replaces another one shares its idempotency keys: `token_client_id` is the first of these tokens.
+    `signed` names a signed token, followed by the signed token that made it. A customer's token that an API token made
+    names this API token in `maker_token_id`. A token ends with its maker.
 
-    A partner system proves itself with a secret, `secret_mark`, and may be held to `networks` in CIDR form. It has an
-    API token, or an access token (`signed`) that an OAuth client got for its secret; `token_id` is either.
+    A partner system has an API token, or an access token (`signed`) that an OAuth client got for its secret. `token_id`
+    is the API token or the OAuth client. `secret_mark` stands for the secret. The credential may be limited to
+    `networks` in CIDR form.
 
-    `issuer` is the tenant's own identity provider that a person signed in at. `session` is set where they did so with a
-    browser; `signed` then names the session as a signed token is named.
+    `issuer` is the tenant's own identity provider at which a person signed in. `session` is set if the person signed in
+    with a browser; `signed` then names the session as it names a signed token.
 
-    Such a person has the roles that the provider's claim stands for (`claimed`, ids of roles), or those of a member of
-    the team (`member_id`), found by the subject; `email` is what the provider has verified, by which an invitation is
-    accepted. `roles` are those of a person as they stand, and `daily_points` how many points a day they may adjust
-    where they hold `points:adjust` alone.
+    Such a person has the roles of the provider's claim (`claimed`, ids of roles), or the role of a member of the team
+    (`member_id`), who is found by the subject. `email` is the address that the provider has verified: it accepts an
+    invitation. `roles` are the person's present roles. `daily_points` is how many points a day the person may adjust
+    with only `points:adjust`.
 
-    `locations` is the scope of a member or an API token: the external ids of the locations that they work at. None is
-    the whole business.
+    `locations` is the scope of locations of a member or an API token: external ids. None is the whole business.
 
-    `loyalty_entitled` tells whether the platform grants the module, `loyalty_enabled` whether it is on as well.
+    `loyalty_entitled` says whether the platform grants the module; `loyalty_enabled` whether the program is on as well.
 
-    `documents` says who may run trusted documents only, and how often the tenant has changed those.
+    `documents` says who may run only trusted documents, and how often the tenant has changed its trusted
+    documents.
 
-    `origin` is that of the browser page that calls, None for servers and apps. `allowed_origins` are what the tenant
-    allows.
+    `origin` is the origin of the browser page that calls; None for servers and apps. `allowed_origins` are the origins
+    that the tenant allows.
     """
 
     kind: ActorKind
@@ -115,9 +116,9 @@ class Actor:
 
     @property
     def client(self) -> str:
-        """The name of whom the credential stands for, the same for every credential of theirs.
+        """The name of the client, the same for every credential of this client.
 
-        An API token is a client of its own, unless it replaces another one. A person of the team is one by their
+        An API token is a client of its own, unless it replaces another one. A person of the team is a client by their
         subject, a customer by their id.
         """
         if self.kind is ActorKind.CUSTOMER:
@@ -128,19 +129,20 @@ class Actor:
 
     @property
     def credential(self) -> str:
-        """The name of the credential itself, which what it makes is kept with."""
+        """The name of the credential itself. It is stored with the credentials that this one makes."""
         return f"jwt:{self.signed[0].id}" if self.signed else self.subject
 
     @property
     def clients(self) -> tuple[str, ...]:
-        """Every name whose idempotency keys are this caller's: `client` first, then the customers merged into it."""
+        """All names whose idempotency keys belong to this caller: `client` first, then the customers merged into it."""
         return (self.client, *sorted(client_of_customer(former_id) for former_id in self.former_ids))
 
     @property
     def rights(self) -> Hashable:
-        """What the answer to a question may depend on. Who asks does not count, only what they may read.
+        """The rights of the actor: everything that an answer may depend on.
 
-        Callers with equal rights share answers (`schema/fan_out.py`), so whatever a field reads of its caller is here.
+        The identity of the caller is not among them. Callers with equal rights share answers (`schema/fan_out.py`). So
+        if a field reads something of its caller, it must be here.
         """
         return (
             self.tenant_id,
@@ -155,12 +157,15 @@ class Actor:
 
     @property
     def comes_from_allowed_page(self) -> bool:
-        """Whether the tenant lets the calling page call; servers and apps are no pages, and always may."""
+        """Whether the tenant allows the calling page. Servers and apps are not pages, and are always allowed."""
         return self.origin is None or is_allowed(self.origin, self.allowed_origins)
 
     @property
     def runs_trusted_documents_only(self) -> bool:
-        """Whether the tenant refuses other documents of this caller. A caller who may change that rule runs all."""
+        """Whether the tenant refuses all but trusted documents of this caller.
+
+        A caller who may change that rule runs every document.
+        """
         if Permission.LOYALTY_MANAGE in self.permissions:
             return False
         rule = self.documents.rule
@@ -177,22 +182,22 @@ class Actor:
 
 
 def client_of_customer(customer_id: CustomerId | None) -> str:
-    """The client that a customer is."""
+    """Return the name of a customer as a client."""
     return f"customer:{customer_id}"
 
 
 def mark_of_secret(sha256: str) -> str:
-    """What tells a secret from another one of the same credential, made of its hash."""
+    """Return the mark that distinguishes a secret from another one of the same credential, made of its hash."""
     return sha256[:MARK_LENGTH]
 
 
 def subject_of_token(token_id: TokenId | None) -> str:
-    """The subject of an API token."""
+    """Return the subject of an API token."""
     return f"token:{token_id}"
 
 
 def system_actor(tenant_id: TenantId, subject: str) -> Actor:
-    """The actor of background work for one tenant; `subject` names the job, such as `worker:maturing`."""
+    """Return the actor of background work for one tenant; `subject` names the job, such as `worker:maturing`."""
     return Actor(
         kind=ActorKind.SYSTEM,
         tenant_id=tenant_id,
@@ -203,12 +208,12 @@ def system_actor(tenant_id: TenantId, subject: str) -> Actor:
 
 
 def platform_actor(tenant_id: TenantId, subject: str, display: str) -> Actor:
-    """The platform, as the audit log of a tenant names it. It holds no permission in any tenant."""
+    """Return the platform as the audit log of a tenant names it. It has no permission in any tenant."""
     return Actor(
         kind=ActorKind.PLATFORM, tenant_id=tenant_id, subject=subject, permissions=frozenset(), display=display
     )
 
 
 def subject_at_provider(issuer_id: UUID, subject: str) -> str:
-    """The subject of a person who signs in at a provider of their tenant; ``subject`` is the claim `sub`."""
+    """Return the subject of a person who signs in at a provider of their tenant; ``subject`` is the claim `sub`."""
     return f"oidc:{issuer_id}:{subject}"

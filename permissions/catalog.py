@@ -1,7 +1,7 @@
-"""Every permission there is, with its wire name.
+"""Every permission, with its name in tokens.
 
-Wire names (`loyalty:read`) stand in API tokens and JWTs. Adding a permission here
-without deciding which role has it fails the printed matrix in tests/permissions.
+These names (`loyalty:read`) stand in API tokens and JWTs. A new permission must be given to a role or left out of it:
+else the printed matrix in tests/permissions fails.
 """
 
 from collections.abc import Iterable
@@ -91,16 +91,16 @@ LOYALTY_PERMISSIONS = frozenset(
         Permission.GIFT_CARDS_SPEND,
     }
 )
-"""What the coarse grant gives."""
+"""The permissions of the coarse grant."""
 
 SELF_PERMISSIONS = frozenset({Permission.SELF_READ, Permission.SELF_REDEEM})
-"""What a customer may do, to themselves only."""
+"""The permissions of a customer, only over their own data."""
 
 PEOPLE_PERMISSIONS = frozenset({Permission.POINTS_ADJUST, Permission.MEMBERS_MANAGE, Permission.OWNERS_MANAGE})
-"""What only people of the team may hold: partner systems have no role whose limit counts, and outlive their makers."""
+"""Permissions for people of the team only. A partner system has no role with a daily limit, and outlives its maker."""
 
 NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST, Permission.POINTS_ADJUST})
-"""What goes with ``loyalty:read`` only: what is changed is shown in the answer."""
+"""Permissions that need ``loyalty:read`` as well, because the answer shows what was changed."""
 
 SCOPED_PERMISSIONS = frozenset(
     {
@@ -113,7 +113,7 @@ SCOPED_PERMISSIONS = frozenset(
         Permission.GIFT_CARDS_SPEND,
     }
 )
-"""What can be limited to locations: the work at a counter. Everything else is about the whole business."""
+"""Permissions that can be limited to locations: the work at a counter. All others are about the whole business."""
 
 NEEDED_TO_GRANT = MappingProxyType(
     {
@@ -121,18 +121,18 @@ NEEDED_TO_GRANT = MappingProxyType(
         Permission.SELF_REDEEM: Permission.REDEMPTIONS_MANAGE,
     }
 )
-"""What the maker of a customer token must hold, to give the customer each permission: the same for any customer."""
+"""For each permission of a customer the permission that the maker of a customer token needs to grant it."""
 
 _BY_WIRE_NAME = {permission.value: frozenset({permission}) for permission in Permission} | {
     LOYALTY_ALL: LOYALTY_PERMISSIONS
 }
 
 WIRE_NAMES: tuple[str, ...] = tuple(_BY_WIRE_NAME)
-"""Every grant a token may carry, the coarse one last."""
+"""Every grant that a token may carry, the coarse one last."""
 
 
 class UnknownGrant(ValueError):
-    """A wire name that names no permission."""
+    """A grant has the name of no permission."""
 
     def __init__(self, grant: str) -> None:
         self.grant = grant
@@ -140,9 +140,9 @@ class UnknownGrant(ValueError):
 
 
 def parse_grants(grants: Iterable[str]) -> frozenset[Permission]:
-    """The permissions that wire names stand for.
+    """Return the permissions for these grants.
 
-    Raises `UnknownGrant` at the first unknown name: a typo must not narrow silently.
+    Raises `UnknownGrant` at the first unknown name: a misspelt name must not be left out in silence.
     """
     permissions: frozenset[Permission] = frozenset()
     for grant in grants:
@@ -153,7 +153,10 @@ def parse_grants(grants: Iterable[str]) -> frozenset[Permission]:
 
 
 def parse_known_grants(grants: Iterable[str]) -> frozenset[Permission]:
-    """Like `parse_grants`, but leaves unknown names out: for credentials issued by a newer version of the service."""
+    """Return the permissions like `parse_grants`, without unknown names.
+
+    A newer version of the service may have issued the credential.
+    """
     permissions: frozenset[Permission] = frozenset()
     for grant in grants:
         permissions |= _BY_WIRE_NAME.get(grant, frozenset())
@@ -161,16 +164,16 @@ def parse_known_grants(grants: Iterable[str]) -> frozenset[Permission]:
 
 
 def sort_permissions(permissions: Iterable[Permission]) -> list[Permission]:
-    """Permissions in the order of the catalogue."""
+    """Return the permissions in the order of the catalogue."""
     wanted = frozenset(permissions)
     return [permission for permission in Permission if permission in wanted]
 
 
 def to_grants(permissions: Iterable[Permission]) -> tuple[str, ...]:
-    """The wire names of permissions, in catalogue order, never the coarse one."""
+    """Return the grants for permissions, in the order of the catalogue, never the coarse one."""
     return tuple(permission.value for permission in sort_permissions(permissions))
 
 
 def join_names(permissions: Iterable[Permission]) -> str:
-    """The names that GraphQL shows of permissions, for a sentence, in catalogue order."""
+    """Join the GraphQL names of permissions for a sentence, in the order of the catalogue."""
     return ", ".join(permission.name for permission in sort_permissions(permissions))

@@ -1,4 +1,4 @@
-"""The question every service asks first: whether this actor may do that."""
+"""The checks that every service makes first: whether this actor may do that."""
 
 from collections.abc import Collection
 
@@ -9,23 +9,23 @@ from permissions.roles import CREDENTIAL_PERMISSIONS, HeldRole
 
 LOYALTY = "LOYALTY"
 READS = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ})
-"""What the team may do while the program is off, beside preparing it: customers read nothing then."""
+"""The team may use these permissions while the program is off, beside preparing it. Customers read nothing then."""
 
 
 def allows(actor: Actor, permission: Permission) -> bool:
-    """Whether the actor holds the permission."""
+    """Return whether the actor holds the permission."""
     return allows_any(actor, permission)
 
 
 def allows_any(actor: Actor, *permissions: Permission) -> bool:
-    """Whether the actor holds one of the permissions."""
+    """Return whether the actor holds one of the permissions."""
     return bool(find_held(actor).intersection(permissions))
 
 
 def find_held(actor: Actor) -> frozenset[Permission]:
-    """What the actor may do. Permissions over oneself count for customers only: nobody else has points of their own.
+    """Return the permissions of the actor. Permissions over oneself count only for customers.
 
-    So such a permission lets only customers in, and they see only their own data.
+    Nobody else has points of their own. So such a permission admits only customers, who see only their own data.
     """
     return actor.permissions if actor.kind is ActorKind.CUSTOMER else actor.permissions - SELF_PERMISSIONS
 
@@ -33,15 +33,16 @@ def find_held(actor: Actor) -> frozenset[Permission]:
 def require(actor: Actor, permission: Permission, *, even_when_off: bool = False) -> None:
     """Raise `PermissionDenied` unless the actor holds the permission, and `FeatureDisabled` while the program is off.
 
-    `even_when_off` is for what must work then too: preparing the program, and credentials. The team reads then as well.
+    `even_when_off` is for work that must be possible then: preparing the program, and credentials. The team may also
+    read.
     """
     require_any(actor, permission, even_when_off=even_when_off)
 
 
 def require_any(actor: Actor, *permissions: Permission, even_when_off: bool = False) -> None:
-    """Like `require`, satisfied by any one of the permissions; the first is the one a refusal names.
+    """Require one of the permissions, like `require`. A refusal names the first of them.
 
-    Raises `NotEntitled` for everything but credentials where the platform does not grant the module.
+    Raises `NotEntitled` if the platform does not grant the module, except for permissions over credentials.
     """
     if not allows_any(actor, *permissions):
         raise PermissionDenied(permissions[0].name)
@@ -52,9 +53,9 @@ def require_any(actor: Actor, *permissions: Permission, even_when_off: bool = Fa
 
 
 def require_person(actor: Actor, permission: Permission) -> None:
-    """Like `require` of a credential's permission, and the actor must be a person of the team.
+    """Require a permission over credentials like `require`, and refuse an actor who is not a person of the team.
 
-    What a partner system decides about who is let in would outlive it.
+    A partner system's decision about who is let in would outlive the partner system.
     """
     require(actor, permission, even_when_off=True)
     if actor.kind is not ActorKind.STAFF:
@@ -62,7 +63,7 @@ def require_person(actor: Actor, permission: Permission) -> None:
 
 
 def require_whole_business(actor: Actor, permission: Permission) -> None:
-    """Like `require`, for what cannot be narrowed: a caller who is limited to locations does not reach it."""
+    """Require a permission like `require`, and refuse an actor who is limited to locations."""
     require(actor, permission)
     if actor.locations is not None:
         raise PermissionDenied(permission.name, "This is about the whole business; you are limited to locations.")
@@ -71,9 +72,9 @@ def require_whole_business(actor: Actor, permission: Permission) -> None:
 def require_running(
     actor: Actor, *permissions: Permission, even_when_off: bool = False, prepares: bool = False
 ) -> None:
-    """Like `require_any` for a root field, and for a quote: while the program is off only what says so is there.
+    """Require one of the permissions like `require_any`, and refuse while the program is off unless a flag allows it.
 
-    `even_when_off` is for everybody, `prepares` for the team alone.
+    `even_when_off` allows it for everybody, `prepares` for the team only. It is for root fields and for quotes.
     """
     require_any(actor, *permissions, even_when_off=True)
     if not (actor.loyalty_enabled or even_when_off or (prepares and actor.kind is not ActorKind.CUSTOMER)):
@@ -83,9 +84,9 @@ def require_running(
 def check_grantable(
     permissions: frozenset[Permission], reserved: frozenset[Permission], holders: str, path: tuple[str, ...]
 ) -> Problem | None:
-    """Return why a role or a credential must not hold these permissions, or None.
+    """Return why a role or a credential must not hold these permissions; None if it may.
 
-    ``reserved`` are permissions that only others may hold; ``holders`` says who that is.
+    ``reserved`` are permissions that only ``holders`` may hold; ``holders`` is a text for the message.
     """
     if not permissions:
         return Problem(path, "must name at least one permission")
@@ -96,7 +97,7 @@ def check_grantable(
 
 
 def check_reading(permissions: frozenset[Permission], path: tuple[str, ...]) -> Problem | None:
-    """Return what is wrong with permissions to change what one cannot read, or None."""
+    """Return a problem if permissions to change lack the permission to read; else None."""
     if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
         return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
     return None
@@ -105,7 +106,7 @@ def check_reading(permissions: frozenset[Permission], path: tuple[str, ...]) -> 
 def check_scope(
     permissions: frozenset[Permission], locations: Collection[str] | None, path: tuple[str, ...]
 ) -> Problem | None:
-    """Return a problem if permissions cannot be limited to locations; those are about the whole business."""
+    """Return a problem if some permissions are about the whole business, so they cannot be limited to locations."""
     if locations is not None and (beyond := permissions - SCOPED_PERMISSIONS):
         return Problem(path, f"cannot be limited to locations; about the whole business are {join_names(beyond)}")
     return None
@@ -121,5 +122,5 @@ def check_role(actor: Actor, role: HeldRole, path: tuple[str, ...]) -> Problem |
 
 
 def _reads_as_team(actor: Actor, permissions: tuple[Permission, ...]) -> bool:
-    """Tell whether the actor is of the team, and holds one of these permissions that only reads."""
+    """Return whether the actor belongs to the team and holds one of these permissions, which only read."""
     return actor.kind is not ActorKind.CUSTOMER and bool(READS & actor.permissions & set(permissions))

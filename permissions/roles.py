@@ -1,4 +1,7 @@
-"""The roles and what each may do. A role is a set of permissions with a name, and the points a day it may adjust."""
+"""The roles and their permissions.
+
+A role is a set of permissions with a name, and the points a day that it may adjust.
+"""
 
 import enum
 from collections.abc import Collection, Mapping
@@ -46,7 +49,7 @@ class TeamRole(DescribedEnum):
 
 
 CHECKOUT_PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.REDEMPTIONS_MANAGE})
-"""What the system does where customers book and pay."""
+"""The permissions of a system in which customers book and pay."""
 
 CREDENTIAL_PERMISSIONS = frozenset(
     {
@@ -57,7 +60,7 @@ CREDENTIAL_PERMISSIONS = frozenset(
         Permission.OWNERS_MANAGE,
     }
 )
-"""Deciding who is let in."""
+"""The permissions to decide who is let in."""
 
 _READING = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ})
 _PRIVACY = frozenset({Permission.CUSTOMERS_EXPORT, Permission.CUSTOMERS_ERASE})
@@ -84,7 +87,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
 )
 
 SYSTEM_PERMISSIONS: frozenset[Permission] = LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS
-"""What background work may do inside the tenant it works for: no credentials."""
+"""The permissions of background work in the tenant that it works for: none over credentials."""
 
 
 STAFF_DAILY_POINTS = 500
@@ -92,9 +95,10 @@ STAFF_DAILY_POINTS = 500
 
 
 class HeldRole(NamedTuple):
-    """A role as somebody has it: a built-in one, or one that the tenant has made.
+    """A role that a person holds: a built-in one, or one that the tenant has made.
 
-    ``daily_points`` is how many points a day it may adjust with ``points:adjust``; 0 where it does not hold that.
+    ``daily_points`` is how many points a day it may adjust with ``points:adjust``; 0 if it does not hold that
+    permission.
     """
 
     id: UUID
@@ -117,22 +121,22 @@ OWNER_ROLE_ID = BUILT_IN_ROLES[TeamRole.OWNER].id
 
 
 def team_roles_of(role: Role) -> tuple[HeldRole, ...]:
-    """The role of a person of the team by the role in a token; nothing for customers and partner systems."""
+    """Return the role of a person of the team for the role in a token; none for customers and partner systems."""
     return (BUILT_IN_ROLES[TeamRole[role.name]],) if role.name in TeamRole.__members__ else ()
 
 
 def join_permissions(roles: Collection[HeldRole]) -> frozenset[Permission]:
-    """What several roles may do together."""
+    """Return the permissions of several roles together."""
     return frozenset().union(*(role.permissions for role in roles))
 
 
 def most_daily_points(roles: Collection[HeldRole]) -> int:
-    """The points a day that somebody with several roles may adjust: those of the role with the most."""
+    """Return how many points a day a person with several roles may adjust: the largest number of one role."""
     return max((role.daily_points for role in roles), default=0)
 
 
 def permission_matrix() -> str:
-    """The table of roles and permissions as text, for the documentation and the test that keeps it."""
+    """Return the table of roles and permissions as text, for the documentation and the test that compares it."""
     roles = tuple(Role)
     rows = [("permission", *roles)]
     rows += [

@@ -1,6 +1,6 @@
-"""Who may read the sensitive parts of what they may see: one question for each kind of part.
+"""Checks who may read the sensitive parts of a row: one function for each kind of part.
 
-Services decide which rows an actor sees. The schema asks these questions for the fields of such a row.
+Services decide which rows an actor sees. The schema calls these functions for the fields of such a row.
 """
 
 from loyalty.rules.ids import CustomerId
@@ -10,16 +10,16 @@ from permissions.policy import allows
 
 
 def reads_internals(actor: Actor) -> bool:
-    """Whether the actor reads what the team keeps to itself: notes, reasons, names of people, categories, alarms."""
+    """Return whether the actor reads what only the team may see: notes, reasons, names, categories, alarms."""
     return allows(actor, Permission.LOYALTY_READ)
 
 
 def reads_contact(actor: Actor, customer_id: CustomerId) -> bool:
-    """Whether the actor reads how to reach a customer: the team, and the customer themself."""
+    """Return whether the actor reads the contact data of a customer: the team and the customer do."""
     return allows(actor, Permission.LOYALTY_READ) or is_the_customer(actor, customer_id)
 
 
 def is_the_customer(actor: Actor, customer_id: CustomerId | None) -> bool:
-    """Whether the actor is this customer, or a customer into whom this one was merged; nobody is None."""
+    """Return whether the actor is this customer, or a customer into whom this one was merged. None is nobody."""
     is_own = customer_id is not None and (customer_id == actor.customer_id or customer_id in actor.former_ids)
     return actor.kind is ActorKind.CUSTOMER and is_own

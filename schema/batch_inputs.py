@@ -1,7 +1,8 @@
-"""Inputs become our own objects: quickly, and the items of a batch in slices, so that the process serves others, too.
+"""Build the objects of inputs quickly.
 
-strawberry asks for the names and types of all fields again for each input. Here they are found once for a type. The
-items of a batch are only wrapped when the arguments are read; `guarded` converts them, some in a turn.
+The items of a batch are built in slices, so that the process serves other requests. strawberry looks up the names and
+types of all fields again for each input. Here they are looked up once for a type. The items of a batch are only wrapped
+when the arguments are read; `guarded` converts them, some in each turn of the event loop.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ SLICE_INPUTS = 20
 """Items of a batch that are converted in one turn of the event loop, a few milliseconds."""
 
 _DEPTH_OF_ITEMS = 3
-"""How long the path of an item is: the argument, `items`, the position."""
+"""The length of an item's path: the argument, `items`, the position."""
 
 
 class _Field(NamedTuple):
@@ -32,7 +33,7 @@ class _Field(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """How an input is made: what fields without a default begin with, and its fields."""
+    """How an input is built: its fields, and the values of fields without a default."""
 
     absent: Mapping[str, None]
     fields: tuple[_Field, ...]
@@ -47,7 +48,7 @@ class PendingItem(NamedTuple):
     context: InputContext
 
     def convert(self) -> Any:
-        """The item as an input of its type."""
+        """Return the item as an input of its type."""
         return _build(self.plan, self.type_, self.given, self.context)
 
 
@@ -82,7 +83,7 @@ def _build_or_wait(plan: _Plan, type_: type, given: Mapping[str, Any], context: 
 
 
 def _build(plan: _Plan, type_: type, given: Mapping[str, Any], context: InputContext) -> Any:
-    """As strawberry does it: what is absent keeps its default, or is None without one."""
+    """Build an input as strawberry does: an absent field keeps its default, or is None without a default."""
     values: dict[str, Any] = dict(plan.absent)
     for python_name, name, field_type in plan.fields:
         if name in given:
@@ -91,7 +92,7 @@ def _build(plan: _Plan, type_: type, given: Mapping[str, Any], context: InputCon
 
 
 async def convert_items(given: Any) -> None:
-    """Convert the items of an input that has some; others have their turn after each slice."""
+    """Convert the items of an input that has items. The event loop gets a turn after each slice."""
     items = getattr(given, ITEMS, None)
     if not isinstance(items, list):
         return

@@ -1,9 +1,10 @@
-"""Let a value that is no GraphQL for its type harm its own item of a batch only.
+"""Let a wrong value in an item of a batch refuse that item only, and not the whole request.
 
-Such a value is a wrong one of an enum, null, or a number for a text. GraphQL refuses the whole request for it. So
-items are read here, before graphql-core reads the other variables: what is wrong becomes an `UnreadableValue` in its
-place, and the batch refuses that item with its path. Names of fields that are unknown still refuse the whole: they are
-mistakes of the program that sends. Reading the largest batch takes 0.2 s, so it gives way after each slice.
+A wrong value is an unknown value of an enum, a null, or a number in place of a text. GraphQL refuses the whole request
+for such a value. So this module reads the items before graphql-core reads the other variables. It puts an
+`UnreadableValue` in place of each wrong value, and the batch refuses that item with its path. An unknown field name
+still refuses the whole request: it is a mistake in the client's program. Reading the largest batch takes 0.2 s, so the
+event loop gets a turn after each slice.
 """
 
 import asyncio
@@ -44,11 +45,11 @@ SLICE_ITEMS = 20
 """Items that are read in one turn of the event loop, a few milliseconds."""
 
 MAX_VALUES_NAMED = 12
-"""Of an enum with more values, the refusal names none."""
+"""The refusal of a value lists the values of its enum, unless the enum has more values than this."""
 
 
 class ReadVariables(dict[str, Any]):
-    """The variables as they were sent, and what was read of them already: the items of batches."""
+    """The variables of a request as the client sent them, together with the items of batches that are read already."""
 
     def __init__(self, sent: Mapping[str, Any], batches: Mapping[str, "_Batch"]) -> None:
         super().__init__(sent)
@@ -56,40 +57,45 @@ class ReadVariables(dict[str, Any]):
 
     @property
     def unread(self) -> dict[str, Any]:
-        """Return the variables for graphql-core: all but the items of batches, and the items that it has to refuse."""
+        """Return the variables that graphql-core has to read.
+
+        The items of a batch are left out. If some items of a batch are refused, these items are kept, so that
+        graphql-core reports them.
+        """
         return {**self, **{name: batch.put(self[name], batch.unread) for name, batch in self._batches.items()}}
 
     def complete(self, values: VariableValues) -> None:
-        """Put the items into the values that graphql-core has read of the rest."""
+        """Put the items that are read already into the values that graphql-core has read."""
         for name, batch in self._batches.items():
             values.coerced[name] = batch.put(values.coerced[name], batch.items)
             values.sources[name] = values.sources[name]._replace(value=self[name])
 
 
 class _Batch(NamedTuple):
-    """The items of a batch: as they were read, and as graphql-core gets them."""
+    """The items of one batch: ``items`` are read already, ``unread`` are for graphql-core."""
 
     is_list: bool
-    """Whether the variable is the list, or the input that holds it."""
+    """True if the variable is the list of items; False if it is the input that holds the list."""
     items: list[Any]
     unread: list[Any]
 
     def put(self, value: Any, items: list[Any]) -> Any:
-        """The value of the variable with other items."""
+        """Return the value of the variable with other items in it."""
         return items if self.is_list else {**value, ITEMS: items}
 
 
 class RefusedItem(Exception):
-    """An item names a field that does not exist, or not one field of a @oneOf input: it cannot be marked."""
+    """An item has an unknown field, or a @oneOf input in it has not exactly one field. It cannot be marked."""
 
 
 async def read_batches(
     schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Read the items of batches in the variables, each once and some in a turn of the event loop.
+    """Read the items of all batches in the variables.
 
-    What is wrong in an item is marked. The variables themselves come back where they hold no batch; only mutations
-    take one.
+    A wrong value in an item is marked as an `UnreadableValue`. Each item is read once, and the event loop gets a turn
+    after each slice of items. If no variable holds a batch, the variables are returned unchanged. Only mutations take
+    batches.
     """
     if operation.operation is not OperationType.MUTATION:
         return variables
@@ -104,7 +110,11 @@ async def read_batches(
 
 
 async def _read_items(item_type: Any, items: list[Any], *, is_list: bool) -> _Batch:
-    """Where an item is refused, graphql-core finds all refused ones in their places, and says what is wrong."""
+    """Read the items of one batch.
+
+    If items are refused, the batch holds no items that are read. It holds the refused items for graphql-core, each in
+    its place, with accepted values in the other places. So graphql-core reports every refused item.
+    """
     read: list[Any] = []
     refused: dict[int, Any] = {}
     for number, item in enumerate(items, 1):
@@ -123,9 +133,10 @@ async def _read_items(item_type: Any, items: list[Any], *, is_list: bool) -> _Ba
 
 
 def let_marks_pass(schema: GraphQLSchema) -> None:
-    """Let every scalar and enum of a schema hand on what is marked already. The scalars of GraphQL are everybody's.
+    """Let every scalar and enum of a schema accept an `UnreadableValue` and return it unchanged.
 
-    Texts that cannot be stored are marked here, so that they refuse their own field or item, and not the request.
+    The built-in scalars of GraphQL are shared by all schemas, so each type is changed only once. The scalar String also
+    marks texts that cannot be stored: such a text refuses its own field or item, and not the request.
     """
     mark_texts(schema)
     for type_ in schema.type_map.values():
@@ -138,7 +149,7 @@ _MARKED = "treue_hands_marks_on"
 
 
 def mark_texts(schema: GraphQLSchema) -> None:
-    """Let the scalar String mark texts that PostgreSQL cannot store."""
+    """Let the scalar String return an `UnreadableValue` for a text that PostgreSQL cannot store."""
     string = schema.type_map.get(GraphQLString.name)
     if isinstance(string, GraphQLScalarType) and not hasattr(string, _MARKED):
         string.coerce_input_value = partial(_read_text, string.coerce_input_value)
@@ -155,7 +166,7 @@ def _read_unless_marked(read: Callable[..., Any], value: Any, *arguments: Any) -
 
 @cache
 def _batches(schema: GraphQLSchema) -> tuple[frozenset[str], frozenset[str]]:
-    """The names of the inputs that hold a batch, and of their items."""
+    """Return the names of the inputs that hold a batch, and the names of their items' types."""
     inputs: set[str] = set()
     items: set[str] = set()
     for field in schema.mutation_type.fields.values() if schema.mutation_type else ():
@@ -170,7 +181,11 @@ def _batches(schema: GraphQLSchema) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _find_batch(schema: GraphQLSchema, type_: Any, value: Any) -> tuple[Any, list[Any], bool] | None:
-    """The type of the items and the items, where a variable is a batch or the input of one; and which of both it is."""
+    """Find the batch in the value of a variable; None if there is none.
+
+    Returns the type of an item, the items, and whether the variable is the list itself (True) or the input that holds
+    it.
+    """
     inputs, items = _batches(schema)
     type_ = _nullable(type_)
     if isinstance(type_, GraphQLList) and isinstance(value, list) and get_named_type(type_).name in items:
@@ -182,9 +197,9 @@ def _find_batch(schema: GraphQLSchema, type_: Any, value: Any) -> tuple[Any, lis
 
 
 def read_item(type_: Any, value: Any) -> Any:
-    """What graphql-core's `coerce_input_value` makes of a value, with everything marked that it would not take.
+    """Read a value as `coerce_input_value` of graphql-core does, but mark each value that it would refuse.
 
-    Raises `RefusedItem`.
+    Raises `RefusedItem` for a mistake that cannot be marked.
     """
     if isinstance(type_, GraphQLNonNull):
         return _read_stand_in(type_, "must not be null") if value is None else read_item(type_.of_type, value)
@@ -201,6 +216,10 @@ def read_item(type_: Any, value: Any) -> Any:
 
 
 def _read_object(type_: GraphQLInputObjectType, value: Any) -> Any:
+    """Read the fields of an input object, and mark a value that is no object or a required field that is missing.
+
+    Raises `RefusedItem` for an unknown field, and for a @oneOf input that has not exactly one field.
+    """
     if not isinstance(value, dict):
         return _read_stand_in(type_, "must be an object")
     fields = type_.fields

@@ -1,4 +1,4 @@
-"""What answers say of budgets: `extensions.cost`, in the shape that clients of Shopify's API read, and refusals."""
+"""Write budgets into answers: `extensions.cost`, in the form that clients of Shopify's API read, and refusals."""
 
 from graphql import GraphQLError
 
@@ -6,13 +6,13 @@ from loyalty.rules.budget import Charge
 from schema.masking import ErrorCode, refusal
 
 BUDGET_USED_UP = "BUDGET_USED_UP"
-"""`extensions.reason` of the error for an operation that costs more than is left."""
+"""`extensions.reason` of the error for an operation that costs more than the budget has left."""
 
 
 def report_cost(charge: Charge) -> dict[str, object]:
-    """What `extensions.cost` says of an operation.
+    """Return `extensions.cost` of an operation.
 
-    `actualQueryCost` is what was taken: all of it, and null for an operation that was refused.
+    `actualQueryCost` is the cost that was taken: the whole cost, or null for a refused operation.
     """
     return {
         "requestedQueryCost": charge.cost,
@@ -26,7 +26,7 @@ def report_cost(charge: Charge) -> dict[str, object]:
 
 
 def refuse_charge(charge: Charge) -> GraphQLError | None:
-    """The error for an operation that costs more than is left; None where it may run."""
+    """Return the error for an operation that costs more than the budget has left; None if it may run."""
     if charge.retry_after is None:
         return None
     return refusal(

@@ -41,7 +41,7 @@ class Place(Protocol):
         """Whether no more events come."""
 
     def take_now(self) -> EventRow | None:
-        """Take the next event; None when no event waits. Raises ReaderTooSlow, and FeedEnded at the end."""
+        """Take the next event; None if no event waits. Raises ReaderTooSlow, and FeedEnded at the end."""
 
     def note_taken(self) -> None:
         """Tell the log that fewer events wait."""
@@ -64,25 +64,25 @@ class Feed(Protocol):
 
 
 class Watch(Protocol):
-    """Chooses the events of a subscription, and how it shows them. Equal watches show the same."""
+    """Chooses the events of a subscription and shows them. Equal watches show the same."""
 
     @property
     def customer_id(self) -> CustomerId | None:
-        """The customer whose events are wanted; None for the events of all."""
+        """The customer to whose events the subscription is limited; None for the events of all."""
 
     def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> object | None:
         """Return the value of the root field; None for an event that the subscription does not show."""
 
 
 class Question(NamedTuple):
-    """What a subscription asks about each event."""
+    """The question of a subscription about each event."""
 
     tenant_id: TenantId
     group: Group | None
     """The group of subscriptions with this question; None for a subscription that shares answers with no other."""
     read: ReadEvent
     cursor_at: Callable[[int], Cursor]
-    """Makes the cursor of a position of the log."""
+    """Returns the cursor for a position of the log."""
 
 
 class Subscriber:
@@ -153,7 +153,7 @@ class Subscriber:
         return event
 
     async def read(self, event: EventRow) -> EventResult:
-        """The answer to an event."""
+        """Return the answer to an event."""
         return await self._channel.read(event)
 
     def leave(self) -> None:
@@ -218,7 +218,7 @@ class Channel:
             self.place.note_taken()
 
     def cut_off_slow(self, most_waiting: int) -> int:
-        """Cut off each subscriber that more events than ``most_waiting`` wait for; returns how many."""
+        """Cut off each subscriber with more than ``most_waiting`` waiting events; returns how many."""
         late = [subscriber for subscriber in self.behind if subscriber.waiting_count > most_waiting]
         for subscriber in late:
             subscriber.cut_off(ReaderTooSlow())
@@ -230,6 +230,7 @@ class Channel:
             self._work = asyncio.create_task(self._tell_all(), context=self._context)
 
     async def _tell_all(self) -> None:
+        """Send the waiting events to all subscribers. An error ends every subscription."""
         try:
             while self.place is not None and (event := self.place.take_now()) is not None:
                 await self._tell(event)
@@ -243,6 +244,7 @@ class Channel:
             self._work = None
 
     async def _tell(self, event: EventRow) -> None:
+        """Send one event to all subscribers, some at a time. Does nothing if the subscription does not show it."""
         value = self._watch.show(event, self._question.cursor_at)
         if value is None:
             return
@@ -270,7 +272,7 @@ class Channel:
         )
 
     async def read(self, event: EventRow) -> EventResult:
-        """The answer to an event for one subscriber."""
+        """Return the answer to an event for one subscriber."""
         return await self._question.read(self._watch.show(event, self._question.cursor_at), event.position)
 
 
@@ -304,6 +306,8 @@ class Channels:
         return None if channel is None else channel.add(position, delivery, send_now)
 
     def _begin(self, feed: Feed, key: Hashable, question: Question, watch: Watch, position: int) -> Channel | None:
+        """Begin a channel at a position; None if it would miss events."""
+
         def close() -> None:
             feed.leave(place)
             if self._open.get(key) is channel:

@@ -1,7 +1,7 @@
-"""How the values of our own scalars become what is sent, for a whole list at once.
+"""Convert the values of this API's own scalars for the answer, a whole list at once.
 
-Each of them says the same as the scalar's own function in `schema/scalars.py`, which sees the values one by one
-whenever a column is not what it should be. A test compares the two.
+Each function gives the same result as the scalar's own function in `schema/scalars.py`. That one converts the values
+one by one if a list has unexpected values. A test compares the two.
 """
 
 import datetime as dt

@@ -31,9 +31,9 @@ from schema.scalars import Cursor
 
 SEAL_BYTES = 12
 PADDING_BYTES = 16
-"""What a cursor says is filled up to a multiple of it: its length tells no number of digits."""
+"""The content of a cursor is filled up to a multiple of this, so its length does not show the number of digits."""
 COVERED = "1."
-"""What a cursor begins with that nobody outside can read; those of the first release begin otherwise."""
+"""The beginning of a cursor whose content is hidden. Cursors of the first release begin otherwise."""
 _NO_CURSOR = "must be a cursor of this list"
 
 N = TypeVar("N")
@@ -71,7 +71,7 @@ class Connection(Generic[N]):
         "change before the next page."
     )
     async def total_count(self) -> int:
-        """Counted once, however often it is asked for."""
+        """Counted once for both fields."""
         return min(await self.counting.number(), MAX_TOTAL_COUNT)
 
     @computed(description="False where the list has more rows than `totalCount` can tell.")
@@ -81,14 +81,14 @@ class Connection(Generic[N]):
 
 
 class Counting:
-    """Counts the rows of a list when it is asked for the first time."""
+    """Counts the rows of a list at the first request."""
 
     def __init__(self, count: Callable[[], Awaitable[int]]) -> None:
         self._count = count
         self._counted: asyncio.Future[int] | None = None
 
     async def number(self) -> int:
-        """The number of rows, at most one more than ``MAX_TOTAL_COUNT``."""
+        """Return the number of rows, at most one more than ``MAX_TOTAL_COUNT``."""
         if self._counted is None:
             self._counted = asyncio.ensure_future(self._count())
         # A field that fails cancels its siblings; the other one still waits for the same number.
@@ -96,7 +96,7 @@ class Counting:
 
 
 class Page(NamedTuple):
-    """The arguments of a connection, as they were given."""
+    """The arguments of a connection as the client sent them."""
 
     first: int | None
     after: str | None
@@ -106,21 +106,21 @@ class Page(NamedTuple):
 
 
 class Seal(NamedTuple):
-    """What makes a cursor one of ours, and of this tenant."""
+    """The key and the tenant with which cursors are sealed."""
 
     key: bytes
     tenant_id: TenantId
     older_keys: tuple[bytes, ...] = ()
-    """Keys that seal no more: what they have sealed is still read."""
+    """Keys that seal no new cursors. Cursors that they sealed are still read."""
 
     def sign(self, packed: bytes) -> bytes:
-        """A short keyed hash (HMAC-SHA-256, RFC 2104, cut to 12 bytes) over tenant and content."""
+        """Return a short keyed hash (HMAC-SHA-256, RFC 2104, cut to 12 bytes) of tenant and content."""
         return hmac.digest(self.key, self.tenant_id.bytes + packed, "sha256")[:SEAL_BYTES]
 
     def cover(self, content: bytes, signature: bytes) -> bytes:
-        """Hide content that has this signature, or uncover it again: the same content always looks the same.
+        """Hide content with this signature, or reveal it again. The same content always gives the same result.
 
-        The signature takes the place of a nonce (synthetic initialization vector, as in RFC 5297); the key stream is
+        The signature takes the place of a nonce (synthetic initialization vector, as in RFC 5297). The key stream is
         SHAKE256 (FIPS 202) over key, tenant and signature.
         """
         stream = hashlib.shake_256(b"cursor" + self.key + self.tenant_id.bytes + signature).digest(len(content))
@@ -129,7 +129,7 @@ class Seal(NamedTuple):
 
 
 class Order(NamedTuple, Generic[P]):
-    """An order of rows: the name that its cursors carry, and how a place becomes a cursor's values and back."""
+    """An order of rows: its name in cursors, and functions from a place to the values of a cursor and back."""
 
     name: str
     values: Callable[[P], Sequence[Any]]
@@ -137,14 +137,14 @@ class Order(NamedTuple, Generic[P]):
 
 
 def time_order(name: str) -> Order[TimePlace]:
-    """The order by time that a list's cursors carry."""
+    """Return the order by time for the cursors of a list."""
     return Order(name, tuple, lambda at, row_id: TimePlace(instant_value(at), id_value(row_id)))
 
 
 def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:
-    """What to read for a page: one row more than asked for, which tells whether there is another page.
+    """Return the window to read for a page: one row more than requested, which shows whether there is another page.
 
-    ``first`` with ``after`` reads forwards, ``last`` with ``before`` backwards; anything else is refused.
+    ``first`` with ``after`` reads forwards, ``last`` with ``before`` backwards; any other combination is refused.
     """
     for name, size in (("first", page.first), ("last", page.last)):
         if size is not None and not 1 <= size <= MAX_PAGE_SIZE:
@@ -169,7 +169,7 @@ def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:
 
 
 def cursor_of(seal: Seal, place: P, order: Order[P]) -> Cursor:
-    """The cursor of a place: what it says, covered, and the seal over it."""
+    """Return the cursor of a place: its hidden content, and the seal of it."""
     packed = _pack(place, order)
     padded = packed.ljust(-(-len(packed) // PADDING_BYTES) * PADDING_BYTES)
     signature = seal.sign(padded)
@@ -177,9 +177,10 @@ def cursor_of(seal: Seal, place: P, order: Order[P]) -> Cursor:
 
 
 def place_of(seal: Seal, cursor: str, order: Order[P], path: str) -> P:
-    """The place a cursor names; InvalidInput when it is forged, of another tenant or of another list.
+    """Return the place that a cursor names.
 
-    Cursors of the first release, which could be read, are still taken.
+    Raises InvalidInput for a forged cursor, and for one of another tenant or list. Readable cursors of the first
+    release are still accepted.
     """
     try:
         used, packed = _unseal(seal, cursor)
@@ -193,7 +194,7 @@ def place_of(seal: Seal, cursor: str, order: Order[P], path: str) -> P:
 
 
 def _unseal(seal: Seal, cursor: str) -> tuple[Seal, bytes]:
-    """What a cursor was sealed with, and what it says; ValueError when its seal is not ours."""
+    """Return the key that sealed a cursor, and its content. Raises ValueError if none of the keys sealed it."""
     body, _, signature = cursor.removeprefix(COVERED).partition(".")
     content, signed = _to_bytes(body), _to_bytes(signature)
     for key in (seal.key, *seal.older_keys):
@@ -229,9 +230,9 @@ def connection_of(
     *,
     count: Callable[[], Awaitable[int]],
 ) -> Connection[Any]:
-    """Turn what a window found, in reading direction and with one row too many, into a page.
+    """Turn the rows of a window into a page. The rows are in reading direction, with one row too many.
 
-    ``count`` counts the rows of the whole list, when somebody asks for it.
+    ``count`` counts the rows of the whole list, if a client asks for it.
     """
     limit = window.limit - 1
     more = len(found) > limit
@@ -265,31 +266,31 @@ def connection_by_time(
     *,
     count: Callable[[], Awaitable[int]],
 ) -> Connection[Any]:
-    """Turn rows of a list by time into a page; ``at`` names the attribute that holds the time of a row."""
+    """Turn the rows of a list by time into a page. ``at`` names the attribute with the time of a row."""
     return connection_of(seal, window, order, [(TimePlace(getattr(row, at), row.id), row) for row in rows], count=count)
 
 
 def text_value(value: object) -> str:
-    """A text of a cursor; refuses anything else, and what PostgreSQL could not hold."""
+    """Return a text of a cursor. Refuses any other value, and a text that PostgreSQL cannot store."""
     if not isinstance(value, str) or not is_storable(value):
         raise TypeError
     return value
 
 
 def whole_value(value: object) -> int:
-    """A whole number of a cursor; refuses anything else."""
+    """Return a whole number of a cursor. Refuses any other value."""
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_POINTS:
         raise TypeError
     return value
 
 
 def id_value(value: object) -> UUID:
-    """An id of a cursor; refuses anything else."""
+    """Return an id of a cursor. Refuses any other value."""
     return UUID(text_value(value))
 
 
 def instant_value(value: object) -> datetime:
-    """An instant of a cursor, with its offset; refuses anything else."""
+    """Return an instant of a cursor, with its offset. Refuses any other value."""
     instant = datetime.fromisoformat(text_value(value))
     if instant.utcoffset() is None:
         raise ValueError

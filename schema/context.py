@@ -1,4 +1,4 @@
-"""What a resolver may reach: one context per operation, also on a WebSocket."""
+"""The objects that a resolver may use: one context for each operation, also on a WebSocket."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -39,18 +39,18 @@ from schema.scalars import Cursor
 from schema.watching import Operation
 
 EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_value)
-"""What the cursors of events say: a position of the tenant's log."""
+"""The order in the cursors of events: a position of the tenant's log."""
 
 
 MAX_KEPT_CURSORS = 256
-"""Cursors of events that are kept after they were made."""
+"""The number of cached cursors of events."""
 
 API_TOKEN, CLIENT_SECRET = "api", "client"
 """Kinds of secrets; the kind stands in the text of a secret."""
 
 
 class EventFeed(Feed, Protocol):
-    """Committed events of a tenant, from any position on, as they come."""
+    """The committed events of a tenant, from any position on."""
 
     def follow(
         self,
@@ -59,9 +59,10 @@ class EventFeed(Feed, Protocol):
         customer_id: CustomerId | None = None,
         at_rest: Callable[[int], bool] | None = None,
     ) -> AsyncGenerator[EventRow, None]:
-        """Events after a position, or from now on when ``after`` is None; what is behind only about a customer.
+        """Yield events after a position, or from now on if ``after`` is None.
 
-        ``at_rest`` is called with the position reached when no event waits; it ends where that returns true.
+        With a customer, past events are that customer's. ``at_rest`` is called with the reached position when no event
+        waits. If it returns True, the generator ends.
         """
 
 
@@ -69,54 +70,55 @@ class CustomerTokenSigner(Protocol):
     """Signs short-lived tokens for customers' apps."""
 
     def __call__(self, maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
-        """The token and the instant it ends."""
+        """Return the token and the instant at which it ends."""
 
 
 @dataclass(slots=True)
 class Services:
-    """What the process offers to every operation of every caller."""
+    """The parts of the process that every operation of every caller may use."""
 
     world: World
     feed: EventFeed
     sign_customer_token: CustomerTokenSigner
     make_secret: Callable[[str], tuple[str, str]]
-    """A new secret of a kind, and its SHA-256."""
+    """Makes a new secret of a kind; returns it with its SHA-256."""
     cursor_key: bytes
-    """What cursors are sealed with; the same in every server process."""
+    """The key that seals cursors. It is the same in every server process."""
     hash_of_secret: Callable[[str], str | None]
-    """The SHA-256 of a secret that somebody holds, None for what can be none."""
+    """Returns the SHA-256 of a caller's secret; None for a text that cannot be one."""
     older_cursor_keys: tuple[bytes, ...] = ()
-    """What cursors were sealed with before the key was changed. They are still read."""
+    """Former keys of cursors. Cursors that they sealed are still read."""
     budgets: Budgets | None = None
-    """What operations are charged to; None where nothing is."""
+    """The budgets that pay for operations; None if operations cost nothing."""
     queries: QueryStore | None = field(default_factory=QueryStore)
-    """Documents that clients name by their hash; None where they cannot (`TREUE_PERSISTED_QUERIES`)."""
+    """The documents that clients name by their hash; None if that is switched off (`TREUE_PERSISTED_QUERIES`)."""
     sign_in: SignInAddress | None = None
-    """The address at which staff sign in with a browser; None where nobody can."""
+    """The address at which staff sign in with a browser; None if there is none."""
     fan_out: FanOut = field(default_factory=FanOut)
     """The answers to events, which subscribers with the same question share."""
     channels: Channels = field(default_factory=Channels)
-    """What tells live subscriptions their events."""
+    """The channels, which tell events to live subscriptions."""
 
 
 @dataclass(slots=True)
 class Context:
-    """One operation: who asks, what it may reach, and what it has loaded so far."""
+    """One operation: its caller, the parts that it may use, and the rows that it has loaded."""
 
     services: Services
     actor: Actor
     request_id: str
     last_event_id: str | None = None
-    """The cursor after which the reader of an event stream wants to go on, whatever `after` says."""
+    """The cursor after which the reader of an event stream resumes. It counts before the argument `after`."""
     operation: Operation = field(default_factory=Operation)
-    """What is noted of the operation for those who watch."""
+    """The facts about the operation for metrics and traces."""
     charged: Charge | None = field(init=False, default=None)
-    """What the operation cost, once that is known."""
+    """The charge for the operation; None before it is known."""
     trusted_sha256: str | None = field(init=False, default=None)
     """The hash of the trusted document that the operation runs; None for any other document."""
     _cost_report: dict[str, object] | None = field(init=False, default=None)
     send_now: SendNow | None = None
-    """Sends the payload of an event at once where the transport can; else results are taken from the stream."""
+    """Sends the payload of an event at once, if the transport can. Otherwise the transport takes results from the
+    stream."""
     delivery: Delivery = field(init=False)
     _question: Question | None = field(init=False, default=None)
     _loaders: Loaders | None = field(init=False, default=None)
@@ -126,13 +128,13 @@ class Context:
 
     @property
     def caller(self) -> tuple[TenantId, str]:
-        """The client that sent the operation, whichever credential it used."""
+        """The name of the client that sent the operation, the same for all its credentials."""
         return self.actor.tenant_id, self.actor.subject
 
     async def charge(self, cost: int, *, reported: bool) -> GraphQLError | None:
-        """Take what the operation costs from the caller's budget; RATE_LIMITED where too little is left.
+        """Take the operation's cost from the caller's budget. Raises RATE_LIMITED if the budget has too little left.
 
-        With `reported` the first result tells of it; that of a refused operation always does.
+        With `reported` the first result shows the cost. A refused operation always shows it.
         """
         if self.services.budgets is None:
             return None
@@ -144,14 +146,14 @@ class Context:
         return refuse_charge(charged)
 
     def take_cost_report(self) -> dict[str, object] | None:
-        """What the next result says of the cost; None where it has been said."""
+        """Return the cost report for the next result; None if it was returned before."""
         report, self._cost_report = self._cost_report, None
         return report
 
     async def find_text(self, asked: AskedDocument | None, text: str | None) -> str | GraphQLError:
-        """The text of the document to run, which the client has sent, or names by its hash, or both.
+        """Return the text of the document to run. The client has sent the text, or its hash, or both.
 
-        The error where the client may not run it, or where it is not known.
+        Returns the error if the client may not run it, or if it is not known.
         """
         if asked is not None and text is not None and hash_of_text(text) != asked.sha256:
             return refuse_mismatch(asked)
@@ -163,7 +165,7 @@ class Context:
         return await self._find_named(asked)
 
     async def _find_named(self, asked: AskedDocument) -> str | GraphQLError:
-        """The text of a document that is named by its hash alone, by a client that may run any."""
+        """Return the text of a document that is named only by its hash, for a client that may run every document."""
         queries = self.services.queries
         found: str | GraphQLError | None = None if queries is None else queries.find(self.actor.tenant_id, asked.sha256)
         if found is None:
@@ -173,7 +175,7 @@ class Context:
         return refuse_unsupported(asked) if queries is None else refuse_unknown(asked)
 
     async def _find_trusted(self, sha256: str) -> str | GraphQLError | None:
-        """The text of a document that the tenant trusts. Asking the database for it costs points, as any question."""
+        """Return the text of a document that the tenant trusts. Reading it from the database has a cost."""
         world, actor = self.world, self.actor
         text: str | GraphQLError | None = recall_document(world, actor, sha256)
         if text is None and has_documents(world, actor):
@@ -183,32 +185,32 @@ class Context:
         return text
 
     def keep_text(self, asked: AskedDocument, text: str) -> None:
-        """Keep a document that may run, for those who name it by its hash from now on."""
+        """Keep a document that may run, so that clients can name it by its hash from now on."""
         if self.services.queries is not None and asked.field == PERSISTED_QUERY:
             self.services.queries.keep(self.actor.tenant_id, self.actor.client, asked.sha256, text)
 
     @property
     def fan_out(self) -> FanOut:
-        """What reads the fields of an event, once for all who share the answer."""
+        """The fan-out that reads an event once for all subscribers with the same answer."""
         return self.services.fan_out
 
     @property
     def loaders(self) -> Loaders:
-        """What reads relations in batches. They are made when they are first asked for: they take 28 kB."""
+        """The loaders of the operation. They are made at the first use, because they take 28 kB."""
         if self._loaders is None:
             self._loaders = Loaders(self.services.world, self.actor)
         return self._loaders
 
     def forget_loaded(self) -> None:
-        """Drop what was loaded, and the loaders: a subscription that waits for an event needs none."""
+        """Drop the loaders with their rows: a subscription that waits for an event needs none."""
         self._loaders = None
 
     def ask(self, group: Group | None, read: ReadEvent) -> None:
-        """Note what a subscription asks of each event, until a channel asks it."""
+        """Remember what a subscription asks about each event, until it joins a channel."""
         self._question = Question(self.actor.tenant_id, group, read, self.event_cursor)
 
     def join_channel(self, watch: Watch, position: int) -> bool:
-        """Let a channel tell all events after a position; false where it cannot begin there."""
+        """Let a channel tell all events after a position; False if the channel cannot begin there."""
         services, question = self.services, self._question
         if question is None:
             return False
@@ -219,29 +221,29 @@ class Context:
         return subscriber is not None
 
     def for_event(self, position: int) -> "Context":
-        """A context in which one event is read for a channel, with loaders of its own."""
+        """Return a context in which a channel reads one event, with loaders of its own."""
         context = Context(self.services, self.actor, self.request_id)
         context.delivery.take(position)
         return context
 
     def event_cursor(self, position: int) -> Cursor:
-        """The cursor of the event at a position of the tenant's log."""
+        """Return the cursor of the event at a position of the tenant's log."""
         return _event_cursor(self.seal, position)
 
     @property
     def seal(self) -> Seal:
-        """What cursors of this caller's tenant are sealed with."""
+        """The seal for cursors of this caller's tenant."""
         return Seal(self.services.cursor_key, self.actor.tenant_id, self.services.older_cursor_keys)
 
     @property
     def world(self) -> World:
-        """What use cases are given."""
+        """The world for use cases."""
         return self.services.world
 
 
 @lru_cache(MAX_KEPT_CURSORS)
 def _event_cursor(seal: Seal, position: int) -> Cursor:
-    """Thousands of subscribers are told the same cursor."""
+    """Return the cursor of an event. It is cached, because thousands of subscribers get the same one."""
     return cursor_of(seal, position, EVENT_ORDER)
 
 

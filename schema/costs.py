@@ -1,6 +1,6 @@
-"""What an operation costs, known before it runs: by its document, its page sizes and the values of its variables.
+"""The cost of an operation, known before it runs: from its document, its page sizes and the values of its variables.
 
-The same operation is sent again and again, so what was measured is kept with its document.
+The same operation is sent again and again, so its measured cost is kept with its document.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from schema.masking import ErrorCode, refusal
 from schema.watching import find_root_fields
 
 VALUES_PER_POINT = 5
-"""Values in the variables that cost one point together: so a batch costs more than one item."""
+"""So many values in the variables cost one point together. So a batch costs more than one item."""
 
 MAX_KEPT_COSTS = 50
-"""Combinations of page sizes whose cost is kept with a document."""
+"""The number of combinations of page sizes whose cost is kept with a document."""
 
 MAX_OPERATION_COST = MAX_COST
-"""What an operation takes from a budget at most, values of variables included."""
+"""The largest cost of an operation, with the values of its variables."""
 
 _Sizes = tuple[str | None, tuple[Any, ...]]
 
@@ -34,16 +34,16 @@ class Costs:
         self._schema = schema
         self._document = document
         self._page_variables: dict[str | None, tuple[str, ...]] = {}
-        """The variables of each operation that say how large a page is, by the name of the operation."""
+        """The variables of each operation that set the size of a page, by the name of the operation."""
         self._kept: dict[_Sizes, int | GraphQLError] = {}
         self._fields: dict[str | None, tuple[str, ...]] = {}
 
     def find(
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any] | None, values: int
     ) -> int | GraphQLError:
-        """The cost of an operation in points, whole; QUERY_TOO_COMPLEX where page sizes make it too dear.
+        """Return the cost of an operation in whole points.
 
-        `values` are the values in its variables.
+        Raises QUERY_TOO_COMPLEX if its page sizes make it too large. `values` is the number of values in its variables.
         """
         sent = variables or {}
         name = name_of(operation)
@@ -58,7 +58,7 @@ class Costs:
         return min(cost + values // VALUES_PER_POINT, MAX_OPERATION_COST)
 
     def find_fields(self, operation: OperationDefinitionNode) -> tuple[str, ...]:
-        """The root fields of an operation, each once, in the order of their names."""
+        """Return the root fields of an operation, each once, in the order of their names."""
         name = name_of(operation)
         fields = self._fields.get(name)
         if fields is None:

@@ -1,7 +1,7 @@
-"""How a subscription delivers its events: each once, in order, and none is passed over in silence.
+"""Deliver the events of a subscription: each once, in order, and none left out in silence.
 
-An event that cannot be read for a passing reason (the database is away, a lock, a full pool) is tried again. When that
-does not help in time, the operation ends with an error that tells from where to resume; no later event is sent before.
+If an event cannot be read for a passing reason (the database is away, a lock, a full pool), it is read again. If that
+does not help in time, the operation ends with an error, which says from where to resume. No later event is sent before.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from schema.channels import Subscriber
 
 EVENT_ATTEMPTS = 5
-"""How often the fields of one event are read until the operation ends."""
+"""How often the fields of one event are read before the operation ends."""
 
 EVENT_PATIENCE_SECONDS = 30.0
-"""After so long since its first failed attempt an event is not tried again."""
+"""So long after its first failed attempt an event is not read again."""
 
 FIRST_WAIT_SECONDS = 0.2
 MAX_WAIT_SECONDS = 2.0
 
 CURSOR_EXTENSION = "cursor"
-"""The key in `extensions` of a result: the cursor of the event it tells of."""
+"""The key of the event's cursor in the `extensions` of a result."""
 
 AFTER_EXTENSION = "after"
-"""The key in `extensions` of an error that ends a subscription: the cursor to resume from."""
+"""The key of the cursor to resume from, in the `extensions` of an error that ends a subscription."""
 
 RESUME_MESSAGE = "An event could not be read in time. Subscribe again with `after` set to the last cursor you received."
 
@@ -46,7 +46,7 @@ V = TypeVar("V")
 
 
 def _forget_nothing() -> None:
-    """For operations without loaders."""
+    """Do nothing: the operation has no loaders."""
 
 
 class StreamFailure(ExecutionResult):
@@ -54,10 +54,10 @@ class StreamFailure(ExecutionResult):
 
 
 class Delivery:
-    """Where one subscription stands: which event it reads, and up to which one everything was delivered.
+    """The progress of one subscription: the event that it reads, and the position up to which all is delivered.
 
-    `cursor_at` makes the cursor of a position of the log. `forget_loaded` is called before an event is read again, and
-    after it was read.
+    `cursor_at` returns the cursor for a position of the log. `forget_loaded` is called before an event is read again,
+    and after it was read.
     """
 
     def __init__(
@@ -73,17 +73,17 @@ class Delivery:
         self._attempts = 0
         self._failing_since: float | None = None
         self.position: int | None = None
-        """Where the event that is read stands in the log."""
+        """The position in the log of the event that is read."""
         self._done_up_to: str | int | None = None
         self.subscriber: Subscriber | None = None
-        """Where a channel tells the events of the subscription from now on; None as long as it reads by itself."""
+        """The subscriber in a channel that tells the further events; None while the subscription reads by itself."""
 
     def begin_after(self, cursor: str | None) -> None:
-        """Note from where the subscription was asked to begin."""
+        """Note the cursor after which the subscription begins."""
         self._done_up_to = cursor
 
     def take(self, position: int) -> None:
-        """Note that the event at this position comes next: everything before it is delivered or not asked for."""
+        """Note that the event at this position comes next. Everything before it is delivered, or was not requested."""
         self.position = position
         self._done_up_to = position - 1
 
@@ -92,7 +92,7 @@ class Delivery:
         self._done_up_to = position
 
     async def deliver(self, values: AsyncGenerator[V, None]) -> AsyncGenerator[V, None]:
-        """What a subscription's resolver yields, each value once for each attempt to read its fields."""
+        """Yield the values of a subscription's resolver, each value once for each attempt to read its fields."""
         self.is_subscription = True
         async with aclosing(values):
             async for value in values:
@@ -101,7 +101,7 @@ class Delivery:
                         yield attempt
 
     async def deliver_from(self, subscriber: "Subscriber") -> AsyncGenerator[ExecutionResult, None]:
-        """What a channel does not send to a subscriber at once, each event once for each attempt to read its fields."""
+        """Yield the events that a channel did not send at once, each once for each attempt to read its fields."""
         while True:
             try:
                 event = await subscriber.take()
@@ -114,7 +114,7 @@ class Delivery:
                     yield await _read(subscriber, attempt)
 
     async def _offer(self, value: V) -> AsyncGenerator[V, None]:
-        """Yield the value of the event that was taken, once for each attempt to read its fields."""
+        """Yield the value of the taken event once for each attempt to read its fields."""
         self._attempts, self._failing_since = 0, None
         while True:
             self._attempts += 1
@@ -125,9 +125,9 @@ class Delivery:
             self._forget_loaded()
 
     async def judge(self, result: ExecutionResult) -> ExecutionResult | None:
-        """What to send for a result whose errors are masked: None when the event is to be read again.
+        """Return what to send for a result with masked errors; None if the event is to be read again.
 
-        A `StreamFailure` is the last thing to send.
+        A `StreamFailure` is the last result to send.
         """
         if not self.is_subscription or isinstance(result, PreExecutionError):
             return result
@@ -149,7 +149,7 @@ class Delivery:
         return result
 
     async def _wait_to_repeat(self) -> bool:
-        """Wait before the next attempt; False when there is none."""
+        """Wait before the next attempt; False if there is no further attempt."""
         now = asyncio.get_running_loop().time()
         if self._failing_since is None:
             self._failing_since = now
@@ -162,7 +162,7 @@ class Delivery:
         return True
 
     def _resume_error(self, result: ExecutionResult) -> GraphQLError:
-        """One error for an event that could not be read; the request id is that of the first error it had."""
+        """Return one error for an event that could not be read. It has the request id of the first error."""
         request_id = ((result.errors or [])[0].extensions or {}).get("requestId")
         return self._with_place(
             refusal(
@@ -175,7 +175,7 @@ class Delivery:
         )
 
     def _with_place(self, error: GraphQLError) -> GraphQLError:
-        """The same error, with the cursor to resume from when the reason passes."""
+        """Return the error, with the cursor to resume from if its reason passes."""
         extensions = dict(error.extensions or {})
         if extensions.get("code") == ErrorCode.UNAVAILABLE.value:
             extensions.setdefault("reason", RESUME)
@@ -197,7 +197,7 @@ def _fail(error: Exception) -> ExecutionResult:
 
 
 def _is_passing(result: ExecutionResult) -> bool:
-    """Whether any field of an event failed for a reason that passes."""
+    """Return whether a field of an event failed for a passing reason."""
     return any(_passes(error.extensions or {}) for error in result.errors or ())
 
 
@@ -206,6 +206,6 @@ def _passes(extensions: Mapping[str, Any]) -> bool:
 
 
 def event_cursor_of(extensions: Any) -> str | None:
-    """The cursor in the `extensions` of a result; None when it tells of no event."""
+    """Return the cursor in the `extensions` of a result; None if the result tells no event."""
     cursor = extensions.get(CURSOR_EXTENSION) if isinstance(extensions, dict) else None
     return cursor if isinstance(cursor, str) else None

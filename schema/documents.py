@@ -1,8 +1,8 @@
-"""Documents that are ready to run: read, measured, validated, and kept for the next request with the same text.
+"""Documents that are ready to run: parsed, measured, validated, and kept for the next request with the same text.
 
-The order is fixed, and each step bounds the work of the next: size, counts, measures, rules, merging. What is refused
-is not kept: a caller who sends wrong documents must not push right ones out. New documents of one caller are made ready
-one after the other, and after a dear one that caller rests, so that everybody else is served meanwhile.
+The order is fixed, and each step limits the work of the next: size, counts, measures, rules, merging. A refused
+document is not kept: wrong documents must not push right ones out. New documents of one caller are made ready one after
+the other. After an expensive one the caller waits a while, so that other callers are served.
 """
 
 import asyncio
@@ -22,38 +22,38 @@ from schema.parsing import parse_document
 from schema.validation import validate_document
 
 DOCUMENT_CACHE_BYTES = 8_388_608
-"""Memory of the documents that are kept, as `weigh_document` estimates it: some hundred everyday ones.
+"""The memory of the kept documents, as `weigh_document` estimates it: some hundred usual ones.
 
-The garbage collector looks at all of them in one stretch, now and then: at so many in 30 ms.
-"""
+The garbage collector sometimes looks at all of them at once; for so many that takes 30 ms."""
 
 TOKEN_BYTES = 450
-"""About what one token of a text takes as a part of the syntax tree."""
+"""The approximate memory of one token of a text as a part of the syntax tree."""
 
 
 DEAR_SECONDS = 0.02
-"""Processor time of making a document ready, from which on its caller rests. Everyday documents take a quarter."""
+"""If making a document ready takes more processor time, its caller waits. Usual documents take a quarter of it."""
 
 REST_SHARE = 2
-"""How many times as long a caller then rests: so one caller's dear documents take at most a third of a process."""
+"""The caller then waits so many times as long. So expensive documents of one caller take at most a third of a
+process."""
 
 
 class PreparedDocument(NamedTuple):
-    """A document, or why there is none.
+    """A document, or the reason why there is none.
 
-    `document` is None when the text could not be read. With `errors` the document must not run.
+    `document` is None if the text could not be parsed. With `errors` the document must not run.
     """
 
     document: DocumentNode | None
     errors: list[GraphQLError]
     costs: Costs | None = None
-    """What its operations cost; None for a document that must not run."""
+    """The costs of its operations; None for a document that must not run."""
 
 
 class Documents:
-    """The documents of one schema, and with those that are kept the plans to run them.
+    """The documents of one schema. Each kept document has its plans.
 
-    Without a planner nothing is planned.
+    Without a planner no operation is planned.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Documents:
         self.kept_bytes = 0
 
     def prepare(self, text: str) -> PreparedDocument:
-        """The document of a text, from those that are kept where it is one of them. Never raises."""
+        """Return the document of a text, from the kept ones if possible. Never raises."""
         kept = self._kept.get(text)
         if kept is not None:
             self._kept.move_to_end(text)
@@ -79,15 +79,18 @@ class Documents:
         return prepared
 
     def find_plans(self, document: DocumentNode) -> Plans | None:
-        """The plans of a document; None where nothing is planned. Where it is not kept they serve one operation."""
+        """Return the plans of a document; None without a planner.
+
+        The plans of a document that is not kept serve one operation.
+        """
         if self._planner is None:
             return None
         return self._plans.get(id(document)) or Plans(self._planner, document, lambda _size: None)
 
     async def prepare_in_turn(self, text: str, caller: Hashable | None) -> PreparedDocument:
-        """The document of a text. One that is not kept waits until the caller's others are ready. Never raises.
+        """Return the document of a text. A new one waits until the caller's other documents are ready. Never raises.
 
-        Without a caller nobody waits.
+        Without a caller there is no wait.
         """
         if caller is None or text in self._kept:
             return self.prepare(text)
@@ -112,7 +115,10 @@ class Documents:
         self._release()
 
     def _grow(self, text: str, document: DocumentNode, size: int) -> None:
-        """A plan of a document has grown. What is not kept any more ends with the operation that uses it."""
+        """Add the size of a new part of a document's plan.
+
+        If the document is no longer kept, the part ends with its operation.
+        """
         kept = self._kept.get(text)
         if kept is not None and kept[0].document is document:
             self._kept[text] = (kept[0], kept[1] + size)
@@ -128,13 +134,13 @@ class Documents:
 
 
 def prepare_document(schema: GraphQLSchema, text: str) -> PreparedDocument:
-    """Read, measure and validate a text."""
+    """Parse, measure and validate a text."""
     document = None
     try:
         document = parse_document(text)
         errors = find_excess(schema, document) or validate_document(schema, document, MAX_ERRORS)
     except GraphQLError as error:
-        # Its frames would hold the tree, and the list of errors would hold its frames.
+        # The error's frames would hold the tree, and the list of errors would hold these frames.
         errors = [error.with_traceback(None)]
     except RecursionError:
         errors = [refusal(ErrorCode.QUERY_TOO_COMPLEX, "The document is nested too deeply.")]
@@ -143,5 +149,5 @@ def prepare_document(schema: GraphQLSchema, text: str) -> PreparedDocument:
 
 
 def weigh_document(text: str, document: DocumentNode) -> int:
-    """About how many bytes a document takes while it is kept."""
+    """Return the approximate number of bytes of a kept document."""
     return 3 * len(text) + TOKEN_BYTES * int(getattr(document, "token_count", 0))

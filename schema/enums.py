@@ -1,4 +1,4 @@
-"""The enums of the contract: the rules' own, with a description for each value."""
+"""Publish the enums of the rules in the contract, with a description for each value."""
 
 import strawberry
 
@@ -50,7 +50,7 @@ _GRAPHQL_NAMES: dict[type[DescribedEnum], str] = {
     CheckCode: "ProgramCheckCode",
     ValidityKind: "GiftCardValidityKind",
 }
-"""The enums whose names are longer in the contract, where all names stand side by side."""
+"""The enums with longer names in the contract, where all names stand side by side."""
 
 _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     ActorKind,
@@ -117,19 +117,19 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
 
 
 CLOSED: frozenset[type[DescribedEnum]] = frozenset({Weekday, OrderDirection, PointsSign, Direction})
-"""The enums that have all their values for good."""
+"""The enums that never get further values."""
 MORE_MAY_COME = "More values may come: give every branch over them a default."
 
 
 def describe_enum(kind: type[DescribedEnum]) -> str:
-    """Describe an enum for clients; one that may grow says so."""
+    """Describe an enum for clients. The text says if further values may come."""
     described = kind.describe_whole()
     grows = kind not in CLOSED and not any(f" {word} come" in described for word in ("may", "will"))
     return f"{described} {MORE_MAY_COME}" if grows else described
 
 
 def publish_enum(kind: type[DescribedEnum]) -> None:
-    """Publish an enum of the rules with its descriptions: its docstring, and what each value says of itself."""
+    """Publish an enum of the rules with the descriptions of the enum and its values."""
     strawberry.enum(kind, name=_GRAPHQL_NAMES.get(kind), description=describe_enum(kind))
     definition = kind.__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:

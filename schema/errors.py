@@ -1,6 +1,6 @@
-"""Refusals on the wire: each of the rules' errors has its own type behind the interface UserError.
+"""Show refusals to clients: each error of the rules has its own type with the interface UserError.
 
-This is the one place that maps them; a test walks the tree of errors and fails for one that has no type here.
+Only this module maps them. A test reads the tree of errors and fails for an error without a type here.
 """
 
 from collections import Counter
@@ -283,11 +283,11 @@ USER_ERROR_TYPES: tuple[type[UserError], ...] = (InvalidInput, *(shown for shown
 
 
 shown_refusals: Counter[str] = Counter()
-"""How often each refusal was shown in ``userErrors`` since the process started, by its code. Metrics read it."""
+"""How often each refusal was shown in ``userErrors`` since the process started, by its code, for metrics."""
 
 
 def user_errors(refusal: LoyaltyError) -> list[UserError]:
-    """A refusal as the entries of ``userErrors``; wrong input has one entry for each wrong field."""
+    """Return a refusal as entries of ``userErrors``. Wrong input has one entry for each wrong field."""
     shown_refusals[refusal.code] += 1
     if isinstance(refusal, refusals.InvalidInput):
         return [
@@ -311,9 +311,9 @@ def user_errors(refusal: LoyaltyError) -> list[UserError]:
 
 
 async def answer_mutation(payload: Callable[..., T], work: Callable[[], Awaitable[Mapping[str, Any]]]) -> T:
-    """Run a mutation's work and build its payload; a refusal becomes ``userErrors``, and the other fields null.
+    """Run a mutation's work and build its payload. A refusal becomes ``userErrors``, and the other fields become null.
 
-    A missing permission or a disabled feature is no user error: it stays an error of the whole operation.
+    A missing permission or a disabled feature is no user error: it is an error of the whole operation.
     """
     try:
         return payload(**await work(), user_errors=[])
@@ -324,7 +324,7 @@ async def answer_mutation(payload: Callable[..., T], work: Callable[[], Awaitabl
 
 
 def _show_detail(detail: Any) -> Any:
-    """A detail as clients see it: names of fields in their spelling."""
+    """Return a detail for clients: names of fields in the spelling of the API."""
     return _path(detail) if type(detail) is tuple else detail
 
 

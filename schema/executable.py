@@ -1,7 +1,7 @@
-"""The executable schema: types in, a schema with limits, kept documents and masked errors out.
+"""Build the executable schema: with limits, kept documents and masked errors.
 
-Reading and validating is most of the cost of a small operation, so `schema/documents.py` keeps what it has made ready.
-No extension of strawberry is used: one that implements `resolve` would make every field several times slower.
+Parsing and validating is most of the cost of a small operation, so `schema/documents.py` keeps documents that are
+ready. No extension of strawberry is used: an extension with `resolve` would make every field several times slower.
 """
 
 import time
@@ -56,31 +56,31 @@ from schema.watching import Operation, OperationWatch, Outcome
 from tenancy.tracing import Tracer, enter_span
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
-"""Directives of the GraphQL specification: every reader knows them, so they are not printed."""
+"""The directives of the GraphQL specification. Every reader knows them, so they are not printed."""
 
 SEVERAL_OPERATIONS = "The document has several operations: name one."
 
 
 class OperationContext(Protocol):
-    """What this package asks of the context of an operation."""
+    """The parts of an operation's context that this package needs."""
 
     @property
     def request_id(self) -> str:
-        """The id that log lines and errors of this operation carry."""
+        """The id in log lines and errors of this operation."""
 
     @property
     def delivery(self) -> Delivery:
-        """Where this operation stands, when it is a subscription."""
+        """The delivery of this operation, if it is a subscription."""
 
 
 class ExecutableSchema(strawberry.Schema):
-    """A strawberry schema whose results carry masked errors only, whichever way they come out."""
+    """A strawberry schema whose results hold only masked errors, for every kind of operation."""
 
     unavailable: tuple[type[Exception], ...] = ()
     watch: OperationWatch | None = None
-    """Who is told of every operation."""
+    """Is called for every operation."""
     tracer: Tracer | None = None
-    """Who is told of every operation as a span, beside the round trips that belong to it."""
+    """Records a span for every operation."""
 
     def __init__(self, *, planned: bool = True, **values: Any) -> None:
         super().__init__(execution_context_class=OperationExecution, **values)
@@ -92,7 +92,7 @@ class ExecutableSchema(strawberry.Schema):
         context: ExecutionContext,
         extensions_runner: SchemaExtensionsRunner,  # noqa: ARG002 - no extension of ours looks at reading or validating
     ) -> PreExecutionError | None:
-        """What strawberry does before it runs an operation, over any transport: here our documents are made ready."""
+        """Prepare an operation before strawberry runs it: the document comes from `Documents`."""
         problem = await find_document(context)
         if problem is not None:
             return _refuse(context, [problem])
@@ -133,7 +133,7 @@ class ExecutableSchema(strawberry.Schema):
         allowed_operation_types: Iterable[OperationType] | None = None,
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
-        """Run a query or mutation. Raises strawberry's errors when the document names no operation that is allowed."""
+        """Run a query or mutation. Raises strawberry's errors if the document names no allowed operation."""
         began = time.perf_counter()
         with enter_span(begin_operation(self.tracer, context_value)):
             result = await super().execute(
@@ -159,7 +159,7 @@ class ExecutableSchema(strawberry.Schema):
         operation_extensions: dict[str, Any] | None = None,
         allowed_operation_types: Iterable[OperationType] | None = None,
     ) -> StreamResult:
-        """Run any operation as a stream of results: one for queries and mutations, many for subscriptions."""
+        """Run any operation as a stream of results: one result for a query or mutation, many for a subscription."""
         results = await super().stream(
             query,
             variable_values=variable_values,
@@ -172,6 +172,7 @@ class ExecutableSchema(strawberry.Schema):
         return cast("StreamResult", self._masked_stream(results, context_value))
 
     async def _masked_stream(self, results: Any, context: OperationContext | None) -> AsyncGenerator[Any, None]:
+        """Yield the results with masked errors. The first `StreamFailure` is the last result."""
         delivery = Delivery() if context is None else context.delivery
         began, last = time.perf_counter(), None
         span = begin_operation(self.tracer, context)
@@ -198,6 +199,7 @@ class ExecutableSchema(strawberry.Schema):
             self._tell_end(context, last, began)
 
     def _mask(self, result: Any, context: OperationContext | None) -> None:
+        """Mask the errors of a result, and add the cost report to its extensions."""
         take_report = getattr(context, "take_cost_report", None)
         report = None if take_report is None else take_report()
         if report is not None:
@@ -211,7 +213,7 @@ class ExecutableSchema(strawberry.Schema):
                 self.watch.note_errors(result.errors)
 
     def _tell_end(self, context: OperationContext | None, last: Any, began: float) -> None:
-        """Tell who watches how an operation has ended; `last` is its last result, None where there was none."""
+        """Tell `watch` how an operation has ended. `last` is its last result; None if it had none."""
         operation = operation_of(context)
         if self.watch is None or operation is None:
             return
@@ -220,11 +222,11 @@ class ExecutableSchema(strawberry.Schema):
         self.watch.note_operation(operation, outcome, time.perf_counter() - began)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Say nothing here: strawberry would log the query text. Masking logs what is a bug."""
+        """Log nothing here: strawberry would log the text of the document. Masking logs bugs."""
 
 
 async def _go_on(results: AsyncGenerator[Any, None], delivery: Delivery) -> AsyncGenerator[Any, None]:
-    """The results of an operation, then those of the channel that its subscription has joined meanwhile."""
+    """Yield the results of an operation, then those of the channel that its subscription has joined."""
     async with aclosing(results):
         async for result in results:
             yield result
@@ -235,13 +237,13 @@ async def _go_on(results: AsyncGenerator[Any, None], delivery: Delivery) -> Asyn
 
 
 def _refuse(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecutionError:
-    """The result of an operation that does not run."""
+    """Return the result of an operation that does not run."""
     context.pre_execution_errors = errors
     return PreExecutionError(data=None, errors=errors)
 
 
 def _begin(context: ExecutionContext, operation: OperationDefinitionNode, costs: Costs) -> Operation | None:
-    """Note what an operation is, for those who watch."""
+    """Note the facts about an operation for metrics and traces."""
     seen = operation_of(context.context)
     if seen is not None:
         name = None if operation.name is None else operation.name.value
@@ -252,7 +254,7 @@ def _begin(context: ExecutionContext, operation: OperationDefinitionNode, costs:
 async def _charge(
     context: ExecutionContext, operation: OperationDefinitionNode, costs: Costs, values: int
 ) -> GraphQLError | None:
-    """Take what the operation costs from its caller's budget. The error where it is too dear, or nothing is left."""
+    """Take an operation's cost from its caller's budget. Returns the error if it costs too much."""
     cost = costs.find(operation, context.variables, values)
     if isinstance(cost, GraphQLError):
         return cost
@@ -266,7 +268,7 @@ async def _charge(
 
 
 def _require_operation_type(context: ExecutionContext) -> None:
-    """Raise strawberry's errors when the document has no operation of the name, or one that may not run this way."""
+    """Raise strawberry's errors if the document has no operation of the name, or only one that may not run this way."""
     try:
         operation_type = context.operation_type
     except RuntimeError as error:
@@ -284,9 +286,9 @@ def build_schema(
     *,
     planned: bool = True,
 ) -> ExecutableSchema:
-    """The schema of the given root types, with our scalars, limits and error rules.
+    """Return the schema of the given root types, with this API's scalars, limits and rules for errors.
 
-    `types` are object types that are only reached through interfaces. `unavailable` are exceptions that become
+    `types` are object types that are reached only through interfaces. `unavailable` are exceptions that become
     UNAVAILABLE. Without `planned` graphql-core runs every operation.
     """
     schema = ExecutableSchema(
@@ -305,7 +307,7 @@ def build_schema(
 
 
 def print_sdl(schema: strawberry.Schema) -> str:
-    """The schema as text, definitions in the order of their names, so that a change shows as a small difference.
+    """Return the schema as text, with definitions in the order of their names, so that a change is a small difference.
 
     Sorting the schema itself would lose `@oneOf` and break unions at run time, so the printed document is sorted.
     """

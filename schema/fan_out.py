@@ -1,8 +1,8 @@
-"""An event is read once for all subscribers who get the same answer.
+"""Read an event once for all subscribers who get the same answer.
 
-Who asks the same of an event, in the same tenant and with the same rights, gets the same answer. One of them reads it,
-in a task of its own, and the others wait for it; so nobody depends on a reader who goes away. Everything else is each
-subscriber's own: where it stands, what it filters, how it is told of errors, when it tries again.
+Subscribers with the same question, the same tenant and the same rights get the same answer. One task reads it, and all
+of them wait for the task, so no subscriber depends on another one that may leave. Each subscriber has its own position,
+filter, errors and repeated attempts.
 """
 
 import asyncio
@@ -31,22 +31,23 @@ from permissions.actor import Actor
 from schema.limits import name_of
 
 EVENTS_AT_ONCE = 5
-"""Events that one process reads the fields of at the same time, so that subscriptions leave connections to requests."""
+"""The number of events that one process reads at the same time, so that subscriptions leave connections to requests."""
 
 KEPT_SECONDS = 2.0
-"""How long an answer is there for subscribers who come to the event later than the first."""
+"""The time for which an answer is kept for subscribers who come to the event later."""
 
 MAX_KEPT_ANSWERS = 200
-"""Answers that are kept in a process; the oldest ones go first."""
+"""The number of answers that a process keeps. The oldest answers are dropped first."""
 
 MAX_KEPT_BYTES = 65_536
-"""Bytes of the JSON of an answer that is kept. Who waits for a longer one shares it; who comes later reads again."""
+"""The largest JSON of an answer that is kept, in bytes. A longer answer is shared only by subscribers who wait
+for it."""
 
 Read = Callable[[], Awaitable[CoreResult]]
 
 
 class Answer:
-    """What an event was answered with, and its JSON for those who are sent it. Never changed."""
+    """The answer to an event, and its JSON for the subscribers. It is never changed."""
 
     __slots__ = ("_encoded", "_extensions", "_payload", "data", "errors")
 
@@ -59,11 +60,11 @@ class Answer:
 
     @property
     def size(self) -> int:
-        """Bytes of its JSON."""
+        """The bytes of its JSON."""
         return len(self._encoded)
 
     def encode(self, extensions: Mapping[str, Any] | None) -> str:
-        """The payload of a message that tells it; it is made once as long as the extensions are the same."""
+        """Return the payload of a message with the answer. For equal extensions it is made once."""
         if self._payload is None or self._extensions != extensions:
             told = b',"extensions":' + orjson.dumps(extensions) if extensions else b""
             self._extensions = dict(extensions or {})
@@ -73,13 +74,13 @@ class Answer:
 
 @dataclass
 class EventResult(ExecutionResult):
-    """The result of one subscriber: the answer that others may share, with errors and extensions of its own."""
+    """The result of one subscriber: the shared answer, with its own errors and extensions."""
 
     answer: Answer = field(kw_only=True)
 
 
 class _Reading:
-    """An answer that is being read, and how many wait for it."""
+    """A running task that reads an answer, and the number of subscribers who wait for it."""
 
     __slots__ = ("task", "waiting")
 
@@ -89,7 +90,7 @@ class _Reading:
 
 
 class FanOut:
-    """The answers of one process. At most as many are read at the same time as there are slots."""
+    """The answers of one process. Only a limited number of them is read at the same time."""
 
     def __init__(self) -> None:
         self.slots = asyncio.Semaphore(EVENTS_AT_ONCE)
@@ -99,9 +100,10 @@ class FanOut:
         return len(self._readings)
 
     async def answer(self, key: Hashable | None, read: Read) -> Answer:
-        """The answer for a key, read by the first who asks. Without a key it is read for this caller alone.
+        """Return the answer for a key. The first subscriber who asks starts the reading.
 
-        A reading that nobody waits for any more is given up. One that failed is not kept, so who tries again reads.
+        Without a key nothing is shared. A reading without waiting subscribers is cancelled. A failed one is not kept,
+        so a new attempt reads again.
         """
         reading = None if key is None else self._readings.get(key)
         if reading is None:
@@ -150,14 +152,14 @@ class Group(NamedTuple):
     text: str
     operation_name: str | None
     variables: bytes
-    """Those that what is selected of an event depends on, as JSON."""
+    """The variables on which the selection of an event depends, as JSON."""
     rights: Hashable
 
 
 def find_group(
     document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any], actor: Actor
 ) -> Group | None:
-    """The group of a subscription; None for one that nobody can share."""
+    """Return the group of a subscription; None for a subscription that cannot share its answers."""
     if document.loc is None:
         return None
     names = _find_variables(document, operation) if variables else set()
@@ -169,7 +171,7 @@ def find_group(
 
 
 def _find_variables(document: DocumentNode, operation: OperationDefinitionNode) -> set[str]:
-    """The variables that the answer may depend on: all but those that only say which events are streamed."""
+    """Return the variables on which the answer may depend: all except those that only choose the events."""
     looking = _Variables(operation.selection_set.selections)
     visit(operation.selection_set, looking)
     for definition in document.definitions:
@@ -179,7 +181,7 @@ def _find_variables(document: DocumentNode, operation: OperationDefinitionNode) 
 
 
 class _Variables(Visitor):
-    """Finds the variables below some fields and in their directives; the arguments of the fields are left out."""
+    """Finds the variables below some fields and in their directives. The arguments of these fields are left out."""
 
     def __init__(self, roots: tuple[Node, ...]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Refusals on the wire about features, and which refusal of the rules each type shows."""
+"""The refusals about features as clients see them, and the error of the rules that each type shows."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,7 @@
-"""Fields that compute something small from their row. What reads the database is declared with ``loaded`` instead.
+"""Declare fields that compute a small value from their row.
 
-A field that got a better name is kept under the old one until a day: ``replaced_by`` says which, ``shows`` reads the
-same attribute under the new name.
+A field that reads the database is declared with ``loaded``. A field with a better name is kept under the old name until
+a day. ``replaced_by`` names the new one; ``shows`` reads the same attribute under the new name.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import strawberry
 from execution.resolvers import RESOLVE_ALL
 
 OLD_NAMES_GO_AFTER = "2027-06-30"
-"""The day after which a release may leave out the fields that are deprecated now: at least 180 days from then."""
+"""The day after which a release may drop the fields that are deprecated now: at least 180 days later."""
 
 
 def computed(
@@ -21,9 +21,9 @@ def computed(
     deprecation_reason: str | None = None,
     resolve_all: Callable[[list[Any], Any], Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
-    """Declare a field that a method computes; within the method ``self`` is the row that the type reads.
+    """Declare a field that a method computes. In the method, ``self`` is the row of the type.
 
-    ``resolve_all`` gives the same for a whole list of rows, with an exception in the place of a value that failed.
+    ``resolve_all`` computes the field for a list of rows, with an exception in the place of a value that failed.
     """
     metadata = {} if resolve_all is None else {RESOLVE_ALL: resolve_all}
     declare: Callable[[Callable[..., Any]], Any] = strawberry.field(
@@ -42,5 +42,5 @@ def shows(attribute: str, *, description: str) -> Any:
 
 
 def replaced_by(name: str) -> str:
-    """Why a field is deprecated: another one says the same under a name that has one type everywhere."""
+    """Return the reason of a deprecated field: the name of the field that replaces it."""
     return f"Use `{name}`, whose name has one type everywhere. Goes after {OLD_NAMES_GO_AFTER}."

@@ -1,7 +1,7 @@
-"""Root fields are declared here and nowhere else, so that none can be left unguarded; a test walks the schema.
+"""Declare root fields, here and nowhere else, so that none is left without a guard; a test checks the schema.
 
-The service behind a field asks again: the guard is for readers of the schema and for a refusal before any work. It
-also lets a mutation refuse, in its ``userErrors``, what the scalars could not read.
+The service behind a field checks the permission again. The guard shows it to readers of the schema, and refuses before
+any work. It also lets a mutation refuse unreadable values in its ``userErrors``.
 """
 
 import functools
@@ -20,9 +20,9 @@ from schema.errors import user_errors
 from schema.input_values import BATCH, unreadable_problems
 
 REQUIRES = "requires"
-"""The key of a field's metadata that holds the permissions of which one is enough; empty for any credential."""
+"""The key of a field's metadata for its permissions, of which one is enough; empty for any credential."""
 FOR_PEOPLE = "for_people"
-"""The key of a field's metadata that says whether only people of the team reach it."""
+"""The key of a field's metadata that says whether only people of the team may call it."""
 
 
 def guarded(
@@ -36,10 +36,10 @@ def guarded(
 ) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """Declare a query or mutation that needs one of ``permissions``.
 
-    ``even_when_off`` fields are there for everybody while the program is off, ``prepares`` fields for the team.
-    ``for_people`` fields are for people of the team: no partner system reaches them.
+    While the program is off, everybody may call ``even_when_off`` fields, and the team may call ``prepares`` fields.
+    Only people of the team may call ``for_people`` fields, and no partner system.
 
-    ``batch`` names the list whose items the field checks itself, one by one: an argument, or a field of the input.
+    ``batch`` names the list whose items the field checks one by one: an argument, or a field of the input.
     """
 
     def declare(resolve: Callable[..., Awaitable[Any]]) -> Any:
@@ -69,7 +69,7 @@ def guarded(
 def guarded_stream(
     *permissions: Permission, description: str
 ) -> Callable[[Callable[..., AsyncGenerator[Any, None]]], Any]:
-    """Declare a subscription that needs one of ``permissions``; an event that cannot be read is tried again."""
+    """Declare a subscription that needs one of ``permissions``. An event that cannot be read is read again."""
 
     def declare(resolve: Callable[..., AsyncGenerator[Any, None]]) -> Any:
         @functools.wraps(resolve)

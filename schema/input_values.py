@@ -1,7 +1,7 @@
-"""Find what the scalars could not read in an input, and say where it stands.
+"""Find the unreadable values in an input, and return their paths.
 
-Nothing unreadable reaches a resolver: `guarded` looks through the input of mutations, and `refuse_unreadable_arguments`
-through the arguments of all other fields. Only a field that takes a batch looks through its items itself.
+No unreadable value reaches a resolver: `guarded` searches the input of mutations, and `refuse_unreadable_arguments` the
+arguments of all other fields. A field with a batch searches its items itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,19 +16,19 @@ from loyalty.rules.errors import InvalidInput, Problem
 from schema.scalars import UnreadableValue
 
 DESCRIPTIVE = {"descriptive": True}
-"""Metadata of an input field that only describes a customer: a bad value there is left out with a warning."""
+"""Metadata of an input field that only describes a customer. A wrong value in it is left out with a warning."""
 
 BATCH = "batch"
-"""The key of a field's metadata that names the list whose items the field looks through itself."""
+"""The key of a field's metadata that names the list whose items the field searches itself."""
 
 _PLAIN = (str, int, float, bool, type(None))
 MUTATION = "Mutation"
 
 
 def unreadable_problems(given: Any, path: tuple[str, ...] = (), *, leave: str | None = None) -> list[Problem]:
-    """What the scalars refused in an input, with the path from here; descriptive fields are no problem.
+    """Return the unreadable values of an input as problems, with their paths. Descriptive fields are left out.
 
-    ``leave`` names a field of the input itself that is not looked at: the items of a batch.
+    ``leave`` names a field of the input that is not searched: the items of a batch.
     """
     return list(dict.fromkeys(_problems(given, path, leave)))
 
@@ -59,9 +59,9 @@ def _field_names(kind: type) -> tuple[str, ...]:
 
 
 def refuse_unreadable_arguments(schema: GraphQLSchema) -> None:
-    """Let every field but mutations refuse arguments that its scalars could not read, before its resolver runs.
+    """Let every field except mutations refuse unreadable arguments before its resolver runs.
 
-    A mutation answers in its ``userErrors``: `guarded` sees to that.
+    A mutation refuses them in its ``userErrors``, by `guarded`.
     """
     for name, type_ in schema.type_map.items():
         if isinstance(type_, GraphQLObjectType) and name != MUTATION:
@@ -74,7 +74,7 @@ def refuse_unreadable_arguments(schema: GraphQLSchema) -> None:
 
 
 def _find_batch(field: GraphQLField) -> str | None:
-    """The name of the argument whose items a field looks through itself."""
+    """Return the name of the argument whose items the field searches itself."""
     metadata = getattr(field.extensions.get("strawberry-definition"), "metadata", {})
     batch: str | None = metadata.get(BATCH)
     return None if batch is None else to_camel_case(batch)

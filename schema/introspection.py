@@ -1,7 +1,7 @@
-"""What introspection costs. It is measured with the sizes of this schema, since its lists are as long as the schema is.
+"""The cost of introspection, measured with the sizes of this schema: its lists are as long as the schema.
 
-One usual introspection query counts `INTROSPECTION_COST`. Whatever else asks for the schema counts in proportion, so
-that an operation can read the schema once and not fifty times.
+One usual introspection query costs `INTROSPECTION_COST`, and every other one in proportion to it. So an operation can
+read the schema once, and not fifty times.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from graphql import (
 )
 
 INTROSPECTION_COST = 18_000
-"""What the usual introspection query counts for, of the cost that an operation may have."""
+"""The cost of the usual introspection query."""
 
 USUAL_QUERY = get_introspection_query(
     specified_by_url=True,
@@ -28,17 +28,17 @@ USUAL_QUERY = get_introspection_query(
     input_value_deprecation=True,
     one_of=True,
 )
-"""What tools send to read the whole schema, with everything they may ask for."""
+"""The query with which tools read the whole schema, with all its options."""
 
 _INNER_TYPES = 0.5
-"""How often a type has a type inside (`ofType`): lists and non-null types do, the others do not."""
+"""The average number of inner types (`ofType`) of a type: lists and non-null types have one, others have none."""
 
 
 class IntrospectionSizes(NamedTuple):
-    """How long the lists of introspection are on average.
+    """The average lengths of the lists of introspection.
 
-    `one_type` is how much more than the average the type may hold that somebody looks up by its name: it may be the
-    largest one, and its fields lead to types that have fields, too.
+    `one_type` is how much more than the average a type may hold if it is looked up by name: it may be the largest one,
+    and its fields lead to types with fields.
     """
 
     lists: Mapping[tuple[str, str], float]
@@ -47,7 +47,7 @@ class IntrospectionSizes(NamedTuple):
 
 @lru_cache(maxsize=8)
 def introspection_sizes(schema: GraphQLSchema) -> IntrospectionSizes:
-    """The sizes of a schema's lists."""
+    """Return the sizes of a schema's lists."""
     types = list(schema.type_map.values())
     with_fields = [type_ for type_ in types if is_object_type(type_) or is_interface_type(type_)]
     fields = [len(type_.fields) for type_ in with_fields]

@@ -1,7 +1,8 @@
-"""What a document may hold and ask for. Depth, aliases and cost are measured in one pass with a memo per fragment.
+"""The limits of a document.
 
-A fragment is measured once however often it is spread, so 90 fragments that each spread the next one twice cost 180
-steps and not 2⁹⁰. What is written is counted earlier, while `schema/parsing.py` reads it.
+Depth, aliases and cost are measured in one pass, with the measure of each fragment remembered. A fragment is measured
+once even if it is spread often. So 90 fragments that each spread the next one twice cost 180 steps and not 2⁹⁰. The
+parts of the text are counted earlier, while `schema/parsing.py` reads it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,13 +36,13 @@ from schema.introspection import INTROSPECTION_COST, USUAL_QUERY, introspection_
 from schema.masking import ErrorCode
 
 MAX_DOCUMENT_LENGTH = 65_536
-"""Characters of a document. Values belong into variables, which only the size of the body limits."""
+"""Characters of a document. Send values in variables: only the size of the body limits them."""
 
 MAX_LINES = 4_000
 """Lines of a document."""
 
 MAX_TOKENS = 2_000
-"""Words, numbers, texts and signs in a document; comments are none."""
+"""Words, numbers, texts and signs in a document, without comments."""
 
 MAX_DEFINITIONS = 100
 """Operations and fragments in a document."""
@@ -56,7 +57,7 @@ MAX_VARIABLES = 100
 """Variables that the operations of a document declare."""
 
 MAX_VALUES = 300
-"""Values that are written into a document: of arguments, of input fields and in lists, each counted where it stands."""
+"""Values in the text of a document: of arguments, of input fields and in lists, each counted where it stands."""
 
 MAX_DEPTH = 20
 """Fields inside fields. The usual introspection query needs 15."""
@@ -65,25 +66,25 @@ MAX_ALIASES = 50
 """Aliased fields in one operation, with fragments written out."""
 
 MAX_COST = 20_000
-"""What the largest answer of an operation may cost, about a second of work: fields, and questions to the database."""
+"""The cost of the largest answer of an operation, about a second of work: fields, and reads of the database."""
 
 QUESTION_COST = 20
-"""What a field counts for that asks the database by itself: each field with arguments, and each `totalCount`."""
+"""The cost of a field that reads the database by itself: each field with arguments, and each `totalCount`."""
 
 WRITE_COST = 50
-"""What a mutation counts for: it locks, decides and writes."""
+"""The cost of a mutation: it locks, decides and writes."""
 
 LEDGER_VERIFICATION_COST = 15_000
-"""What `ledgerVerification` counts for, which reads the whole ledger: an operation may ask for it once."""
+"""The cost of `ledgerVerification`, which reads the whole ledger. An operation may ask for it once."""
 
 DAILY_FIGURES_COST = 2_000
-"""What `Report.daily` counts for: up to 366 days, which a list without page arguments is not taken to hold."""
+"""The cost of `Report.daily`: up to 366 days, more than a list without page arguments usually has."""
 
 DEAR_FIELDS = {
     ("Query", "ledgerVerification"): LEDGER_VERIFICATION_COST,
     ("Report", "daily"): DAILY_FIGURES_COST,
 }
-"""Fields that take much more work than a question to the database."""
+"""Fields with much more work than one read of the database."""
 
 MAX_NESTING = 150
 """Braces inside braces, with fragments written out: fields and inline fragments count."""
@@ -91,23 +92,23 @@ MAX_NESTING = 150
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
 UNPAGED_LIST_SIZE = 10
-"""What a list without page arguments is taken to hold."""
+"""The assumed number of items in a list without page arguments."""
 
 PAGE_ARGUMENTS = ("first", "last")
 INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 CONNECTION_SUFFIX = ("Connection", "EventPage")
 ITEM_FIELDS = frozenset({"nodes", "edges"})
-"""What stands in a connection once for each item of the page. Its other fields stand there once."""
+"""The fields of a connection with one value for each item of the page. Its other fields have one value."""
 
 COUNTING_FIELDS = frozenset({"totalCount", "totalCountIsExact"})
 _COUNT_LIMIT = 10**9
-"""Where counting stops growing: beyond every limit, and small enough to stay cheap."""
+"""Counting stops at this number. It is beyond every limit, and small enough for quick arithmetic."""
 
 
 class Measure(NamedTuple):
-    """How large a selection is, as the limits count it. Inside introspection the cost may be a part of a field.
+    """The size of a selection, as the limits count it. Inside introspection the cost may be a fraction.
 
-    `once` is what the fields of a connection cost that do not grow with its page; `cost` leaves them out.
+    `once` is the cost of a connection's fields that do not grow with its page; `cost` leaves them out.
     """
 
     depth: int
@@ -122,7 +123,7 @@ _NOTHING = Measure(0, 0, 0)
 class _Measuring:
     """One pass over a document.
 
-    `variables` holds what page variables count for; a variable missing there counts 100.
+    `variables` holds the sizes of page variables. A variable that is missing there counts 100.
     """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, int]) -> None:
@@ -144,7 +145,7 @@ class _Measuring:
             self._nestings[name] = self.nesting(fragment.selection_set)
 
     def _leaves_first(self) -> list[str]:
-        """The fragments so that each comes after those it spreads; a spread that closes a cycle is left out."""
+        """Return the fragments, each after those that it spreads. A spread that closes a cycle is left out."""
         spreads = {name: self._spread_names(fragment) for name, fragment in self.fragments.items()}
         ordered: list[str] = []
         state: dict[str, bool] = {}
@@ -175,7 +176,7 @@ class _Measuring:
         return names
 
     def nesting(self, node: SelectionSetNode) -> int:
-        """How many selection sets are inside each other, this one included, with fragments written out."""
+        """Return how many selection sets are inside each other, with this one and with fragments written out."""
         deepest = 1
         stack = [(node, 1)]
         while stack:
@@ -193,7 +194,7 @@ class _Measuring:
         return type_ if is_composite_type(type_) else None
 
     def selection_set(self, node: SelectionSetNode | None, parent: GraphQLCompositeType | None) -> Measure:
-        """The measure of a selection on a type; None for a type that does not exist, which another rule reports."""
+        """Return the measure of a selection on a type; None for an unknown type, which another rule reports."""
         if node is None:
             return _NOTHING
         depth = aliases = 0
@@ -218,7 +219,7 @@ class _Measuring:
         return Measure(depth, min(aliases, _COUNT_LIMIT), min(cost, _COUNT_LIMIT), min(once, _COUNT_LIMIT))
 
     def field(self, node: FieldNode, parent: GraphQLCompositeType | None) -> Measure:
-        """The measure of one field with all that is below it."""
+        """Return the measure of one field with all fields below it."""
         definition = None if parent is None else self.schema.get_field(parent, node.name.value)
         below = get_named_type(definition.type) if definition is not None else None
         inside = self.selection_set(node.selection_set, below if is_composite_type(below) else None)
@@ -235,7 +236,7 @@ class _Measuring:
         definition: GraphQLField | None,
         inside: float,
     ) -> float:
-        """What a field costs with what is below it, of which one item costs `inside`."""
+        """Return the cost of a field with all fields below it; `inside` is the cost of one item."""
         name = node.name.value
         if definition is None or parent is None:
             return 1 + (self._page_size(node, definition) or 1) * inside
@@ -253,7 +254,7 @@ class _Measuring:
         return DEAR_FIELDS.get((parent.name, name), own) + size * inside
 
     def _page_size(self, node: FieldNode, definition: GraphQLField | None) -> int | None:
-        """How many items the field's page may hold; None for a field without page arguments."""
+        """Return the number of items that the field's page may hold; None for a field without page arguments."""
         sizes = [
             self._argument_size(argument.value)
             for argument in node.arguments or ()
@@ -274,9 +275,9 @@ class _Measuring:
         return MAX_PAGE_SIZE if isinstance(value, IntValueNode) else DEFAULT_PAGE_SIZE
 
     def _list_size(self, definition: GraphQLField, parent: GraphQLCompositeType) -> int:
-        """The items of a list without page arguments; 1 for no list, and inside a connection.
+        """Return the number of items of a list without page arguments; 1 for no list, and inside a connection.
 
-        The field that holds a connection has counted its items already.
+        The field that holds the connection has already counted its items.
         """
         is_list = is_list_type(get_nullable_type(definition.type))
         return UNPAGED_LIST_SIZE if is_list and not parent.name.endswith(CONNECTION_SUFFIX) else 1
@@ -284,7 +285,7 @@ class _Measuring:
 
 @lru_cache(maxsize=8)
 def _usual_introspection(schema: GraphQLSchema) -> float:
-    """What is below `__schema` in the usual introspection query, counted with the sizes of this schema."""
+    """Measure the selection below `__schema` in the usual introspection query, with the sizes of this schema."""
     document = parse(USUAL_QUERY)
     root = operations_of(document)[0].selection_set.selections[0]
     below = root.selection_set if isinstance(root, FieldNode) else None
@@ -297,17 +298,20 @@ def _clamp(size: int) -> int:
 
 
 def operations_of(document: DocumentNode) -> list[OperationDefinitionNode]:
-    """The operations of a document, without its fragments."""
+    """Return the operations of a document, without its fragments."""
     return [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
 
 
 def name_of(operation: OperationDefinitionNode) -> str | None:
-    """The name of an operation; None where it has none."""
+    """Return the name of an operation; None if it has none."""
     return None if operation.name is None else operation.name.value
 
 
 def _default_sizes(operation: OperationDefinitionNode) -> dict[str, int]:
-    """What the operation's variables count for by their defaults. A variable without one is missing: it counts 100."""
+    """Return the sizes of the operation's variables by their defaults.
+
+    A variable without a default is missing: it counts 100.
+    """
     return {
         definition.variable.name.value: _clamp(int(definition.default_value.value))
         for definition in operation.variable_definitions or ()
@@ -317,9 +321,9 @@ def _default_sizes(operation: OperationDefinitionNode) -> dict[str, int]:
 
 
 class Measured(NamedTuple):
-    """The measures of operations, in the order given, and the steps it took to find them all.
+    """The measures of operations in the given order, and the number of steps of the pass.
 
-    `nestings` are their braces inside braces. `page_variables` are the variables that say how large a page is.
+    `nestings` are the depths of braces inside braces. `page_variables` are the variables that set the size of a page.
     """
 
     measures: tuple[Measure, ...]
@@ -334,9 +338,10 @@ def measure_operations(
     operations: Sequence[OperationDefinitionNode],
     variables: Mapping[str, Any] | None = None,
 ) -> Measured:
-    """The depth, aliases and cost of operations of one document, by their defaults or by the values really sent.
+    """Measure depth, aliases and cost of operations of one document.
 
-    All operations share one pass: a variable that several of them declare counts for the largest of its defaults.
+    Variables count with their sent values, or else with their defaults. All operations share one pass: a variable of
+    several operations counts with the largest of its defaults.
     """
     measuring = _Measuring(schema, document, _sizes(operations, variables or {}))
     measures = tuple(
@@ -348,7 +353,7 @@ def measure_operations(
 
 
 def _sizes(operations: Sequence[OperationDefinitionNode], variables: Mapping[str, Any]) -> dict[str, int]:
-    """What each page variable counts for. One that is missing counts `MAX_PAGE_SIZE`."""
+    """Return the size of each page variable. A missing one counts `MAX_PAGE_SIZE`."""
     sizes: dict[str, int] = {}
     for operation in operations:
         defaults = _default_sizes(operation)
@@ -361,7 +366,7 @@ def _sizes(operations: Sequence[OperationDefinitionNode], variables: Mapping[str
 
 
 def excess(measure: Measure) -> str | None:
-    """Which limit a measure is over, as a sentence with what helps; None when it is within all of them."""
+    """Return the limit that a measure exceeds, as a sentence with advice; None if it is within all limits."""
     if measure.depth > MAX_DEPTH:
         return f"The operation is {measure.depth} fields deep; at most {MAX_DEPTH} are allowed."
     if measure.aliases > MAX_ALIASES:
@@ -377,7 +382,7 @@ def excess(measure: Measure) -> str | None:
 
 
 def find_excess(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
-    """An error for each operation that is over a limit. All operations share one pass."""
+    """Return an error for each operation above a limit. All operations share one pass."""
     operations = operations_of(document)
     measured = measure_operations(schema, document, operations)
     errors = []

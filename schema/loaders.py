@@ -1,7 +1,7 @@
-"""Relations, loaded in batches: each loader reads once for all the fields of one operation that ask.
+"""Load relations in batches: each loader reads once for all fields of one operation that ask.
 
-Every relation of the API is declared with ``loaded``. It shields the shared future: graphql-core cancels the siblings
-of a failed field, and a cancelled future would take the other positions with it.
+Every relation of the API is declared with ``loaded``, which protects the shared future: graphql-core cancels the
+siblings of a failed field, and a cancelled future would fail at all other positions, too.
 """
 
 import asyncio
@@ -79,13 +79,13 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_BATCH = 500
-"""Keys of one statement; a page has 100 rows, so a batch is more than one page only in nested lists."""
+"""The number of keys of one statement. A page has 100 rows, so only nested lists give more than one page."""
 
 
 def load_by_key(
     load: Callable[[World, Actor, Sequence[K]], Awaitable[Mapping[K, V]]],
 ) -> "cached_property[DataLoader[K, V | None]]":
-    """A loader of what belongs to each key; None for a key that leads nowhere."""
+    """Return a loader for the rows of each key; None for a key without a row."""
 
     def make(loaders: "Loaders") -> DataLoader[K, V | None]:
         async def batch(keys: list[K]) -> Sequence[V | None]:
@@ -98,7 +98,7 @@ def load_by_key(
 
 
 def load_once(read: Callable[[World, Actor], Awaitable[V]]) -> "cached_property[DataLoader[None, V]]":
-    """A loader of what a tenant has once; its key is None."""
+    """Return a loader for a value that a tenant has once; its key is None."""
 
     def make(loaders: "Loaders") -> DataLoader[None, V]:
         async def batch(keys: list[None]) -> Sequence[V]:
@@ -110,9 +110,9 @@ def load_once(read: Callable[[World, Actor], Awaitable[V]]) -> "cached_property[
 
 
 class Loaders:
-    """The loaders of one operation. They read as its actor, so they find what the actor may see and nothing else.
+    """The loaders of one operation. They read as its actor, so they find only rows that the actor may see.
 
-    Each is made when it is asked for: an operation uses few of them.
+    Each loader is made at its first use, because an operation uses few of them.
     """
 
     def __init__(self, world: World, actor: Actor) -> None:
@@ -177,7 +177,7 @@ class Loaders:
 
     @cached_property
     def points_accounts(self) -> DataLoader[CustomerId, PointsRow | None]:
-        """Accounts come with their customers."""
+        """Loads accounts: they come with their customers."""
 
         async def batch(keys: list[CustomerId]) -> Sequence[PointsRow | None]:
             found = await asyncio.gather(*(self.customers.load(key) for key in keys))
@@ -187,7 +187,7 @@ class Loaders:
 
     @cached_property
     def customers_by_key(self) -> DataLoader[CustomerKey, CustomerRow | None]:
-        """Customers by what a caller names them by."""
+        """Loads customers by the key with which a caller names them."""
 
         async def batch(keys: list[CustomerKey]) -> Sequence[CustomerRow | None]:
             return await asyncio.gather(*(find_customer(self.world, self.actor, key, "customer") for key in keys))
@@ -195,12 +195,12 @@ class Loaders:
         return DataLoader(batch)
 
     def know_accruals(self, recorded: Sequence[RecordingResult]) -> None:
-        """Take over the accruals of purchases that were just recorded, so that nothing asks for them again."""
+        """Keep the accruals of purchases that were just recorded, so that they are not read again."""
         for purchase_id, accrual in show_accruals(self.actor, recorded).items():
             self.accruals.prime(purchase_id, accrual, force=True)
 
     def clear(self) -> None:
-        """Forget what was loaded: after a mutation, and before each event of a subscription."""
+        """Forget the loaded rows: after a mutation, and before each event of a subscription."""
         for made in vars(self).values():
             if isinstance(made, DataLoader):
                 made.clear_all()
@@ -211,9 +211,9 @@ LOADERS = tuple(name for name, made in vars(Loaders).items() if isinstance(made,
 
 
 def loaded(loader: str, key: str, *, description: str, many: bool = False) -> Any:
-    """Declare a relation: the row's attribute ``key`` names what the loader ``loader`` brings; None stays null.
+    """Declare a relation: the loader ``loader`` loads it with the row's attribute ``key``. None stays null.
 
-    With ``many`` the loader brings lists, and no list is an empty one.
+    With ``many`` the loader returns lists, and a missing list becomes an empty one.
     """
 
     async def resolve(root: Any, info: strawberry.Info) -> Any:
@@ -229,7 +229,7 @@ def loaded(loader: str, key: str, *, description: str, many: bool = False) -> An
 
 
 async def load_node(info: Any, text: str, type_name: str, loader: str) -> Any:
-    """Load what a global id of one type names; None for an id of another type, or of none."""
+    """Load the row of a global id of one type; None for an id of another type, or for an unknown id."""
     found = decode_id(text)
     return await load(info, loader, found.id) if found and found.type_name == type_name else None
 
@@ -240,9 +240,9 @@ async def load(info: Any, loader: str, key: Any) -> Any:
 
 
 async def load_all(info: Any, loader: str, keys: Sequence[Any]) -> list[Any]:
-    """Load for a whole list: what each key brings, or the exception that took its place; None stays None.
+    """Load values for a whole list of keys, with an exception in the place of a value that failed; None stays None.
 
-    Waiting cancels no future, so other waiters for one keep it.
+    Waiting cancels no future, so other waiters still get theirs.
     """
     source = getattr(info.context.loaders, loader)
     futures = {key: source.load(key) for key in dict.fromkeys(keys) if key is not None}

@@ -1,8 +1,7 @@
-"""Every top-level error leaves as one of ten codes with the request id; what is not meant for the caller leaves as
-INTERNAL.
+"""Mask errors: every top-level error gets one of ten codes and the request id. An internal error becomes INTERNAL.
 
-Anything that is no refusal is a bug: it is logged once, with the request id and the place in the answer, never with the
-query text or variables, which may carry personal data or forged log lines.
+An error that is no refusal is a bug. It is logged once, with the request id and the place in the answer, but never with
+the document or its variables: they may hold personal data or forged log lines.
 """
 
 import enum
@@ -32,7 +31,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.graphql")
 
 MAX_MESSAGE_LENGTH = 500
 MAX_ERRORS = 10
-"""Top-level errors in one answer; a page of 100 entries that all fail tells nothing more."""
+"""The number of top-level errors in one answer. If all 100 entries of a page fail, more errors tell nothing new."""
 
 
 class ErrorCode(enum.StrEnum):
@@ -53,7 +52,7 @@ class ErrorCode(enum.StrEnum):
 INTERNAL_MESSAGE = "Something went wrong on our side. Quote the request id when you report it."
 UNAVAILABLE_MESSAGE = "The service cannot answer at the moment. Try again shortly."
 _ABORTED_MESSAGES = frozenset({"Validation aborted.", "Variable values are nested too deeply."})
-"""What graphql-core says without a place when it gives up on a document or its variables."""
+"""The messages without a place with which graphql-core gives up a document or its variables."""
 
 _TOO_MANY_WRONG_VALUES = "Too many errors processing variables, error limit reached. Execution aborted."
 _REQUEST_EXCEPTIONS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
@@ -61,17 +60,17 @@ _CODES = frozenset(ErrorCode)
 
 
 READER_TOO_SLOW = "READER_TOO_SLOW"
-"""`extensions.reason` of the error that `ReaderTooSlow` becomes."""
+"""`extensions.reason` of the error for `ReaderTooSlow`."""
 
 RESUME = "RESUME"
-"""`extensions.reason` of an error that ends a subscription and that passes: subscribe again with `after`."""
+"""`extensions.reason` of a passing error that ends a subscription: subscribe again with `after`."""
 
 RETRY_AFTER_SECONDS = 1
-"""Whole seconds that a caller should wait at least before it tries again what was UNAVAILABLE."""
+"""The whole seconds that a caller should wait after UNAVAILABLE before it tries again."""
 
 
 class _Shown(NamedTuple):
-    """What a caller sees of an error."""
+    """The parts of an error that a caller sees."""
 
     code: ErrorCode
     message: str
@@ -92,7 +91,7 @@ class ReaderTooSlow(Exception):
 
 
 class FeedEnded(Exception):
-    """The process stops, so that a subscription gets no more events from it. The reader resumes at another one."""
+    """The process stops, so a subscription gets no more events from it. The reader resumes at another process."""
 
     message = "The server restarts. Subscribe again with `after` set to the last cursor you received."
 
@@ -101,7 +100,7 @@ class FeedEnded(Exception):
 
 
 def refusal(code: ErrorCode, message: str, **details: object) -> GraphQLError:
-    """A top-level error that a caller may see; `details` join its extensions."""
+    """Return a top-level error that a caller may see; `details` are added to its extensions."""
     return GraphQLError(message, extensions={"code": code.value, **details})
 
 
@@ -112,11 +111,11 @@ def mask_errors(
     *,
     before_execution: bool = False,
 ) -> list[GraphQLError]:
-    """New errors, safe to show, in the same order and at most `MAX_ERRORS`.
+    """Return new errors that are safe to show, in the same order and at most `MAX_ERRORS`.
 
-    `before_execution` says that parsing or validating failed, so that no resolver of ours can have raised anything.
-    `unavailable` are the exceptions that mean "not now" (the database cannot be reached). The given errors stay as
-    they are: validation errors live in a cache and belong to many requests.
+    `before_execution` says that parsing or validating failed, so no resolver can have raised an error. `unavailable`
+    are the exceptions that mean "not now" (the database cannot be reached). The given errors are not changed:
+    validation errors are cached and shared by many requests.
     """
     masked = []
     for error in errors[:MAX_ERRORS]:
@@ -128,7 +127,7 @@ def mask_errors(
 
 
 def retry_hint(code: ErrorCode) -> dict[str, int]:
-    """What joins the extensions of an error that passes: after how many seconds to try again."""
+    """Return the extensions of a passing error: the seconds to wait before a new attempt."""
     return {"retryAfterSeconds": RETRY_AFTER_SECONDS} if code is ErrorCode.UNAVAILABLE else {}
 
 
@@ -144,6 +143,7 @@ def _mask_error(error: GraphQLError, shown: _Shown, request_id: str) -> GraphQLE
 
 
 def _classify(error: GraphQLError, unavailable: tuple[type[Exception], ...], *, before_execution: bool) -> _Shown:
+    """Return what a caller may see of an error: its code, message and details."""
     cause = root_cause(error)
     if isinstance(cause, LoyaltyError):
         return _classify_refusal(cause)
@@ -167,6 +167,7 @@ def _classify_other(error: GraphQLError, *, about_the_request: bool) -> _Shown:
 
 
 def _classify_refusal(cause: LoyaltyError) -> _Shown:
+    """Return what a caller may see of a refusal outside of ``userErrors``."""
     if isinstance(cause, PermissionDenied | TenantNotActive):
         reason = {} if isinstance(cause, PermissionDenied) else {"reason": cause.code}
         return _Shown(ErrorCode.FORBIDDEN, cause.message, reason)
@@ -192,7 +193,7 @@ def _classify_refusal(cause: LoyaltyError) -> _Shown:
 
 
 def _classify_invalid_input(cause: InvalidInput) -> _Shown:
-    """Paths leave in the spelling of the API."""
+    """Return the error with paths in the spelling of the API."""
     problems = [([to_camel_case(part) for part in problem.path], problem.reason) for problem in cause.problems]
     message = "; ".join(f"{'.'.join(path) or 'input'}: {reason}" for path, reason in problems)
     details = [{"path": path, "reason": reason} for path, reason in problems]
@@ -200,7 +201,7 @@ def _classify_invalid_input(cause: InvalidInput) -> _Shown:
 
 
 def _find_declared_code(error: GraphQLError) -> _Shown | None:
-    """The code an error was made with, by `refusal` or by a validation rule of ours."""
+    """Return the code that `refusal` or a validation rule of this package gave to an error."""
     code = (error.extensions or {}).get("code")
     if not isinstance(code, str) or code not in _CODES:
         return None
@@ -208,7 +209,7 @@ def _find_declared_code(error: GraphQLError) -> _Shown | None:
 
 
 def root_cause(error: GraphQLError) -> Exception | None:
-    """The first exception below the GraphQL errors that wrap it; None when there is none."""
+    """Return the first exception below the GraphQL errors that wrap it; None if there is none."""
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
@@ -216,11 +217,11 @@ def root_cause(error: GraphQLError) -> Exception | None:
 
 
 def _is_about_the_request(error: GraphQLError, cause: Exception | None, before_execution: bool) -> bool:  # noqa: FBT001
-    """Whether the document or its variables are at fault.
+    """Return whether the document or its variables are wrong.
 
-    Without a path an error that points into the document is theirs; one that points nowhere came out of a subscription.
-    During execution only a bad argument value is theirs: such an error points at an argument or a value, while a
-    failing resolver or result points at a field.
+    An error without a path that points into the document is about the document. One that points nowhere came out of a
+    subscription. During execution only a wrong argument value is about the request: such an error points at an argument
+    or a value. An error of a resolver or a result points at a field.
     """
     if _is_bad_input(error):
         return True
@@ -231,7 +232,7 @@ def _is_about_the_request(error: GraphQLError, cause: Exception | None, before_e
 
 
 def _is_bad_input(error: BaseException | None) -> bool:
-    """Whether strawberry itself refused a value, such as an @oneOf input with two keys."""
+    """Return whether strawberry itself refused a value, such as a @oneOf input with two keys."""
     while isinstance(error, GraphQLError):
         if isinstance(error, StrawberryInputCoercionError):
             return True

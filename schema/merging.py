@@ -1,8 +1,8 @@
-"""Whether fields with one response name can be merged, as the specification asks ("Field Selection Merging").
+"""Check that fields with one response name can be merged, as the specification asks ("Field Selection Merging").
 
-graphql-core compares every field with every other one of its name, so its work grows with the square of a document.
-Here each field is compared with the first one of its name, level by level, and fragments are entered once per level.
-The steps are counted, and a document that needs too many is refused.
+graphql-core compares each field with every other one of its name, so its work grows with the square of a document. Here
+each field is compared with the first one of its name, level by level, and each fragment is entered once per level. The
+steps are counted, and a document that needs too many is refused.
 """
 
 from collections import deque
@@ -37,11 +37,11 @@ from graphql import (
 from schema.masking import ErrorCode, refusal
 
 MAX_MERGE_STEPS = 10_000
-"""Fields that merging looks at in one document, with fragments written out once for each level."""
+"""The number of fields that merging visits in one document, with fragments written out once for each level."""
 
 
 class _Field(NamedTuple):
-    """A field and the type it is selected on; `definition` is None for a field that the type does not have."""
+    """A field and the type on which it is selected. `definition` is None for an unknown field."""
 
     parent: GraphQLNamedType | None
     node: FieldNode
@@ -49,9 +49,9 @@ class _Field(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """Selections whose fields end up in one object of the answer, with the types they are selected on.
+    """Selections whose fields go into one object of the answer, with the types on which they are selected.
 
-    With `only_shapes` the fields may belong to objects of different types: only their types must fit together.
+    With `only_shapes` the fields may belong to objects of different types: then only their types must fit.
     """
 
     selections: tuple[tuple[SelectionSetNode, GraphQLNamedType | None], ...]
@@ -59,16 +59,17 @@ class _Level(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """What merging found, and the steps it took."""
+    """The errors of merging, and the number of its steps."""
 
     errors: list[GraphQLError]
     steps: int
 
 
 def merge_fields(schema: GraphQLSchema, document: DocumentNode, max_errors: int) -> Merged:
-    """Look for fields of one response name that cannot be merged. At most `max_errors` errors are found.
+    """Find fields of one response name that cannot be merged; at most `max_errors` errors.
 
-    The document must be valid otherwise; its fragments must have no cycles. Raises a refusal over `MAX_MERGE_STEPS`.
+    The document must be valid otherwise, and its fragments must have no cycles. Raises a refusal above
+    `MAX_MERGE_STEPS`.
     """
     merging = _Merging(schema, document)
     for definition in document.definitions:
@@ -81,7 +82,7 @@ def merge_fields(schema: GraphQLSchema, document: DocumentNode, max_errors: int)
 
 
 class _Merging:
-    """The levels of one document that wait to be checked, and what was found so far."""
+    """The levels of one document that wait for their check, and the errors found."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self.schema = schema
@@ -96,14 +97,14 @@ class _Merging:
         self._seen: set[tuple[bool, frozenset[tuple[int, str]]]] = set()
 
     def add(self, level: _Level) -> None:
-        """Let a level wait, unless the same one was there before."""
+        """Let a level wait for its check, unless it was added before."""
         key = frozenset((id(node), "" if parent is None else parent.name) for node, parent in level.selections)
         if level.selections and (level.only_shapes, key) not in self._seen:
             self._seen.add((level.only_shapes, key))
             self.waiting.append(level)
 
     def check(self, level: _Level) -> None:
-        """Compare the fields of a level, and let the levels below wait."""
+        """Compare the fields of a level, and add the levels below it."""
         for name, fields in self._collect(level).items():
             problem = None if len(fields) == 1 else _different_shapes(fields)
             groups = [] if level.only_shapes else _groups_of_one_object(fields)
@@ -119,7 +120,7 @@ class _Merging:
                     self.add(_level_below(group, only_shapes=False))
 
     def _collect(self, level: _Level) -> dict[str, list[_Field]]:
-        """The fields of a level by their response names; each fragment is entered once."""
+        """Return the fields of a level by their response names. Each fragment is entered once."""
         found: dict[str, list[_Field]] = {}
         entered: set[str] = set()
         waiting = deque(level.selections)
@@ -157,7 +158,10 @@ class _Merging:
 
 
 def _groups_of_one_object(fields: Sequence[_Field]) -> list[list[_Field]]:
-    """The fields that may meet in one object: one group per object type; fields on abstract types are in all groups."""
+    """Return the fields that may be in one object: one group for each object type.
+
+    Fields on abstract types are in all groups.
+    """
     first = fields[0].parent
     if all(field.parent is first for field in fields):
         return [list(fields)]
@@ -187,7 +191,7 @@ class _Problem(NamedTuple):
 
 
 def _different_shapes(fields: Sequence[_Field]) -> _Problem | None:
-    """The first pair whose types cannot stand in one place of an answer."""
+    """Return the first pair of fields whose types do not fit one place of an answer."""
     known = [field for field in fields if field.definition is not None]
     shapes: dict[int, tuple[str, ...]] = {}
     for field in known:
@@ -205,7 +209,7 @@ def _type_of(field: _Field) -> GraphQLOutputType | None:
 
 
 def _shape(type_: GraphQLOutputType | None) -> Iterator[str]:
-    """What must be equal in two types: lists, nulls, and the names of leaves; any object fits any other."""
+    """Return what must be equal in two types: lists, nulls, and the names of leaf types. Objects fit every object."""
     while type_ is not None and (is_non_null_type(type_) or is_list_type(type_)):
         yield "!" if is_non_null_type(type_) else "[]"
         type_ = type_.of_type
@@ -213,7 +217,7 @@ def _shape(type_: GraphQLOutputType | None) -> Iterator[str]:
 
 
 def _different_fields(group: Sequence[_Field]) -> _Problem | None:
-    """The first pair that asks for different fields, or for one field with different arguments."""
+    """Return the first pair with different fields, or with different arguments of one field."""
     if len(group) == 1:
         return None
     first = group[0].node
@@ -232,7 +236,7 @@ def _arguments(node: FieldNode) -> dict[str, object]:
 
 
 def _content(value: ValueNode) -> object:
-    """What a value means; equal for two values that differ only in the order of their input fields."""
+    """Return the content of a value. It is equal for values that differ only in the order of their input fields."""
     if isinstance(value, ObjectValueNode):
         return (
             value.kind,

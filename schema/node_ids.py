@@ -1,7 +1,7 @@
-"""Opaque global ids: which type and which row. Malformed, unknown and foreign ids all lead nowhere, alike.
+"""Opaque global ids: a type and a row. A malformed id, an unknown id and an id of another tenant are answered alike.
 
-Most rows have an id of their own. An item of the catalogue is known by its kind and external id, so its global id holds
-these.
+Most rows have an id of their own. An item of the catalogue has a kind and an external id instead, so its global id
+holds these.
 """
 
 import base64
@@ -17,7 +17,7 @@ MAX_ID_LENGTH = 1_500
 """Characters of a global id: an external id of 255 characters of four bytes each, in base64, fits."""
 
 KEYED_TYPES = frozenset({"CatalogItem"})
-"""Types whose rows are known by kind and external id."""
+"""Types whose rows are found by kind and external id."""
 
 _WORDS = {
     "EarningRule": "earning rule",
@@ -30,7 +30,7 @@ _WORDS = {
     "GiftCardProduct": "gift card product",
     "AuditEntry": "audit entry",
 }
-"""What a refusal calls a type whose name is more than one word: the same as the use cases call it."""
+"""The names in refusals for types whose name has more than one word. The use cases use the same names."""
 
 
 class RowKey(NamedTuple):
@@ -41,24 +41,24 @@ class RowKey(NamedTuple):
 
 
 class NodeId(NamedTuple):
-    """What a global id names: a row by its id, or by its key for the types in ``KEYED_TYPES``."""
+    """The content of a global id: the type, and the row's id, or its key for the types in ``KEYED_TYPES``."""
 
     type_name: str
     id: UUID | RowKey
 
 
 def encode_id(type_name: str, row_id: UUID) -> strawberry.ID:
-    """The global id of a row."""
+    """Return the global id of a row."""
     return _encode_id(f"{type_name}:{row_id}")
 
 
 def encode_key(type_name: str, kind: str, external_id: str) -> strawberry.ID:
-    """The global id of a row that is known by kind and external id."""
+    """Return the global id of a row that is found by kind and external id."""
     return _encode_id(f"{type_name}:{kind}:{external_id}")
 
 
 def decode_id(text: str) -> NodeId | None:
-    """What a global id names, or None when it is not one of ours, to the letter."""
+    """Return the content of a global id; None unless the text is exactly an id of this API."""
     if len(text) > MAX_ID_LENGTH:
         return None
     try:
@@ -78,7 +78,7 @@ def decode_id(text: str) -> NodeId | None:
 
 
 def row_id_of(text: str, type_name: str, *path: str) -> UUID:
-    """The row a global id of this type names; raises NotFound for anything else."""
+    """Return the row's id from a global id of this type. Raises NotFound for any other text."""
     node = decode_id(text)
     if node is None or node.type_name != type_name or isinstance(node.id, RowKey):
         raise NotFound(_WORDS.get(type_name, type_name.lower()), path)

@@ -1,4 +1,4 @@
-"""How one operation runs: by its plan where it has one, else as strawberry and graphql-core run it."""
+"""Run one operation: by its plan if it has one, else as strawberry and graphql-core do."""
 
 from inspect import isawaitable, signature
 from typing import Any, Protocol, cast, runtime_checkable
@@ -20,11 +20,11 @@ from tenancy.tracing import Tracer, trace
 
 @runtime_checkable
 class EventContext(Protocol):
-    """The context that a subscription needs to share its answers."""
+    """A context with which a subscription can share its answers."""
 
     @property
     def actor(self) -> Actor:
-        """Who subscribes."""
+        """The subscriber."""
 
     @property
     def delivery(self) -> Delivery:
@@ -38,35 +38,38 @@ class EventContext(Protocol):
         """Keep the question of a subscription: the group it shares answers with, and how to read an event."""
 
     def for_event(self, position: int) -> "EventContext":
-        """A context in which the event at a position is read for a channel."""
+        """Return a context in which a channel reads the event at a position."""
 
 
 SUBSCRIPTION = OperationType.SUBSCRIPTION.value
 _SIGNATURE_OF_BUILD = signature(StrawberryGraphQLCoreExecutionContext.build)
 _PLACE_OF_MAX_ERRORS = list(_SIGNATURE_OF_BUILD.parameters).index("max_coercion_errors")
-"""Where graphql-core passes the number of errors that it reports for variables."""
+"""The position of the argument with which graphql-core limits the errors about variables."""
 _PLACE_OF_VARIABLES = list(_SIGNATURE_OF_BUILD.parameters).index("raw_variable_values")
 
 
 class OperationExecution(StrawberryGraphQLCoreExecutionContext):
-    """Runs operations by their plan where they have one, else as strawberry and graphql-core do.
+    """Runs operations by their plan if they have one, else as strawberry and graphql-core do.
 
-    Wrong values of variables are answered without suggestions and with few errors.
+    Errors about variables have no suggestions, and there are only a few of them.
     """
 
     plans: Plans | None = None
-    """The plans of the document that is run."""
+    """The plans of the document."""
 
     event_context: EventContext | None = None
-    """The context of a subscription that shares its answers. It is asked for here once, not for each event."""
+    """The context of a subscription that shares its answers. It is looked up once, not for each event."""
     group: Group | None = None
-    """With whom a subscription shares its answers."""
+    """The group with which a subscription shares its answers."""
     tracer: Tracer | None = None
-    """Who is told of each event that is read."""
+    """Records a span for each event that is read."""
 
     @classmethod
     def build(cls, *args: Any, **values: Any) -> Any:
-        """An execution, or the errors that prevent it: at most `MAX_ERRORS`, the last says whether there are more."""
+        """Return an execution, or the errors that prevent it: at most `MAX_ERRORS`.
+
+        The last one says if there are more.
+        """
         values["hide_suggestions"] = True
         if len(args) > _PLACE_OF_MAX_ERRORS:
             args = (*args[:_PLACE_OF_MAX_ERRORS], MAX_ERRORS - 1, *args[_PLACE_OF_MAX_ERRORS + 1 :])
@@ -93,11 +96,11 @@ class OperationExecution(StrawberryGraphQLCoreExecutionContext):
         return execution
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core passes it so
-        """Run the operation, or one event of a subscription. What has begun by its plan is never begun again."""
+        """Run the operation, or one event of a subscription. If its plan has begun, it is never begun again."""
         return self._run(serially) if self.event_context is None else self._answer_event(self.event_context)
 
     async def read_event(self, value: object, position: int) -> EventResult:
-        """Read an event for a channel, in a context of its own: what is read at the same time shares no loaders."""
+        """Read an event for a channel, in a context of its own: events read at the same time share no loaders."""
         if self.event_context is None:
             raise TypeError("only a subscription reads events")
         event: Any = self.build_per_event_executor(value)

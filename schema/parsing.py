@@ -1,7 +1,7 @@
-"""From a text to a syntax tree: what is written is counted while it is read, and reading stops at the first limit.
+"""Parse the text of a document into a syntax tree. Parsing counts definitions, fields and values, and stops at a limit.
 
-The tree holds no tokens. graphql-core's own tree holds all of them, and they point at each other in both directions, so
-that only the garbage collector frees it. This tree is freed at once when nobody uses it any more.
+The tree holds no tokens. graphql-core's own tree holds all tokens, and they point at each other in both directions, so
+only the garbage collector frees it. This tree is freed at once when nobody uses it any more.
 """
 
 import re
@@ -47,7 +47,7 @@ _TOKEN = re.compile(
     r"|-?[0-9][0-9A-Za-z_.+-]*"
     r"|[^ \t,\n\r\ufeff]"
 )
-"""Whatever the lexer takes for one token. What is no token counts by its characters, and the lexer refuses it."""
+"""Matches one token of the lexer. A character that begins no token counts as one; the lexer refuses it later."""
 
 _NEW_LINE = re.compile(r"\r\n|[\n\r]")
 
@@ -57,7 +57,7 @@ _PLAIN_TOKEN = re.compile(
     r"|([!$&():=@\[\]{|}]|\.\.\.)"
     r'|"([^"\\\n\r\ud800-\udfff]+)")'
 )
-"""What stands between tokens, then a name, a sign, or a text without escapes: nearly all of a document."""
+"""Matches blanks, then a name, a sign, or a text without escapes. Nearly all of a document matches."""
 
 _SIGNS = {kind.value: kind for kind in TokenKind if kind.value in {*"!$&():=@[]{|}", "..."}}
 
@@ -74,12 +74,12 @@ class Place(Location):
 
 
 class IndexedSource(Source):
-    """A text that finds its lines only once, however many errors point into it."""
+    """A source text that finds the beginnings of its lines only once, for all errors in it."""
 
     _line_starts: list[int] | None = None
 
     def get_location(self, position: int) -> SourceLocation:
-        """The line and column of a character, both from 1."""
+        """Return the line and the column of a character; both begin at 1."""
         if self._line_starts is None:
             self._line_starts = [0, *(match.end() for match in _NEW_LINE.finditer(self.body))]
         line = bisect_right(self._line_starts, position)
@@ -92,14 +92,14 @@ class DocumentLexer(Lexer):
     _following: Token | None = None
 
     def advance(self) -> Token:
-        """Go to the next token that is no comment."""
+        """Move to the next token that is not a comment, and return it."""
         self.last_token = self.token
         token = self.token = self.lookahead()
         self._following = None
         return token
 
     def lookahead(self) -> Token:
-        """The next token that is no comment; the lexer stays where it is."""
+        """Return the next token that is not a comment, and do not move to it."""
         token = self._following or self.token
         if token is not self.token or token.kind is TokenKind.EOF:
             return token
@@ -110,7 +110,10 @@ class DocumentLexer(Lexer):
         return token
 
     def read_next_token(self, start: int) -> Token:
-        """The token at or after this place. What is not plain is read by graphql-core, character by character."""
+        """Return the token that begins at ``start`` or after it.
+
+        A token that `_PLAIN_TOKEN` does not match is read by graphql-core, character by character.
+        """
         body = self.source.body
         found = _PLAIN_TOKEN.match(body, start)
         if found is None:
@@ -129,7 +132,7 @@ class DocumentLexer(Lexer):
 
 
 class DocumentParser(Parser):
-    """graphql-core's parser, which counts what it finds. Raises a refusal at the first limit."""
+    """graphql-core's parser, which also counts what it parses. Each method raises QUERY_TOO_COMPLEX above its limit."""
 
     def __init__(self, text: str) -> None:
         source = IndexedSource(text)
@@ -137,39 +140,42 @@ class DocumentParser(Parser):
         self._definitions = self._selections = self._directives = self._variables = self._values = 0
 
     def loc(self, start_token: Token) -> Location | None:
-        """The place of a node that began with this token."""
+        """Return the place of a node: it begins with this token and ends with the token that was read last."""
         return Place(start_token.start, self._lexer.last_token.end, self._lexer.source)
 
     def parse_definition(self) -> DefinitionNode:
-        """An operation or fragment."""
+        """Parse an operation or a fragment. Refuses more than `MAX_DEFINITIONS`."""
         self._definitions += 1
         if self._definitions > MAX_DEFINITIONS:
             raise _too_many("operations and fragments", MAX_DEFINITIONS)
         return super().parse_definition()
 
     def parse_selection(self) -> SelectionNode:
-        """A field, fragment spread or inline fragment."""
+        """Parse a field, a fragment spread or an inline fragment. Refuses more than `MAX_SELECTIONS`."""
         self._selections += 1
         if self._selections > MAX_SELECTIONS:
             raise _too_many("fields and fragment spreads", MAX_SELECTIONS)
         return super().parse_selection()
 
     def parse_directive(self, is_const: bool) -> DirectiveNode:  # noqa: FBT001 - graphql-core's signature
-        """The use of a directive."""
+        """Parse the use of a directive. Refuses more than `MAX_DIRECTIVES`."""
         self._directives += 1
         if self._directives > MAX_DIRECTIVES:
             raise _too_many("directives", MAX_DIRECTIVES)
         return super().parse_directive(is_const)
 
     def parse_variable_definition(self) -> VariableDefinitionNode:
-        """The declaration of a variable."""
+        """Parse the declaration of a variable. Refuses more than `MAX_VARIABLES`."""
         self._variables += 1
         if self._variables > MAX_VARIABLES:
             raise _too_many("declared variables", MAX_VARIABLES)
         return super().parse_variable_definition()
 
     def parse_value_literal(self, is_const: bool) -> ValueNode:  # noqa: FBT001 - graphql-core's signature
-        """A value: of an argument, of an input field, in a list, or a default."""
+        """Parse a value of an argument or input field, an entry of a list, or a default.
+
+        Refuses more than `MAX_VALUES`.
+        """
         self._values += 1
         if self._values > MAX_VALUES:
             raise _too_many("values in its text", MAX_VALUES, " Send values as variables.")
@@ -181,10 +187,10 @@ def _too_many(what: str, limit: int, advice: str = "") -> GraphQLError:
 
 
 def parse_document(text: str) -> DocumentNode:
-    """The syntax tree of a text.
+    """Parse a text into its syntax tree.
 
-    Raises `GraphQLError`: QUERY_TOO_COMPLEX over a limit of this module, else a syntax error. What is too long is
-    refused before anything of it is read.
+    Raises `GraphQLError`: QUERY_TOO_COMPLEX above a limit of this module, and a syntax error for a text that is no
+    GraphQL. A text that is too long is refused before it is parsed.
     """
     _check_size(text)
     parser = DocumentParser(text)
@@ -197,6 +203,7 @@ def parse_document(text: str) -> DocumentNode:
 
 
 def _check_size(text: str) -> None:
+    """Refuse a text with too many characters, lines or tokens."""
     if len(text) > MAX_DOCUMENT_LENGTH:
         raise _too_many("characters", MAX_DOCUMENT_LENGTH, " Send values as variables.")
     if text.count("\n") + text.count("\r") >= MAX_LINES:
@@ -206,6 +213,6 @@ def _check_size(text: str) -> None:
 
 
 def count_tokens(text: str, enough: int) -> int:
-    """The tokens of a text, comments left out; counting stops at `enough`."""
+    """Count the tokens of a text without its comments; stop at ``enough``."""
     tokens = (match for match in _TOKEN.finditer(text) if text[match.start()] != "#")
     return sum(1 for _ in islice(tokens, enough))

@@ -1,9 +1,9 @@
-"""Documents that a client names by their hash instead of sending them, or besides.
+"""Documents that a client names by their hash, with or without the text.
 
-`extensions.persistedQuery` is what Apollo's clients send (automatic persisted queries): they begin with the hash alone,
-and send the text where the server says that it does not know the hash. So the messages and codes of these two errors
-are Apollo's words. `documentId` is the name of a document in the appendix "Persisted Documents" of GraphQL over HTTP;
-nobody sends its text later.
+`extensions.persistedQuery` is what Apollo's clients send (automatic persisted queries): first only the hash, and then
+the text if the server does not know the hash. So the messages and codes of these two errors are Apollo's. `documentId`
+is the name of a document in the appendix "Persisted Documents" of GraphQL over HTTP; its client does not send the text
+later.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from strawberry.types import ExecutionContext
 from schema.masking import ErrorCode, refusal
 
 ASKED = "askedDocument"
-"""Where strawberry's extensions of an operation carry the `AskedDocument`."""
+"""The key under which strawberry's extensions of an operation hold the `AskedDocument`."""
 
 PERSISTED_QUERY = "extensions.persistedQuery"
 DOCUMENT_ID = "documentId"
 
 SHA256_PREFIX = "sha256:"
-"""How a `documentId` begins that is a SHA-256; without it the 64 digits mean the same."""
+"""The beginning of a `documentId` that is a SHA-256. The 64 digits without it have the same meaning."""
 
 HASH_MISMATCH = "HASH_MISMATCH"
-"""`extensions.reason` of the error for a text that has another hash than the one it was sent with."""
+"""`extensions.reason` of the error for a text that was sent with the hash of another text."""
 
 DOCUMENT_NOT_FOUND = "DOCUMENT_NOT_FOUND"
 """`extensions.reason` of the error for a `documentId` that is not known."""
@@ -45,19 +45,19 @@ class AskedDocument(NamedTuple):
 
 
 def hash_of_text(text: str) -> str:
-    """The SHA-256 of a document in UTF-8, in lower case hexadecimal digits."""
+    """Return the SHA-256 of a document in UTF-8, in lower case hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def refuse_unsupported(asked: AskedDocument) -> GraphQLError:
-    """The error where documents cannot be named by their hash. Apollo's clients then send texts only."""
+    """Return the error if documents cannot be named by their hash. Apollo's clients then send only texts."""
     if asked.field == PERSISTED_QUERY:
         return refusal(ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED, "PersistedQueryNotSupported")
     return refusal(ErrorCode.BAD_USER_INPUT, "This API knows no documents by their hash: send `query`.")
 
 
 def refuse_unknown(asked: AskedDocument) -> GraphQLError:
-    """The error for a hash that is not known. Apollo's clients then send the hash with the text."""
+    """Return the error for an unknown hash. Apollo's clients then send the hash with the text."""
     if asked.field == PERSISTED_QUERY:
         return refusal(ErrorCode.PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound")
     return refusal(
@@ -68,7 +68,7 @@ def refuse_unknown(asked: AskedDocument) -> GraphQLError:
 
 
 def refuse_untrusted(asked: AskedDocument | None) -> GraphQLError:
-    """The error for a document that the tenant does not trust, where the caller may run no others."""
+    """Return the error for a document that the tenant does not trust, if the caller may run only trusted ones."""
     named = "The document" if asked is None else f"The document {asked.sha256}"
     return refusal(
         ErrorCode.FORBIDDEN,
@@ -79,7 +79,7 @@ def refuse_untrusted(asked: AskedDocument | None) -> GraphQLError:
 
 
 def refuse_outdated(errors: Sequence[GraphQLError], sha256: str) -> GraphQLError:
-    """The error for a trusted document that does not fit the API any more."""
+    """Return the error for a trusted document that no longer fits the API."""
     why = errors[0].message if errors else "it cannot be read."
     return refusal(
         ErrorCode.BAD_USER_INPUT,
@@ -89,7 +89,7 @@ def refuse_outdated(errors: Sequence[GraphQLError], sha256: str) -> GraphQLError
 
 
 def refuse_mismatch(asked: AskedDocument) -> GraphQLError:
-    """The error for a text that was sent with the hash of another one."""
+    """Return the error for a text that was sent with the hash of another text."""
     return refusal(
         ErrorCode.BAD_USER_INPUT,
         f"`query` has another SHA-256 than `{asked.field}` says: make the hash of the very text that you send.",
@@ -98,15 +98,15 @@ def refuse_mismatch(asked: AskedDocument) -> GraphQLError:
 
 
 def _read_asked(context: ExecutionContext) -> AskedDocument | None:
-    """The document that the client names by its hash; None where it sent a text alone."""
+    """Return the document that the client names by its hash; None if the client sent only a text."""
     asked: AskedDocument | None = (context.operation_extensions or {}).get(ASKED)
     return asked
 
 
 async def find_document(context: ExecutionContext) -> GraphQLError | None:
-    """Find the text of a document that the client names by its hash, and ask whether the client may run it.
+    """Find the text of a document that the client names by its hash, and check that the client may run it.
 
-    The error where it may not, or where the text cannot be had.
+    Returns the error if the client may not, or if the text is not known.
     """
     asked = _read_asked(context)
     find_text = getattr(context.context, "find_text", None)
@@ -122,13 +122,13 @@ async def find_document(context: ExecutionContext) -> GraphQLError | None:
 
 
 def keep_document(context: ExecutionContext) -> None:
-    """Keep a document that may run, where the client names it by its hash."""
+    """Keep a document that may run, if the client named it by its hash."""
     asked = _read_asked(context)
     if asked is not None:
         context.context.keep_text(asked, context.query)
 
 
 def explain_errors(context: ExecutionContext, errors: list[GraphQLError]) -> list[GraphQLError]:
-    """The errors of a document that must not run. Of a trusted one it is said that it is outdated."""
+    """Return the errors of a document that must not run. For a trusted document the error says that it is outdated."""
     trusted = getattr(context.context, "trusted_sha256", None)
     return errors if trusted is None else [refuse_outdated(errors, trusted)]

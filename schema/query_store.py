@@ -1,8 +1,8 @@
-"""Documents that clients have sent once and then name by their hash (automatic persisted queries), of one process.
+"""Documents that clients sent once and then name by their hash (automatic persisted queries), in one process.
 
-Nothing here is needed: a client whose document is not kept sends the text again. So the store lives in memory, each
-process has its own, and what does not fit is not kept. Nobody's document makes room for that of another client: where
-a limit is reached, the client's own oldest documents go, and if it has none, its new document is not kept.
+No document must be here: if one is missing, the client sends its text again. So the store is in memory, and each
+process has its own. A document never pushes out another client's document. At a limit the client's own oldest documents
+are dropped; if it has none, its new document is not kept.
 """
 
 import time
@@ -14,7 +14,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.services.known_documents import weigh_text
 
 CLIENT_QUERY_BYTES = 131_072
-"""Memory of the documents of one client: some 50 everyday ones. Documents of a tenant serve all of its clients."""
+"""The memory of the documents of one client: some 50 usual ones. All clients of a tenant can name its documents."""
 
 TENANT_QUERY_BYTES = 1_048_576
 """Memory of the documents of one tenant."""
@@ -23,7 +23,7 @@ PROCESS_QUERY_BYTES = 67_108_864
 """Memory of all documents that a process keeps by their hash."""
 
 QUERY_IDLE_SECONDS = 86_400.0
-"""A document that nobody asked for in so long a time is forgotten."""
+"""A document that was not used for so long is dropped."""
 
 _Key = tuple[TenantId, str]
 """A tenant, and the hash of a document."""
@@ -49,7 +49,7 @@ class QueryStore:
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         """In the order of their last use."""
         self._owned: dict[_Owner, OrderedDict[str, None]] = {}
-        """The hashes of the documents that each client has brought, in the order of their last use."""
+        """The hashes of the documents that each client has sent, in the order of their last use."""
         self._bytes_of_client: Counter[_Owner] = Counter()
         self._bytes_of_tenant: Counter[TenantId] = Counter()
         self.kept_bytes = 0
@@ -58,7 +58,7 @@ class QueryStore:
         return len(self._kept)
 
     def find(self, tenant_id: TenantId, sha256: str) -> str | None:
-        """The text of a document that some client of the tenant has sent before; None where it is not kept."""
+        """Return the text of a document that a client of the tenant sent before; None if it is not kept."""
         self._forget_idle()
         key = (tenant_id, sha256)
         kept = self._kept.get(key)
@@ -105,6 +105,7 @@ class QueryStore:
             self._forget(key)
 
     def _forget(self, key: _Key) -> None:
+        """Drop a document, and subtract its size from all counts."""
         tenant_id, sha256 = key
         kept = self._kept.pop(key)
         owner = (tenant_id, kept.client)
@@ -117,7 +118,7 @@ class QueryStore:
 
 
 def _take(counts: Counter[_Counted], key: _Counted, size: int) -> None:
-    """Count less, and forget who has nothing left: names of clients must not fill the memory either."""
+    """Subtract a size from a count, and delete the count at 0: names of clients must not fill the memory."""
     counts[key] -= size
     if counts[key] <= 0:
         del counts[key]

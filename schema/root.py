@@ -207,5 +207,8 @@ class Subscription:
 
 
 def treue_schema(unavailable: tuple[type[Exception], ...] = (), *, planned: bool = True) -> ExecutableSchema:
-    """The executable API. ``unavailable`` are exceptions that mean "not now"; ``planned`` is how it runs operations."""
+    """Return the executable API.
+
+    ``unavailable`` are exceptions that mean "not now"; ``planned`` lets operations run by plans.
+    """
     return build_schema(Query, Mutation, Subscription, types=USER_ERROR_TYPES, unavailable=unavailable, planned=planned)

@@ -1,8 +1,8 @@
-"""The scalars of the public contract. Each accepts exactly one spelling of a value and names the problem otherwise.
+"""The scalars of the public API. Each accepts exactly one spelling of a value, and names the problem of any other.
 
-Every check is on ASCII: `int()`, `float()` and `Decimal()` take full-width digits, underscores, NaN and exponents,
-which must never reach points or money. Each output is checked as well, so that a value outside a scalar is our bug,
-seen at once. An input that is refused becomes an `UnreadableValue`: `input_values` finds it and says where it stands.
+Every check is on ASCII: `int()`, `float()` and `Decimal()` accept full-width digits, underscores, NaN and exponents,
+which must never reach points or money. Each output is checked, too: a value outside its scalar is a bug that shows at
+once. A refused input becomes an `UnreadableValue`, whose path `input_values` finds.
 """
 
 import datetime as dt
@@ -37,7 +37,7 @@ MAX_CURSOR_LENGTH = 512
 MAX_SCALAR_TEXT_LENGTH = 1024
 MAX_DURATION_DIGITS = 5
 MAX_QUOTED_LENGTH = 40
-"""How much of a refused value an error message repeats."""
+"""The number of characters of a refused value that a message repeats."""
 
 _MAX_POINTS_LENGTH = len(str(MAX_POINTS)) + 1
 _DATE_TIME = re.compile(
@@ -59,7 +59,7 @@ _CURSOR = re.compile(r"[A-Za-z0-9+/_=.:-]+", re.ASCII)
 
 
 class RefusedValue(GraphQLError):
-    """A value that is none of its scalar; ``reason`` is a sentence fragment that says what the scalar takes."""
+    """A value does not fit its scalar. ``reason`` is a part of a sentence about the accepted values."""
 
     def __init__(self, scalar: str, shown: str, problem: str) -> None:
         super().__init__(f"{scalar} refuses {shown}: {problem}")
@@ -68,16 +68,16 @@ class RefusedValue(GraphQLError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnreadableValue:
-    """Stands in an input where a scalar refused what was sent, until somebody refuses the field or the item.
+    """Replaces a value that a scalar refused, until the field or the item is refused.
 
-    One bad value must not refuse 1,000 items, and only the input knows the path. Code that takes it for the value
-    itself fails: it has no truth, no text, no order and no number.
+    One wrong value must not refuse 1,000 items, and only the input knows the path. Code that uses it as the value
+    fails: it has no truth, no text, no order and no number.
     """
 
     sent: object
     reason: str
     above: int = 0
-    """So many levels above this place is what is wrong: a whole object, say, of which this is a field."""
+    """How many levels above this place the wrong value is: for example 1 for an object of which this is a field."""
 
     def _fail(self, *_arguments: object) -> NoReturn:
         raise TypeError("an unreadable value was used as if it were readable")
@@ -87,7 +87,7 @@ class UnreadableValue:
 
 
 def _readable_or_not(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The parse function of a scalar for the schema: what it refuses becomes an ``UnreadableValue``."""
+    """Return the parse function of a scalar for the schema. A refused value becomes an ``UnreadableValue``."""
 
     def read(value: Any) -> Any:
         try:
@@ -99,7 +99,7 @@ def _readable_or_not(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _refuse_value(scalar: str, value: object, problem: str) -> RefusedValue:
-    """The error for a refused value, which is quoted short and escaped."""
+    """Return the error for a refused value, which is quoted short and escaped."""
     shown = value if isinstance(value, str) else f"{type(value).__name__}"
     if isinstance(value, bool):
         shown = "true" if value else "false"
@@ -127,7 +127,7 @@ def _require_text(scalar: str, value: object, example: str) -> str:
 
 
 def parse_points(value: object) -> int:
-    """A JSON whole number within ± `MAX_POINTS`, also one written `5.0`. Refuses booleans, fractions and text."""
+    """Return whole points within ± `MAX_POINTS`, also from `5.0`. Refuses booleans, fractions and text."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_POINTS:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -155,13 +155,13 @@ def _parse_points_literal(node: ValueNode, _variables: Mapping[str, Any] | None 
 
 
 def parse_quantity(value: object) -> int | Fraction:
-    """A number of units, at most three decimals: a JSON number, or a decimal text. Never negative."""
+    """Return a number of units, never negative, with at most three decimals, from a number or a decimal text."""
     problem = f'send a whole number, or a text such as "1.5" with at most {QUANTITY_MAX_DECIMALS} decimals'
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _refuse_value("Quantity", value, problem)
     if not isinstance(value, str) and not abs(value) <= MAX_POINTS:
         raise RefusedValue("Quantity", "a number", problem)
-    # The shortest text of a number is what was sent: nothing is calculated with it as long as it is no decimal.
+    # The shortest text of a float is the number that was sent: it becomes a decimal before any calculation.
     text = value if isinstance(value, str) else str(value)
     quantity = read_quantity(text) if len(text) <= MAX_DECIMAL_LENGTH else None
     if quantity is None:
@@ -170,7 +170,7 @@ def parse_quantity(value: object) -> int | Fraction:
 
 
 def serialize_quantity(value: object) -> int | str:
-    """A whole number as a JSON number, any other as a decimal text."""
+    """Return a whole number as a JSON number, any other number as a decimal text."""
     if isinstance(value, bool) or not isinstance(value, int | Fraction):
         raise GraphQLError("Quantity cannot show a value that is no exact number")
     return quantity_document(value)
@@ -186,7 +186,7 @@ def _parse_quantity_literal(node: ValueNode, _variables: Mapping[str, Any] | Non
 
 
 def parse_date_time(value: object) -> dt.datetime:
-    """An RFC 3339 instant with its offset, as aware UTC. Digits beyond microseconds are cut off."""
+    """Return an RFC 3339 instant with its offset as aware UTC. Digits below microseconds are cut off."""
     text = _require_text("DateTime", value, "2026-03-01T09:30:00+01:00")
     match = _DATE_TIME.fullmatch(text)
     if match is None:
@@ -202,14 +202,14 @@ def parse_date_time(value: object) -> dt.datetime:
 
 
 def serialize_date_time(value: object) -> str:
-    """The instant in UTC with `Z`. A naive value is a bug."""
+    """Return the instant in UTC with `Z`. A value without a zone is a bug."""
     if not isinstance(value, dt.datetime) or value.tzinfo is None:
         raise GraphQLError("DateTime cannot show a value without a time zone")
     return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_date(value: object) -> dt.date:
-    """A calendar day, `YYYY-MM-DD`."""
+    """Return a calendar day from `YYYY-MM-DD`."""
     text = _require_text("Date", value, "2026-03-01")
     if not _DATE.fullmatch(text):
         raise _refuse_value("Date", text, 'write a day, such as "2026-03-01"')
@@ -220,14 +220,14 @@ def parse_date(value: object) -> dt.date:
 
 
 def serialize_date(value: object) -> str:
-    """The day as `YYYY-MM-DD`. An instant is a bug: it has no day without a time zone."""
+    """Return the day as `YYYY-MM-DD`. An instant is a bug: without a time zone it has no day."""
     if not isinstance(value, dt.date) or isinstance(value, dt.datetime):
         raise GraphQLError("Date cannot show a value that is not a day")
     return value.isoformat()
 
 
 def parse_duration(value: object) -> str:
-    """An ISO 8601 duration of whole numbers, such as `PT3H` or `P12M`, never negative."""
+    """Return an ISO 8601 duration of whole numbers, such as `PT3H` or `P12M`, never negative."""
     text = _require_text("Duration", value, "PT3H")
     if not _DURATION.fullmatch(text):
         raise _refuse_value(
@@ -242,7 +242,7 @@ def parse_duration(value: object) -> str:
 
 
 def parse_decimal(value: object) -> str:
-    """A decimal number as text, exactly as sent: ASCII digits, no exponent, sign only `-`."""
+    """Return a decimal number from a text, exactly as sent: ASCII digits, no exponent, no sign but `-`."""
     text = _require_text("Decimal", value, "12.30")
     if len(text) > MAX_DECIMAL_LENGTH:
         raise _refuse_value("Decimal", text, f"longer than {MAX_DECIMAL_LENGTH} characters")
@@ -252,7 +252,7 @@ def parse_decimal(value: object) -> str:
 
 
 def parse_currency_code(value: object) -> str:
-    """An active ISO 4217 code in capitals."""
+    """Return an active ISO 4217 code in capitals."""
     text = _require_text("CurrencyCode", value, "EUR")
     if not is_currency(text):
         raise _refuse_value("CurrencyCode", text, 'not an active ISO 4217 currency, such as "EUR"')
@@ -260,7 +260,7 @@ def parse_currency_code(value: object) -> str:
 
 
 def parse_time_zone(value: object) -> str:
-    """The name of an IANA time zone."""
+    """Return the name of an IANA time zone."""
     text = _require_text("TimeZone", value, "Europe/Berlin")
     if not is_time_zone(text):
         raise _refuse_value("TimeZone", text, 'not an IANA time zone, such as "Europe/Berlin"')
@@ -268,7 +268,7 @@ def parse_time_zone(value: object) -> str:
 
 
 def parse_locale(value: object) -> str:
-    """A BCP 47 language tag, or what means one, such as `de_AT`. It stays as it was sent: who uses it corrects it."""
+    """Return a BCP 47 language tag, or a text that means one, such as `de_AT`, unchanged."""
     text = _require_text("Locale", value, "de-AT")
     if correct_locale(text) is None:
         raise _refuse_value("Locale", text, 'not a BCP 47 language tag, such as "de-AT"')
@@ -276,7 +276,7 @@ def parse_locale(value: object) -> str:
 
 
 def parse_color(value: object) -> str:
-    """`#RRGGBB`, in capitals afterwards."""
+    """Return a colour `#RRGGBB` in capitals."""
     text = _require_text("Color", value, "#FFD700")
     if not _COLOR.fullmatch(text):
         raise _refuse_value("Color", text, 'write "#RRGGBB", such as "#FFD700"')
@@ -284,7 +284,7 @@ def parse_color(value: object) -> str:
 
 
 def parse_cursor(value: object) -> str:
-    """A cursor that came from this API. Its content is checked where it is used."""
+    """Return a cursor of this API. Its content is checked by its user."""
     text = _require_text("Cursor", value, "MjAyNi0wMy0wMQ")
     if len(text) > MAX_CURSOR_LENGTH or not _CURSOR.fullmatch(text):
         raise _refuse_value("Cursor", text, "not a cursor of this API: send one that a connection or event gave you")
@@ -298,7 +298,7 @@ def _scalar(
     parse: Callable[[object], Any],
     serialize: Callable[[Any], object] | None = None,
 ) -> ScalarDefinition:
-    """A text scalar: the same check for variables, literals and (unless given) output."""
+    """Return a text scalar. The same check is used for variables, literals and, unless one is given, output."""
     read = _readable_or_not(parse)
 
     def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Refusals on the wire about members, roles and their limits, and which refusal of the rules each type shows."""
+"""The refusals about members, roles and limits as clients see them, and the error of the rules that each type shows."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,6 +1,6 @@
-"""The spans of GraphQL operations, and of the events that subscriptions are sent.
+"""The spans of GraphQL operations, and of the events of subscriptions.
 
-The span of a subscription ends when it begins to follow: each event that is read for it has a span of its own.
+The span of a subscription ends when it begins to follow. Each event that is read for it has a span of its own.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -13,22 +13,25 @@ from schema.watching import Operation
 from tenancy.tracing import TENANT, Kind, Span, Tracer
 
 UNNAMED = "GraphQL Operation"
-"""What an operation is called until its kind is known, as the conventions say."""
+"""The name of an operation until its kind is known, as the conventions say."""
 
 EVENT = "subscription event"
 
 OUR_FAULTS = frozenset({ErrorCode.INTERNAL.value, ErrorCode.UNAVAILABLE.value})
-"""Errors that make a span a failed one. Others are the caller's, and the span names them."""
+"""The codes of errors that make a span failed. Other errors are the caller's, and the span only names them."""
 
 
 def operation_of(context: Any) -> Operation | None:
-    """What is noted of an operation, where its context keeps that."""
+    """Return the facts about an operation, if its context holds them."""
     operation: Operation | None = getattr(context, "operation", None)
     return operation
 
 
 def begin_operation(tracer: Tracer | None, context: Any) -> Span | None:
-    """The span of an operation. Over a socket somebody else asked for it; over HTTP that is said of the request."""
+    """Begin the span of an operation.
+
+    Over a socket it is a request of a client; over HTTP the request has its own span.
+    """
     operation = operation_of(context)
     if tracer is None or operation is None:
         return None
@@ -39,7 +42,7 @@ def begin_operation(tracer: Tracer | None, context: Any) -> Span | None:
 
 
 def describe_operation(operation: Operation | None) -> None:
-    """Say what an operation is, once its document is read and it is known what it costs."""
+    """Write the facts about an operation into its span, after its document is read and its cost is known."""
     if operation is None or operation.span is None:
         return
     span = operation.span
@@ -53,13 +56,13 @@ def describe_operation(operation: Operation | None) -> None:
 
 
 def end_setup(operation: Operation | None) -> None:
-    """End the span of a subscription: from here on it waits for events."""
+    """End the span of a subscription: from now on it waits for events."""
     if operation is not None and operation.span is not None and operation.kind == "subscription":
         operation.span.end()
 
 
 def note_errors(operation: Operation | None, errors: Sequence[GraphQLError]) -> None:
-    """Name the first top-level error as the caller sees it: its code, never its text."""
+    """Note the code of the first top-level error, never its text."""
     if operation is None or operation.span is None:
         return
     codes = [str((error.extensions or {}).get("code")) for error in errors]
@@ -71,7 +74,7 @@ def note_errors(operation: Operation | None, errors: Sequence[GraphQLError]) -> 
 
 
 async def step_within(span: Span, results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """The results of a stream. Each is made within the span, while the reader of the stream stays outside."""
+    """Yield the results of a stream. Each result is made within the span; its reader is outside of the span."""
     while True:
         with span.within():
             try:

@@ -1,4 +1,4 @@
-"""What every refusal on the wire has in common: the interface UserError and the kinds of refusals."""
+"""The common parts of all refusals that clients see: the interface UserError and the kinds of refusals."""
 
 import strawberry
 

@@ -1,8 +1,8 @@
-"""Whether a document fits the schema: graphql-core's rules and ours, at most `MAX_ERRORS` errors and no suggestions.
+"""Check whether a document fits the schema: graphql-core's rules and two own ones, at most `MAX_ERRORS` errors.
 
-graphql-core's own `validate` compares fields in a time that grows with the square of the document. It also leaves
-circles of rules behind, which hold the tree until the garbage collector comes. Here merging is a pass of its own, and
-the circles are opened at once.
+Errors have no suggestions. graphql-core's own `validate` compares fields in a time that grows with the square of the
+document. It also leaves rules that point at each other, and hold the tree until the garbage collector comes. Here
+merging is a pass of its own, and these references are removed at once.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -47,26 +47,26 @@ _KEYS_TO_VISIT = {
     kind: tuple(key for key in keys if key not in {"description", "name", "alias"})
     for kind, keys in QUERY_DOCUMENT_KEYS.items()
 }
-"""No rule looks at names by themselves, and descriptions mean nothing."""
+"""The keys of nodes to visit. Names and descriptions are left out: no rule checks them."""
 
 
 class TextRule(ValidationRule):
-    """Refuses NUL characters in literals: no text in the database can hold one."""
+    """Refuses NUL characters in literals: the database cannot store them."""
 
     def enter_string_value(self, node: StringValueNode, *_args: Any) -> None:
-        """Look for NUL, which an escape sequence brings past the lexer."""
+        """Refuse a NUL, which can pass the lexer as an escape sequence."""
         if "\x00" in node.value:
             self.report_error(GraphQLError("Texts must not contain the NUL character.", nodes=[node]))
 
 
 class OneOfRule(ValidationRule):
-    """Asks that an input of a @oneOf type has exactly one field, and that it is not null.
+    """Requires exactly one field in an input of a @oneOf type, and that it is not null.
 
-    It takes the place of strawberry's rule, which fails for variables inside fragments.
+    It replaces strawberry's rule, which fails for variables inside fragments.
     """
 
     def enter_object_value(self, node: ObjectValueNode, *_args: Any) -> None:
-        """Look at an input that is written into the document."""
+        """Check an input in the text of the document."""
         type_ = self.context.get_input_type()
         if not _is_one_of(type_):
             return
@@ -77,7 +77,7 @@ class OneOfRule(ValidationRule):
             self._refuse(f"Field '{name}.{node.fields[0].name.value}' must be non-null.", node)
 
     def leave_operation_definition(self, node: OperationDefinitionNode, *_args: Any) -> None:
-        """Look at the variables that stand for the one field, in fragments too."""
+        """Check the variables that give the one field, also in fragments."""
         declared = {definition.variable.name.value: definition for definition in node.variable_definitions or ()}
         for usage in self.context.get_recursive_variable_usages(node):
             definition = declared.get(usage.node.name.value)
@@ -107,9 +107,9 @@ RULES: tuple[type[ASTValidationRule], ...] = (
 
 
 class _Context(ValidationContext):
-    """A context that looks for variables only where the text has some: four rules ask, and looking takes a visit.
+    """A context that searches for variables only if the text has some: a search takes a visit, and four rules need it.
 
-    What it finds is kept by the node itself. graphql-core keeps it by the node's hash, which reads the whole tree.
+    It keeps the result by the node itself. graphql-core keeps it by the node's hash, which reads the whole tree.
     """
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -118,7 +118,7 @@ class _Context(ValidationContext):
         self._fragment_spreads, self._variable_usages, self._recursive_variable_usages = by_node  # type: ignore[assignment]
 
     def get_variable_usages(self, node: OperationDefinitionNode | FragmentDefinitionNode) -> list[VariableUsage]:
-        """The variables that an operation or fragment uses by itself."""
+        """Return the variables that an operation or fragment itself uses."""
         place = node.loc
         if place is not None and "$" not in place.source.body[place.start : place.end]:
             return []
@@ -127,7 +127,7 @@ class _Context(ValidationContext):
 
 @cache
 def _find_methods(step: str, kind: str) -> list[tuple[int, str]]:
-    """Return which rules look at a kind of node: the index of each in RULES, and the name of the method to call.
+    """Return the rules that check a kind of node: the index of each in RULES, and the name of its method.
 
     ``step`` is ``enter`` or ``leave``.
     """
@@ -137,14 +137,14 @@ def _find_methods(step: str, kind: str) -> list[tuple[int, str]]:
 
 
 class _RulesTogether(ParallelVisitor):
-    """All of RULES in one visit. Each node is shown only to the rules that look at its kind: few of 30."""
+    """All RULES in one visit. Each node is passed only to the rules that check its kind: few of 30."""
 
     def __init__(self, rules: list[ASTValidationRule]) -> None:
         super().__init__(rules)
         self._skipped: list[tuple[Node, int]] = []
 
     def get_enter_leave_for_kind(self, kind: str) -> EnterLeaveVisitor:
-        """What is called for the nodes of a kind."""
+        """Return the functions that are called for the nodes of a kind."""
         known = self.enter_leave_map.get(kind)
         if known is None:
             rules = cast("list[Visitor]", self.visitors)
@@ -158,7 +158,10 @@ class _RulesTogether(ParallelVisitor):
         return known
 
     def _enter(self, asked: Sequence[tuple[int, Callable[..., Any]]], node: Node, *place: Any) -> None:
-        """Show a node to rules. One that answers with SKIP sees nothing below it, and one with BREAK nothing more."""
+        """Pass a node to rules.
+
+        A rule that returns SKIP gets no node below it; one that returns BREAK gets no more nodes.
+        """
         skipping = self.skipping
         for index, look in asked:
             if skipping[index] is not None:
@@ -184,20 +187,21 @@ class _RulesTogether(ParallelVisitor):
 
 
 class _TooManyErrors(Exception):
-    """Validation stops."""
+    """Validation has found too many errors and stops."""
 
 
 def validate_document(schema: GraphQLSchema, document: DocumentNode, max_errors: int) -> list[GraphQLError]:
-    """What is wrong with a document: at most `max_errors` errors, and the last one says so when there are more.
+    """Return the errors of a document: at most `max_errors`. The last one says if there are more.
 
-    The document must be within the limits of `schema/limits.py`. Fields are merged when all else is right. Raises a
-    refusal when merging takes too many steps.
+    The document must be within the limits of `schema/limits.py`. Fields are merged if all else is right. Raises a
+    refusal if merging takes too many steps.
     """
     errors = _validate_by_rules(schema, document, max_errors)
     return errors or merge_fields(schema, document, max_errors).errors
 
 
 def _validate_by_rules(schema: GraphQLSchema, document: DocumentNode, max_errors: int) -> list[GraphQLError]:
+    """Check a document by all RULES in one visit. If there are more errors than allowed, the last one says so."""
     errors: list[GraphQLError] = []
 
     def add(error: GraphQLError) -> None:
@@ -221,6 +225,6 @@ def _validate_by_rules(schema: GraphQLSchema, document: DocumentNode, max_errors
 
 
 def _open_circles(objects: Collection[object]) -> None:
-    """Take from objects what they hold: their methods in their own tables hold them, and the tree with them."""
+    """Clear the attributes of objects: some hold the object's own methods, and so the object and the tree."""
     for held in objects:
         vars(held).clear()

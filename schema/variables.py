@@ -1,6 +1,6 @@
-"""What the variables of an operation hold and may hold, counted before anything of them is read into input types.
+"""Count the values in an operation's variables, and refuse too many, before any of them is read into input types.
 
-Reading costs many times what counting does, and a batch is only refused by a mutation when all of it has been read.
+Reading costs many times more than counting, and a mutation can refuse a batch only after all of it has been read.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from graphql import GraphQLError
 from schema.masking import ErrorCode, refusal
 
 MAX_LIST_LENGTH = 2_000
-"""Entries of one list in the variables. Mutations take at most 1,000 items, and say so themselves up to here."""
+"""Entries of one list in the variables. Mutations take at most 1,000 items; they refuse more by themselves up to
+here."""
 
 MAX_VARIABLE_VALUES = 75_000
 """Values in the variables of an operation: numbers, texts, lists, objects, each where it stands."""
@@ -27,13 +28,13 @@ _CONTAINERS = frozenset({list, dict})
 
 
 def find_variable_excess(variables: Mapping[str, Any] | None) -> GraphQLError | None:
-    """The error for variables that hold too much, with the path of what is too large; None when they are fine."""
+    """Return the error for variables that hold too much, with the path of the large value; None within the limits."""
     counted = count_values(variables)
     return counted if isinstance(counted, GraphQLError) else None
 
 
 def count_values(variables: Mapping[str, Any] | None) -> int | GraphQLError:
-    """How many values the variables hold, or the error for too many, with the path of what is too large."""
+    """Return how many values the variables hold, or the error for too many, with the path of the large value."""
     counted = 0
     waiting: list[tuple[Any, Path]] = [(variables or {}, ())]
     while waiting:

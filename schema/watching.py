@@ -1,7 +1,7 @@
-"""What is noted of an operation for those who watch: its kind, its root fields, what it cost, and how it ended.
+"""Facts about an operation for metrics and traces: its kind, its root fields, its cost, and its outcome.
 
-Nothing of it comes from the caller but its name and the choice among the root fields of our schema: no argument, no
-value. The name is for traces, never for the label of a metric.
+From the caller they hold only the operation's name and its choice among the root fields: no argument, no value. The
+name is for traces, never for the label of a metric.
 """
 
 import enum
@@ -21,7 +21,7 @@ from graphql import (
 from tenancy.tracing import Span
 
 MAX_NAME_LENGTH = 80
-"""Characters of the name of an operation; a longer name is not told to anybody."""
+"""The number of characters of an operation's name. A longer name is left out."""
 
 UNREAD = "unread"
 """The kind of an operation whose document could not be used."""
@@ -37,18 +37,18 @@ class Operation:
         self.kind = UNREAD
         """`query`, `mutation` or `subscription`, once the document is read."""
         self.name: str | None = None
-        """What the caller calls it, where that is short."""
+        """The name that the caller gave it, if it is short."""
         self.fields: Sequence[str] = ()
         """Its root fields, each once."""
         self.cost: int | None = None
-        """The points that it costs, once that is known."""
+        """Its cost in points of cost, after it is known."""
         self.is_over_budget = False
-        """Whether it was refused because too little of a budget is left."""
+        """Whether it was refused because the budget has too little left."""
         self.span: Span | None = None
-        """Its part of a trace, where there is a tracer."""
+        """Its span, if there is a tracer."""
 
     def begin(self, kind: str, fields: Sequence[str], name: str | None = None) -> None:
-        """The document is valid: from here on the operation runs, unless its budget says otherwise."""
+        """Note the facts of a valid document. From here on the operation runs, unless its budget refuses it."""
         self.kind = kind
         self.fields = fields
         self.name = name if name is not None and len(name) <= MAX_NAME_LENGTH else None
@@ -66,17 +66,17 @@ class Outcome(enum.StrEnum):
 
 
 class OperationWatch(Protocol):
-    """Somebody who is told of every operation."""
+    """An object that is called for every operation."""
 
     def note_errors(self, errors: Sequence[GraphQLError]) -> None:
         """Note the top-level errors of a result, as the caller sees them."""
 
     def note_operation(self, operation: Operation, outcome: Outcome, seconds: float) -> None:
-        """Note an operation once it has been answered, or its stream is over."""
+        """Note an operation after its answer, or after the end of its stream."""
 
 
 def find_root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[str, ...]:
-    """The root fields of an operation of a valid document, each once, in the order of their names."""
+    """Return the root fields of an operation of a valid document, each once, in the order of their names."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     found, seen = set[str](), set[str]()
     waiting = [*operation.selection_set.selections]

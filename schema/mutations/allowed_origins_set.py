@@ -1,4 +1,4 @@
-"""``allowedOriginsSet``: say which browser pages may call."""
+"""``allowedOriginsSet``: set the origins of browser pages that may call."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -45,7 +45,7 @@ async def allowed_origins_set(
     info: Info,
     input: Annotated[AllowedOriginsSetInput, strawberry.argument(description="The new list of allowed origins.")],  # noqa: A002
 ) -> AllowedOriginsSetPayload:
-    """Setting the same list twice changes nothing."""
+    """Set the list. The same list again changes nothing."""
 
     async def work() -> Mapping[str, Any]:
         tenant = await set_allowed_origins(info.context.world, info.context.actor, input.origins)

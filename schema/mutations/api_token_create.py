@@ -54,7 +54,7 @@ async def api_token_create(
     info: Info,
     input: Annotated[ApiTokenCreateInput, strawberry.argument(description="The token.")],  # noqa: A002
 ) -> ApiTokenCreatePayload:
-    """At most 200 tokens that have not ended."""
+    """Make an API token. Refuses more than 200 tokens that have not ended."""
 
     async def work() -> Mapping[str, Any]:
         secret, sha256 = info.context.services.make_secret(API_TOKEN)

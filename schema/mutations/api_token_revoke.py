@@ -50,7 +50,7 @@ async def api_token_revoke(
     info: Info,
     input: Annotated[ApiTokenRevokeInput, strawberry.argument(description="The token to revoke.")],  # noqa: A002
 ) -> ApiTokenRevokePayload:
-    """The first moment counts."""
+    """End an API token. If it has ended before, the first time stays."""
 
     async def work() -> Mapping[str, Any]:
         world, actor = info.context.world, info.context.actor

@@ -1,4 +1,4 @@
-"""``apiTokenRotate``: another secret, while the present one still works for a time."""
+"""``apiTokenRotate``: give an API token a new secret, while the present one still works for a time."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ async def api_token_rotate(
     info: Info,
     input: Annotated[ApiTokenRotateInput, strawberry.argument(description="The token to give a new secret.")],  # noqa: A002
 ) -> ApiTokenRotatePayload:
-    """Nobody gets the secret of what may do more than they do."""
+    """Give an API token a new secret. Refuses a token that may do more than the caller."""
 
     async def work() -> Mapping[str, Any]:
         secret, sha256 = info.context.services.make_secret(API_TOKEN)

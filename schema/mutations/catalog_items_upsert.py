@@ -44,7 +44,7 @@ async def catalog_items_upsert(
     info: Info,
     input: Annotated[CatalogItemsUpsertInput, strawberry.argument(description="The items.")],  # noqa: A002
 ) -> CatalogItemsUpsertPayload:
-    """At most 20,000 items in a catalogue."""
+    """Insert or change items. Refuses more than 20,000 items in a catalogue."""
 
     async def work() -> Mapping[str, Any]:
         currency = (await load(info, "tenant", None)).currency

@@ -40,7 +40,7 @@ async def customer_archive(
     info: Info,
     input: Annotated[CustomerArchiveInput, strawberry.argument(description="Who is archived, and why.")],  # noqa: A002
 ) -> CustomerArchivePayload:
-    """One transaction."""
+    """Archive a customer in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         customer = customer_key(input.customer, "customer")

@@ -1,4 +1,4 @@
-"""``customerErase``: take all that names a person away, for good."""
+"""``customerErase``: erase a person for good."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -46,7 +46,7 @@ async def customer_erase(
     info: Info,
     input: Annotated[CustomerEraseInput, strawberry.argument(description="Whose person is erased.")],  # noqa: A002
 ) -> CustomerErasePayload:
-    """One transaction."""
+    """Erase a person in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = EraseRequest(customer_key(input.customer, "customer"), input.idempotency_key)

@@ -1,4 +1,4 @@
-"""``customerMerge``: two customers are one."""
+"""``customerMerge``: merge one customer (the source) into another (the target)."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -46,7 +46,7 @@ async def customer_merge(
     info: Info,
     input: Annotated[CustomerMergeInput, strawberry.argument(description="Which customer is merged into which.")],  # noqa: A002
 ) -> CustomerMergePayload:
-    """One transaction."""
+    """Merge two customers in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = MergeRequest(

@@ -50,7 +50,7 @@ async def customer_tier_set(
     info: Info,
     input: Annotated[CustomerTierSetInput, strawberry.argument(description="The customer and the tier.")],  # noqa: A002
 ) -> CustomerTierSetPayload:
-    """One transaction."""
+    """Put a customer into a tier in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         if input.tier is strawberry.UNSET:

@@ -33,7 +33,7 @@ async def customer_tier_unlock(
     info: Info,
     input: Annotated[CustomerTierUnlockInput, strawberry.argument(description="The customer whose tier to unlock.")],  # noqa: A002
 ) -> CustomerTierUnlockPayload:
-    """One transaction."""
+    """Unlock a customer's tier in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         customer = customer_key(input.customer, "customer")

@@ -60,7 +60,7 @@ async def customer_token_create(
     info: Info,
     input: Annotated[CustomerTokenCreateInput, strawberry.argument(description="The customer who signs in.")],  # noqa: A002
 ) -> CustomerTokenCreatePayload:
-    """Signed by the service's own issuer."""
+    """Make a customer token, signed by the service's own issuer."""
 
     async def work() -> Mapping[str, Any]:
         actor = info.context.actor

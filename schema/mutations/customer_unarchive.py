@@ -39,7 +39,7 @@ async def customer_unarchive(
     info: Info,
     input: Annotated[CustomerUnarchiveInput, strawberry.argument(description="Who comes back, and why.")],  # noqa: A002
 ) -> CustomerUnarchivePayload:
-    """One transaction."""
+    """Bring a customer back in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         customer = customer_key(input.customer, "customer")

@@ -1,4 +1,4 @@
-"""``customerUpsert``: create a customer, or change what is known about one."""
+"""``customerUpsert``: create a customer, or change the facts about one."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -60,7 +60,7 @@ async def customer_upsert(
         CustomerUpsertInput, strawberry.argument(description="The customer, and the known facts about them.")
     ],
 ) -> CustomerUpsertPayload:
-    """One transaction."""
+    """Create or change a customer in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         (result,) = await upsert_customers(info.context.world, info.context.actor, [read_profile(input)])
@@ -73,7 +73,10 @@ async def customer_upsert(
 
 
 def read_profile(given: CustomerUpsertInput) -> CustomerProfile:
-    """The profile of an upsert; InvalidInput for values that a purchase would leave out with a warning."""
+    """Return the profile of an upsert.
+
+    Raises InvalidInput for values that a purchase would leave out with a warning.
+    """
     profile, warnings = profile_of(given)
     wrong = [
         Problem(warning.path, warning.reason.removeprefix("was left out: "))

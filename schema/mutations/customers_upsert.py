@@ -47,7 +47,7 @@ async def customers_upsert(
     info: Info,
     input: Annotated[CustomersUpsertInput, strawberry.argument(description="The customers.")],  # noqa: A002
 ) -> CustomersUpsertPayload:
-    """One transaction, whatever the number of items."""
+    """Create or change customers in one transaction, for any number of items."""
 
     async def work() -> Mapping[str, Any]:
         if not 1 <= len(input.items) <= MAX_BATCH:

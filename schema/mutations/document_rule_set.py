@@ -1,4 +1,4 @@
-"""``documentRuleSet``: say who may run trusted documents only."""
+"""``documentRuleSet``: set who may run only trusted documents."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -39,7 +39,7 @@ async def document_rule_set(
     info: Info,
     input: Annotated[DocumentRuleSetInput, strawberry.argument(description="The rule.")],  # noqa: A002
 ) -> DocumentRuleSetPayload:
-    """Setting the same rule twice changes nothing."""
+    """Set the rule. The same rule again changes nothing."""
 
     async def work() -> Mapping[str, Any]:
         tenant = await set_document_rule(info.context.world, info.context.actor, input.rule)

@@ -60,7 +60,7 @@ async def earning_rule_create(
     info: Info,
     input: Annotated[EarningRuleCreateInput, strawberry.argument(description="The rule.")],  # noqa: A002
 ) -> EarningRuleCreatePayload:
-    """At most 200 rules in a program."""
+    """Create a rule. Refuses more than 200 rules in a program."""
 
     async def work() -> Mapping[str, Any]:
         tenant = await load(info, "tenant", None)

@@ -34,7 +34,7 @@ async def earning_rule_delete(
     info: Info,
     input: Annotated[EarningRuleDeleteInput, strawberry.argument(description="The rule to delete.")],  # noqa: A002
 ) -> EarningRuleDeletePayload:
-    """Its versions are kept."""
+    """Take a rule out of force. Its versions stay."""
 
     async def work() -> Mapping[str, Any]:
         rule_id: Any = row_id_of(input.id, "EarningRule", "id")

@@ -1,4 +1,4 @@
-"""``earningRuleUpdate``: change a rule, switch it on or off; the next version."""
+"""``earningRuleUpdate``: change a rule, or switch it on or off, as its next version."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -62,7 +62,7 @@ async def earning_rule_update(
     info: Info,
     input: Annotated[EarningRuleUpdateInput, strawberry.argument(description="The rule to change, and the change.")],  # noqa: A002
 ) -> EarningRuleUpdatePayload:
-    """A change that changes nothing makes no version."""
+    """Change a rule. If nothing differs, there is no new version."""
 
     async def work() -> Mapping[str, Any]:
         tenant = await load(info, "tenant", None)

@@ -1,4 +1,4 @@
-"""``featureSet``: switch a module of the business on or off, with what it needs."""
+"""``featureSet``: switch a feature on or off, with the features that it needs."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ async def feature_set(
     info: Info,
     input: Annotated[FeatureSetInput, strawberry.argument(description="The switch.")],  # noqa: A002
 ) -> FeatureSetPayload:
-    """What needs what stands in the rules."""
+    """Switch a feature. The rules say which feature needs which."""
 
     async def work() -> Mapping[str, Any]:
         switched = await set_feature(info.context.world, info.context.actor, input.feature, on=input.on)

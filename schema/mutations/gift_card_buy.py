@@ -1,4 +1,4 @@
-"""``giftCardBuy``: a gift card for points."""
+"""``giftCardBuy``: buy a gift card with points."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

@@ -44,7 +44,7 @@ async def gift_card_claim(
     info: Info,
     input: Annotated[GiftCardClaimInput, strawberry.argument(description="The code.")],  # noqa: A002
 ) -> GiftCardClaimPayload:
-    """A look-up by the code, then one transaction."""
+    """Find the card by its code, then claim it in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         customer = None if input.customer is None else customer_key(input.customer, "customer")

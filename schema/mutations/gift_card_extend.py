@@ -1,4 +1,4 @@
-"""``giftCardExtend``: let a gift card live longer."""
+"""``giftCardExtend``: extend the validity of a gift card."""
 
 from collections.abc import Mapping
 from datetime import date

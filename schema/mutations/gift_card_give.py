@@ -59,7 +59,7 @@ async def gift_card_give(
     info: Info,
     input: Annotated[GiftCardGiveInput, strawberry.argument(description="Which card, and for whom.")],  # noqa: A002
 ) -> GiftCardGivePayload:
-    """One transaction."""
+    """Give the card in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         gift = Gift(input.recipient_name, input.recipient_email, input.message, input.deliver_on)

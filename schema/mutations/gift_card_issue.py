@@ -1,4 +1,4 @@
-"""``giftCardIssue``: a gift card that was sold for money, or is given for goodwill."""
+"""``giftCardIssue``: issue a gift card that was sold for money, or is given for goodwill."""
 
 from collections.abc import Mapping
 from datetime import date

@@ -1,4 +1,4 @@
-"""``giftCardProductArchive``: take a product off the list, for good."""
+"""``giftCardProductArchive``: archive a product for good."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ async def gift_card_product_archive(
     info: Info,
     input: Annotated[GiftCardProductArchiveInput, strawberry.argument(description="The product to archive.")],  # noqa: A002
 ) -> GiftCardProductArchivePayload:
-    """It can still be found by its id."""
+    """Archive a product. It can still be found by its id."""
 
     async def work() -> Mapping[str, Any]:
         product_id: Any = row_id_of(input.id, "GiftCardProduct", "id")

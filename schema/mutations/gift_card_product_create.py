@@ -1,4 +1,4 @@
-"""``giftCardProductCreate``: something that gift cards can be had of."""
+"""``giftCardProductCreate``: create a product of gift cards."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -67,7 +67,7 @@ async def gift_card_product_create(
     info: Info,
     input: Annotated[GiftCardProductCreateInput, strawberry.argument(description="The product.")],  # noqa: A002
 ) -> GiftCardProductCreatePayload:
-    """No card exists before somebody gets one."""
+    """Create a product. It makes no cards."""
 
     async def work() -> Mapping[str, Any]:
         draft = Product(

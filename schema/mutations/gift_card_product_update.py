@@ -1,4 +1,4 @@
-"""``giftCardProductUpdate``: change a product, switch it on or off; the next version."""
+"""``giftCardProductUpdate``: change a product, or switch it on or off, as its next version."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -77,7 +77,7 @@ async def gift_card_product_update(
         GiftCardProductUpdateInput, strawberry.argument(description="The product to change, and the change.")
     ],
 ) -> GiftCardProductUpdatePayload:
-    """A change that changes nothing makes no version."""
+    """Change a product. If nothing differs, there is no new version."""
 
     async def work() -> Mapping[str, Any]:
         changes = _changes(input)

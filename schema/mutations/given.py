@@ -1,4 +1,4 @@
-"""What a change gives: a field that is left out keeps what is stored, and null is no value for what always has one."""
+"""Read the fields of a change: an absent field keeps the stored value, and null is refused if a value is required."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from loyalty.rules.errors import InvalidInput
 
 
 def choose_given(value: Any, stored: Any, *path: str) -> Any:
-    """The value that was given, or what is stored when it was left out; InvalidInput for null."""
+    """Return the given value, or the stored one if the field is absent. Raises InvalidInput for null."""
     if value is strawberry.UNSET:
         return stored
     if value is None:
@@ -18,11 +18,11 @@ def choose_given(value: Any, stored: Any, *path: str) -> Any:
 
 
 def sent(value: Any) -> Any:
-    """The value that was sent, null included; ABSENT for a field that was left out."""
+    """Return the sent value, also null; ABSENT for an absent field."""
     return ABSENT if value is strawberry.UNSET else value
 
 
 def read_given_fields(change: Any, *names: str, path: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The named fields that were given; InvalidInput for null. ``path`` leads to the change."""
+    """Return the named fields that were given. Raises InvalidInput for null. ``path`` is the path of the change."""
     values = {name: choose_given(getattr(change, name), strawberry.UNSET, *path, name) for name in names}
     return {name: value for name, value in values.items() if value is not strawberry.UNSET}

@@ -1,4 +1,4 @@
-"""``memberAdd``: a person joins the team."""
+"""``memberAdd``: add a person to the team."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -45,7 +45,7 @@ async def member_add(
     info: Info,
     input: Annotated[MemberAddInput, strawberry.argument(description="The person to add, with a role.")],  # noqa: A002
 ) -> MemberAddPayload:
-    """Nobody gives a role that may do more than they."""
+    """Add a member. Refuses a role that may do more than the caller."""
 
     async def work() -> Mapping[str, Any]:
         request = MemberRequest(

@@ -1,4 +1,4 @@
-"""``memberRemove``: a person leaves the team."""
+"""``memberRemove``: remove a person from the team."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -56,7 +56,7 @@ async def member_remove(
     info: Info,
     input: Annotated[MemberRemoveInput, strawberry.argument(description="The member to remove.")],  # noqa: A002
 ) -> MemberRemovePayload:
-    """The last owner who has signed in stays."""
+    """Remove a member. Refuses to remove the last owner who has signed in."""
 
     async def work() -> Mapping[str, Any]:
         removed = await end_membership(

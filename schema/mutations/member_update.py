@@ -1,4 +1,4 @@
-"""``memberUpdate``: a member gets another name or role."""
+"""``memberUpdate``: change the name or the role of a member."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -58,7 +58,7 @@ async def member_update(
     info: Info,
     input: Annotated[MemberUpdateInput, strawberry.argument(description="The member to change, and the change.")],  # noqa: A002
 ) -> MemberUpdatePayload:
-    """The last owner who has signed in stays one."""
+    """Change a member. Refuses to take the role from the last owner who has signed in."""
 
     async def work() -> Mapping[str, Any]:
         role = choose_given(input.role, None, "role")

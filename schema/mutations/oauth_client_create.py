@@ -1,4 +1,4 @@
-"""``oauthClientCreate``: a partner system that gets access tokens by OAuth 2.0."""
+"""``oauthClientCreate``: create an OAuth client for a partner system."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -50,7 +50,7 @@ async def oauth_client_create(
     info: Info,
     input: Annotated[OauthClientCreateInput, strawberry.argument(description="The client.")],  # noqa: A002
 ) -> OauthClientCreatePayload:
-    """It ends with the credential that makes it."""
+    """Create an OAuth client. It ends with the credential that makes it."""
 
     async def work() -> Mapping[str, Any]:
         secret, sha256 = info.context.services.make_secret(CLIENT_SECRET)

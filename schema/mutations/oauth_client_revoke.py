@@ -40,7 +40,7 @@ async def oauth_client_revoke(
     info: Info,
     input: Annotated[OauthClientRevokeInput, strawberry.argument(description="The client to end.")],  # noqa: A002
 ) -> OauthClientRevokePayload:
-    """The first moment counts."""
+    """End an OAuth client. If it has ended before, the first time stays."""
 
     async def work() -> Mapping[str, Any]:
         client_id = row_id_of(input.id, "OauthClient", "id")

@@ -1,4 +1,4 @@
-"""``oauthClientRotateSecret``: another secret, while the present one still works for a time."""
+"""``oauthClientRotateSecret``: give an OAuth client a new secret, while the present one still works for a time."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -44,7 +44,7 @@ async def oauth_client_rotate_secret(
     info: Info,
     input: Annotated[OauthClientRotateSecretInput, strawberry.argument(description="The client to give a new secret.")],  # noqa: A002
 ) -> OauthClientRotateSecretPayload:
-    """Nobody gets the secret of what may do more than they do."""
+    """Give an OAuth client a new secret. Refuses a client that may do more than the caller."""
 
     async def work() -> Mapping[str, Any]:
         secret, sha256 = info.context.services.make_secret(CLIENT_SECRET)

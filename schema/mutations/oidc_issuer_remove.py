@@ -1,4 +1,4 @@
-"""``oidcIssuerRemove``: an identity provider whose tokens count no more."""
+"""``oidcIssuerRemove``: remove an identity provider, so that its tokens are refused."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -39,7 +39,7 @@ async def oidc_issuer_remove(
     info: Info,
     input: Annotated[OidcIssuerRemoveInput, strawberry.argument(description="The provider to remove.")],  # noqa: A002
 ) -> OidcIssuerRemovePayload:
-    """Removing twice is no error."""
+    """Remove a provider. Removing it again is no error."""
 
     async def work() -> Mapping[str, Any]:
         issuer_id = row_id_of(input.id, "OidcIssuer", "id")

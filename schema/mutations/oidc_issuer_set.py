@@ -1,4 +1,4 @@
-"""``oidcIssuerSet``: the identity provider that a tenant's staff sign in at."""
+"""``oidcIssuerSet``: set an identity provider at which a tenant's staff sign in."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -76,7 +76,7 @@ async def oidc_issuer_set(
     info: Info,
     input: Annotated[OidcIssuerSetInput, strawberry.argument(description="The provider.")],  # noqa: A002
 ) -> OidcIssuerSetPayload:
-    """A member who signed in under the former mapping is mapped again with the next request."""
+    """Set a provider. A member who signed in before gets the roles of the new mapping with the next request."""
 
     async def work() -> Mapping[str, Any]:
         request = OidcIssuerRequest(
@@ -95,7 +95,7 @@ async def oidc_issuer_set(
 
 
 def _role_value(index: int, one: OidcRoleInput) -> RoleValue:
-    """What a value stands for. Refusals: InvalidInput, NotFound."""
+    """Return the role for a value of the claim. Refusals: InvalidInput, NotFound."""
     path = ("roles", str(index))
     if (one.role is None) == (one.custom_role is None):
         raise InvalidInput.one(*path, "role", reason="or else customRole must be given, and not both")

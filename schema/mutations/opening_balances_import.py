@@ -1,4 +1,4 @@
-"""``openingBalancesImport``: customers come with the points they had elsewhere."""
+"""``openingBalancesImport``: import customers with the points that they had elsewhere."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -88,7 +88,7 @@ async def opening_balances_import(
         OpeningBalancesImportInput, strawberry.argument(description="The customers with their opening balances.")
     ],
 ) -> OpeningBalancesImportPayload:
-    """One transaction, whatever the number of items."""
+    """Import opening balances in one transaction, for any number of items."""
 
     async def work() -> Mapping[str, Any]:
         if not 1 <= len(input.items) <= MAX_BATCH:
@@ -116,7 +116,7 @@ def _opening(given: OpeningBalanceInput) -> Opening | LoyaltyError:
     problems = unreadable_problems(given)
     if problems:
         return InvalidInput(problems)
-    # What is wrong with the points is no mistake of the numbers that nobody gave.
+    # A mistake in the points is reported at the field of the points, not at numbers that the caller left out.
     lifetime = max(0, given.points) if given.lifetime_points is None else given.lifetime_points
     qualifying = max(0, lifetime) if given.qualifying_points is None else given.qualifying_points
     numbers = OpeningNumbers(int(given.points), int(lifetime), int(qualifying))

@@ -1,4 +1,4 @@
-"""What every payload has: its errors, described once."""
+"""Fields that every payload has, described once."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def user_errors_field() -> Any:
 
 
 def optional_key_field() -> Any:
-    """Declare the ``idempotencyKey`` of what creates something and moves nothing."""
+    """Declare the ``idempotencyKey`` of a mutation that creates something and moves no points or money."""
     return strawberry.field(
         default=None,
         description="1 to 255 characters. A retry with the same key makes nothing new; the same key with another "
@@ -31,7 +31,7 @@ def replayed_field() -> Any:
 
 
 def secret_field(name: str) -> Any:
-    """Declare the ``secret`` of a new credential, or of one with another secret."""
+    """Declare the ``secret`` of a new credential, or the new secret of an existing one."""
     return strawberry.field(
         default=None,
         description=f"The {name}. Keep it now or never: only its hash is stored, so a retry is answered with null.",

@@ -78,7 +78,7 @@ async def points_adjust(
     info: Info,
     input: Annotated[PointsAdjustInput, strawberry.argument(description="The correction.")],  # noqa: A002
 ) -> PointsAdjustPayload:
-    """One transaction: entry, lots, account, tier, events and the key."""
+    """Adjust points in one transaction: entry, lots, account, tier, events and the key."""
 
     async def work() -> Mapping[str, Any]:
         request = AdjustmentRequest(

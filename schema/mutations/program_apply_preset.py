@@ -1,4 +1,4 @@
-"""``programApplyPreset``: make the program work like a system people know."""
+"""``programApplyPreset``: set the program to work like a well-known system."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -50,7 +50,7 @@ async def program_apply_preset(
     info: Info,
     input: Annotated[ProgramApplyPresetInput, strawberry.argument(description="The preset to apply.")],  # noqa: A002
 ) -> ProgramApplyPresetPayload:
-    """One new version."""
+    """Apply a preset as one new version."""
 
     async def work() -> Mapping[str, Any]:
         request = PresetRequest(input.preset, input.expected_version, input.create_rule)

@@ -37,7 +37,7 @@ async def program_update(
     info: Info,
     input: Annotated[ProgramUpdateInput, strawberry.argument(description="The settings to change.")],  # noqa: A002
 ) -> ProgramUpdatePayload:
-    """One new version, whatever the number of fields."""
+    """Change the settings as one new version, for any number of fields."""
 
     async def work() -> Mapping[str, Any]:
         edit = ProgramEdit(lambda settings: change_settings(settings, input), input.expected_version)

@@ -1,4 +1,4 @@
-"""``purchaseMature``: let pending points come now."""
+"""``purchaseMature``: let pending points mature now."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -46,7 +46,7 @@ async def purchase_mature(
     info: Info,
     input: Annotated[PurchaseMatureInput, strawberry.argument(description="Which purchase.")],  # noqa: A002
 ) -> PurchaseMaturePayload:
-    """One transaction."""
+    """Let the points mature in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         name = purchase_name(input.purchase, "purchase")

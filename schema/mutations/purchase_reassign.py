@@ -1,4 +1,4 @@
-"""``purchaseReassign``: a purchase was recorded for the wrong person and moves to the right customer."""
+"""``purchaseReassign``: move a purchase from the customer it was recorded for to the right customer."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -61,7 +61,7 @@ async def purchase_reassign(
     info: Info,
     input: Annotated[PurchaseReassignInput, strawberry.argument(description="The purchase and the right customer.")],  # noqa: A002
 ) -> PurchaseReassignPayload:
-    """One transaction."""
+    """Move the purchase in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = ReassignRequest(

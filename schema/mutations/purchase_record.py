@@ -1,4 +1,4 @@
-"""``purchaseRecord``: report a purchase, or how far it has come; it earns once."""
+"""``purchaseRecord``: report a purchase, or a change of its status. It earns once."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -203,7 +203,7 @@ async def purchase_record(
 
 
 def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
-    """The report as the service takes it; InvalidInput and CurrencyMismatch name the field."""
+    """Return the report for the service. InvalidInput and CurrencyMismatch name the field."""
     if given.total is None:
         raise InvalidInput.one("total", reason="must not be null; leave it out to keep it")
     total = sent(given.total) if given.total is strawberry.UNSET else amount_of(given.total, "total")
@@ -228,7 +228,7 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
 
 
 def _currency_of(given: PurchaseRecordInput, total: Any) -> str | None:
-    """The currency that all amounts of a report must have: that of the first one it tells."""
+    """Return the currency of all amounts of a report: that of the first amount."""
     if isinstance(total, Amount):
         return total.currency
     told = [line.unit_price for line in given.lines or ()] + [payment.amount for payment in given.payments or ()]
@@ -236,7 +236,7 @@ def _currency_of(given: PurchaseRecordInput, total: Any) -> str | None:
 
 
 def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
-    """The fields of the payload."""
+    """Return the fields of the payload."""
     return {
         "purchase": recorded.purchase,
         "accrual": recorded.accrual,
@@ -282,21 +282,21 @@ def _payment(given: PurchasePaymentInput, currency: str, position: int) -> Payme
 
 
 def _find_named_row(kind: PaymentKind, reference: str | None) -> UUID | None:
-    """The row that a reference is the global id of; None for an id of the caller's own, and for money.
+    """Return the row that a global id names; None for an id of the caller's own system, and for money.
 
-    Any id of ours is taken: one that is no hold and no redemption of this purchase is refused, not counted twice.
+    Any global id is accepted. One that is no hold and no redemption of this purchase is refused, not counted twice.
     """
     named = None if reference is None or kind is PaymentKind.MONEY else decode_id(reference)
     return None if named is None or isinstance(named.id, RowKey) else named.id
 
 
 def _tidy_sent_id(value: Any) -> Given[str | None]:
-    """An id that may be absent or null, as every id is compared."""
+    """Return an id in its compared form. It may be absent or null."""
     return tidy_optional_id(told) if isinstance(told := sent(value), str) else told
 
 
 def profile_of(given: PurchaseCustomerInput) -> TidyProfile:
-    """A profile as the rules know it, with what was left out or corrected."""
+    """Return the profile for the rules, with the warnings about it."""
     locale: Any = given.locale
     if isinstance(locale, UnreadableValue):
         # The rules say that it is left out, or which language it means all the same.
@@ -320,5 +320,5 @@ def _identifiers(given: Any) -> Any:
 
 
 def customer_warnings(given: PurchaseCustomerInput, *path: str) -> list[InputWarning]:
-    """What is left out or corrected in the customer of a report; ``path`` leads to the report."""
+    """Return the warnings about the customer of a report; ``path`` is the path of the report."""
     return [warning.below(*path, "customer") for warning in profile_of(given).warnings]

@@ -1,4 +1,4 @@
-"""``purchaseRefund``: pay a purchase back, whole or in parts; the points follow."""
+"""``purchaseRefund``: refund a purchase, whole or in parts, and take back its points."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -107,7 +107,7 @@ async def purchase_refund(
     info: Info,
     input: Annotated[PurchaseRefundInput, strawberry.argument(description="What is refunded.")],  # noqa: A002
 ) -> PurchaseRefundPayload:
-    """One transaction."""
+    """Refund the purchase in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         refunded = await refund_purchase(info.context.world, info.context.actor, _request(input))

@@ -49,7 +49,7 @@ async def purchases_record(
     info: Info,
     input: Annotated[PurchasesRecordInput, strawberry.argument(description="The purchases.")],  # noqa: A002
 ) -> PurchasesRecordPayload:
-    """Items that cannot even be read are answered beside those that are recorded."""
+    """Record purchases. An unreadable item is refused by itself, and the others are recorded."""
 
     async def work() -> Mapping[str, Any]:
         if not 1 <= len(input.items) <= MAX_BATCH:

@@ -1,4 +1,4 @@
-"""``roleCreate``: a role that the tenant makes of single permissions."""
+"""``roleCreate``: create a role of the tenant from single permissions."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -46,7 +46,7 @@ async def role_create(
     info: Info,
     input: Annotated[RoleCreateInput, strawberry.argument(description="The role.")],  # noqa: A002
 ) -> RoleCreatePayload:
-    """Nobody makes a role that may do more than they."""
+    """Create a role. Refuses a role that may do more than the caller."""
 
     async def work() -> Mapping[str, Any]:
         request = RoleRequest(input.name, frozenset(input.permissions), input.daily_points, input.idempotency_key)

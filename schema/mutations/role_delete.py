@@ -1,4 +1,4 @@
-"""``roleDelete``: take a role away that nobody has."""
+"""``roleDelete``: delete a role that nobody has."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ async def role_delete(
     info: Info,
     input: Annotated[RoleDeleteInput, strawberry.argument(description="The role to delete.")],  # noqa: A002
 ) -> RoleDeletePayload:
-    """Its name is free again."""
+    """Delete a role. Its name is free again."""
 
     async def work() -> Mapping[str, Any]:
         role = await remove_role(info.context.world, info.context.actor, row_id_of(input.id, "Role", "id"))

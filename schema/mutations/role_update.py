@@ -55,7 +55,7 @@ async def role_update(
     info: Info,
     input: Annotated[RoleUpdateInput, strawberry.argument(description="The role to change, and the change.")],  # noqa: A002
 ) -> RoleUpdatePayload:
-    """Nobody changes a role that they have, or one that may do more than they."""
+    """Change a role. Refuses a role that the caller has, and one that may do more than the caller."""
 
     async def work() -> Mapping[str, Any]:
         permissions = choose_given(input.permissions, None, "permissions")

@@ -42,7 +42,7 @@ async def sandbox_clock_advance(
     info: Info,
     input: Annotated[SandboxClockAdvanceInput, strawberry.argument(description="How far to put the clock forward.")],  # noqa: A002
 ) -> SandboxClockAdvancePayload:
-    """A transaction for the clock, and one for each batch of what becomes due."""
+    """Advance the clock in one transaction, and do each batch of due work in another one."""
 
     async def work() -> Mapping[str, Any]:
         by = timedelta(minutes=parse_minutes(input.by, ("by",)))

@@ -1,4 +1,4 @@
-"""``signedTokensRevoke``: end what a customer or a person of the team has signed in with."""
+"""``signedTokensRevoke``: revoke the signed tokens of a customer or a person of the team."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -66,7 +66,7 @@ async def signed_tokens_revoke(
     info: Info,
     input: Annotated[SignedTokensRevokeInput, strawberry.argument(description="Says whose signed tokens to end.")],  # noqa: A002
 ) -> SignedTokensRevokePayload:
-    """A person who signs in again gets a token that works."""
+    """Revoke the tokens. A person who signs in again gets a valid token."""
 
     async def work() -> Mapping[str, Any]:
         world, actor, of = info.context.world, info.context.actor, input.of

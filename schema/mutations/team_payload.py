@@ -1,4 +1,4 @@
-"""What the mutations about members and roles share: which credentials end when somebody may do less."""
+"""Fields that the mutations about members and roles share: the credentials that end because a person may do less."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -45,7 +45,7 @@ async def tier_create(
     info: Info,
     input: Annotated[TierCreateInput, strawberry.argument(description="The tier.")],  # noqa: A002
 ) -> TierCreatePayload:
-    """At most 50 tiers in a program."""
+    """Create a tier. Refuses more than 50 tiers in a program."""
 
     async def work() -> Mapping[str, Any]:
         factor = factor_from(input.earning_factor)

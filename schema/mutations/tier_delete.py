@@ -36,7 +36,7 @@ async def tier_delete(
     info: Info,
     input: Annotated[TierDeleteInput, strawberry.argument(description="The tier to delete.")],  # noqa: A002
 ) -> TierDeletePayload:
-    """Old upgrades keep its name."""
+    """Take a tier out of force. Old upgrades still show its name."""
 
     async def work() -> Mapping[str, Any]:
         tier_id: Any = row_id_of(input.id, "Tier", "id")

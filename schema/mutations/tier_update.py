@@ -47,7 +47,7 @@ async def tier_update(
     info: Info,
     input: Annotated[TierUpdateInput, strawberry.argument(description="The tier to change, and the change.")],  # noqa: A002
 ) -> TierUpdatePayload:
-    """Name and minimum stay unique."""
+    """Change a tier. Refuses the name or the minimum of another tier."""
 
     async def work() -> Mapping[str, Any]:
         changes = read_given_fields(input, "name", "color", "min_points")
@@ -71,7 +71,7 @@ async def tier_update(
 
 
 def _identity(changes: Mapping[str, Any]) -> list[Any]:
-    """What a change asks for, as its fingerprint counts it."""
+    """Return the values of a change that its fingerprint covers."""
     given = dict(changes)
     if "factor" in given:
         given["factor"] = given["factor"] and [given["factor"].numerator, given["factor"].denominator]

@@ -62,7 +62,7 @@ async def trusted_documents_register(
     info: Info,
     input: Annotated[TrustedDocumentsRegisterInput, strawberry.argument(description="The documents.")],  # noqa: A002
 ) -> TrustedDocumentsRegisterPayload:
-    """Each document is checked as one that a client sends."""
+    """Register documents. Each is checked like a document that a client sends."""
 
     async def work() -> Mapping[str, Any]:
         context = info.context

@@ -1,4 +1,4 @@
-"""``trustedDocumentsRemove``: take trusted documents away."""
+"""``trustedDocumentsRemove``: remove trusted documents."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ async def trusted_documents_remove(
     info: Info,
     input: Annotated[TrustedDocumentsRemoveInput, strawberry.argument(description="The documents.")],  # noqa: A002
 ) -> TrustedDocumentsRemovePayload:
-    """One that is not there refuses all."""
+    """Remove documents. If one of them does not exist, none is removed."""
 
     async def work() -> Mapping[str, Any]:
         hashes = [one.removeprefix(SHA256_PREFIX) for one in input.document_ids]

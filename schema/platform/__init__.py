@@ -1,1 +1,1 @@
-"""The platform's own small schema: what it does with tenants. No type of a tenant's schema stands in it."""
+"""The platform's own small schema: its work on tenants. No type of a tenant's schema is in it."""

@@ -1,4 +1,4 @@
-"""What a resolver of the platform's schema may reach. There is no tenant in it, and no actor of one."""
+"""The objects that a resolver of the platform's schema may use. They include no tenant and no actor of a tenant."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from schema.watching import Operation
 from tenancy.policies import NO_TENANT
 
 PLATFORM_SEAL = TenantId(UUID(NO_TENANT))
-"""Stands for the tenant in the seals of cursors: a list of the platform belongs to none."""
+"""Takes the place of the tenant in the seals of cursors: a list of the platform belongs to no tenant."""
 
 
 @dataclass(slots=True)
@@ -28,16 +28,16 @@ class PlatformContext:
     cursor_key: bytes
     delivery: Delivery = field(default_factory=Delivery)
     operation: Operation = field(default_factory=Operation)
-    """What is noted of the operation for those who watch."""
+    """The facts about the operation for metrics and traces."""
 
     @property
     def caller(self) -> tuple[TenantId, str]:
-        """The client that sent the operation, whichever credential it used."""
+        """The name of the client that sent the operation, the same for all its credentials."""
         return PLATFORM_SEAL, self.platform.subject
 
     @property
     def seal(self) -> Seal:
-        """What cursors are sealed with."""
+        """The seal for cursors."""
         return Seal(self.cursor_key, PLATFORM_SEAL)
 
 

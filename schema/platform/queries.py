@@ -1,4 +1,4 @@
-"""What the platform reads: its tenants, and what it has done."""
+"""The queries of the platform: its tenants, and its actions."""
 
 from typing import Annotated
 from uuid import UUID

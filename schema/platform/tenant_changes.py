@@ -1,4 +1,4 @@
-"""What the platform changes of one tenant: its state, its module, its budget."""
+"""The platform's changes of one tenant: its state, its module, its budget."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
@@ -51,14 +51,14 @@ TenantArgument = Annotated[TenantInput, strawberry.argument(description="Which t
     "keep their dates. Suspending twice is no error."
 )
 async def tenant_suspend(info: PlatformInfo, input: TenantArgument) -> TenantPayload:  # noqa: A002
-    """Only access stops."""
+    """Suspend a tenant: its credentials are refused, and nothing else stops."""
     context = info.context
     return await _change(input.id, lambda tenant_id: suspend_tenant(context.world, tenant_id, context.platform))
 
 
 @guarded(description="Let the credentials of a suspended tenant work again.")
 async def tenant_resume(info: PlatformInfo, input: TenantArgument) -> TenantPayload:  # noqa: A002
-    """All that still stand."""
+    """Resume a tenant: its credentials work again, unless they have ended."""
     context = info.context
     return await _change(input.id, lambda tenant_id: resume_tenant(context.world, tenant_id, context.platform))
 
@@ -68,7 +68,7 @@ async def tenant_resume(info: PlatformInfo, input: TenantArgument) -> TenantPayl
     "held is kept, and nothing opens it again."
 )
 async def tenant_close(info: PlatformInfo, input: TenantArgument) -> TenantPayload:  # noqa: A002
-    """Closing twice is no error."""
+    """Close a tenant. Closing it again is no error."""
     context = info.context
     return await _change(input.id, lambda tenant_id: close_tenant(context.world, tenant_id, context.platform))
 
@@ -81,7 +81,7 @@ async def tenant_entitle(
     info: PlatformInfo,
     input: Annotated[TenantEntitleInput, strawberry.argument(description="Which tenant, and what.")],  # noqa: A002
 ) -> TenantPayload:
-    """Granting twice is no error."""
+    """Grant the loyalty module or take it back. Granting it again is no error."""
     context = info.context
     return await _change(
         input.id,
@@ -94,7 +94,7 @@ async def tenant_limit(
     info: PlatformInfo,
     input: Annotated[TenantLimitInput, strawberry.argument(description="Which tenant, and how much.")],  # noqa: A002
 ) -> TenantPayload:
-    """A null budget takes the tenant's own budget away."""
+    """Give a tenant its own budget. Null takes it away."""
     context = info.context
 
     async def limit(tenant_id: TenantId) -> ListedTenant:

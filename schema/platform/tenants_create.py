@@ -64,7 +64,7 @@ async def tenants_create(
     info: PlatformInfo,
     input: Annotated[TenantsCreateInput, strawberry.argument(description="The tenants.")],  # noqa: A002
 ) -> TenantsCreatePayload:
-    """Each is a transaction of its own."""
+    """Create tenants, each in its own transaction."""
 
     async def work() -> Mapping[str, Any]:
         requests = [_read(one, ("tenants", str(place))) for place, one in enumerate(input.tenants)]

@@ -1,4 +1,4 @@
-"""What the platform reads: tenants and its own actions."""
+"""The types of the platform's queries: tenants and its own actions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -83,7 +83,7 @@ class PlatformAction:
 
 
 def show_tenant(row: ListedTenant) -> PlatformTenant:
-    """A tenant as the platform sees it."""
+    """Return a tenant as the platform sees it."""
     points, per_second = row.budget_points, row.budget_per_second
     return PlatformTenant(
         id=strawberry.ID(str(row.tenant_id)),
@@ -102,7 +102,7 @@ def show_tenant(row: ListedTenant) -> PlatformTenant:
 
 
 def show_action(row: PlatformActionRow) -> PlatformAction:
-    """An action as the platform sees it."""
+    """Return an action as the platform sees it."""
     return PlatformAction(
         id=strawberry.ID(str(row.id)),
         kind=PlatformActionKind(row.action),
@@ -119,7 +119,7 @@ def show_action(row: PlatformActionRow) -> PlatformAction:
 
 
 def parse_id(text: str) -> UUID | None:
-    """The id that a client sent; None for a text that is none."""
+    """Return the id in a client's text; None for any other text."""
     try:
         return UUID(text)
     except ValueError:

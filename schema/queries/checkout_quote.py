@@ -1,4 +1,4 @@
-"""``checkoutQuote``: what points can take off, while the customer is still choosing."""
+"""``checkoutQuote``: the discount that points can give, while the customer is still choosing."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from schema.types.customer import CustomerBy, payer_key
 from schema.types.gift_card import GiftCardBy, gift_card_key
 
 NOBODY = CustomerKey(external_id="")
-"""Who is named by an id that cannot exist: the quote is the same as for any unknown customer."""
+"""An id that cannot exist. The quote is the same as for any unknown customer."""
 
 
 @strawberry.input(description="A checkout, and whose it is.")
@@ -53,7 +53,7 @@ async def checkout_quote(
     info: Info,
     input: Annotated[CheckoutQuoteInput, strawberry.argument(description="The checkout to price.")],  # noqa: A002
 ) -> CheckoutQuote:
-    """Two statements; one more for gift cards, and one for each code."""
+    """Quote a checkout with two statements; one more for gift cards, and one for each code."""
     wanted = None if input.points is None else int(input.points)
     context = info.context
     quote = await quote_checkout(
@@ -75,7 +75,7 @@ def _payer(info: Info, given: CheckoutQuoteInput) -> CustomerKey:
 
 
 def _find_named_card(by: GiftCardBy, position: int) -> NamedCard:
-    """The card behind the input, or why it names none: the others are quoted all the same."""
+    """Return the card in the input, or why it names none. The other cards are still quoted."""
     try:
         return gift_card_key(by, *card_path(position))
     except LoyaltyError as refusal:

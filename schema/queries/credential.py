@@ -30,7 +30,7 @@ Filter = Annotated[TokenFilterInput | None, strawberry.argument(description="Whi
     deprecation_reason=f"Use `tokens`, a list with pages. Goes after {OLD_NAMES_GO_AFTER}.",
 )
 async def api_tokens(info: Info) -> list[ApiToken]:
-    """There are at most 200 that have not ended."""
+    """Return all API tokens. At most 200 of them have not ended."""
     return show_rows(ApiToken, await list_api_tokens(info.context.world, info.context.actor))
 
 

@@ -97,7 +97,7 @@ async def customers_by_external_id(
     info: Info,
     external_ids: Annotated[list[str], strawberry.argument(description="1 to 100 ids.")],
 ) -> list[Customer | None]:
-    """One batch."""
+    """Return customers by external id, in one batch."""
     _refuse_many("external_ids", external_ids)
     names = ["" if unreadable_problems(one) else tidy_text(one) for one in external_ids]
     return list(await asyncio.gather(*(load(info, "customers_by_external_id", name) for name in names)))
@@ -114,7 +114,7 @@ async def purchases_by_key(
     info: Info,
     keys: Annotated[list[PurchaseKeyInput], strawberry.argument(description="1 to 100 keys.")],
 ) -> list[Purchase | None]:
-    """One batch."""
+    """Return purchases by kind and external id, in one batch."""
     _refuse_many("keys", keys)
     names = [PurchaseKey(one.kind, "" if unreadable_problems(one) else one.external_id) for one in keys]
     return list(await asyncio.gather(*(load(info, "purchases_by_key", name) for name in names)))
@@ -135,7 +135,7 @@ def _refuse_many(name: str, given: Sequence[object]) -> None:
 async def customer(
     info: Info, by: Annotated[CustomerBy, strawberry.argument(description="The customer to read.")]
 ) -> Customer | None:
-    """Two statements, with tier and progress."""
+    """Return a customer with tier and progress, by two statements."""
     try:
         key = customer_key(by)
     except NotFound:
@@ -151,7 +151,7 @@ async def customer(
 async def purchase(
     info: Info, by: Annotated[PurchaseBy, strawberry.argument(description="The purchase to read.")]
 ) -> Purchase | None:
-    """By global id or natural key."""
+    """Return a purchase by global id, or by kind and external id."""
     if by.key:
         if not is_storable(by.key.external_id):
             return None
@@ -170,5 +170,5 @@ async def adjustment(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
 ) -> Adjustment | None:
-    """The detail view of a correction."""
+    """Return one adjustment."""
     return await load_node(info, id, "Adjustment", "adjustments")  # type: ignore[no-any-return]

@@ -32,7 +32,7 @@ async def customer_export(
         int | None, strawberry.argument(description="How many records at most: 1 to 100, default 20.")
     ] = None,
 ) -> CustomerExport:
-    """A page, in one statement."""
+    """Return a page of the export, read in one statement."""
     context = info.context
     if first is not None and not 1 <= first <= MAX_PAGE_SIZE:
         raise InvalidInput.one("first", reason=f"must be between 1 and {MAX_PAGE_SIZE}")

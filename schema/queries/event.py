@@ -1,4 +1,4 @@
-"""The tenant's log of events: where it stands, and what it holds after a cursor."""
+"""The tenant's log of events: its newest position, and the events after a cursor."""
 
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ from schema.types.event_log import EventPage, check_kinds, show_event
     "`after`: nothing that happens in between is missed.",
 )
 async def event_cursor(info: Info) -> Cursor:
-    """A position only; it tells nothing about the events."""
+    """Return the cursor of the newest position. It tells nothing about the events."""
     return info.context.event_cursor(await find_newest_position(info.context.world, info.context.actor))
 
 
@@ -66,7 +66,7 @@ async def events(
 
 
 async def _find_gift_card(info: Info, text: str) -> Subject:
-    """A card that the caller sees; NotFound for any other."""
+    """Return a card that the caller may see. Raises NotFound for any other."""
     card_id = row_id_of(text, "GiftCard", "gift_card")
     if await load(info, "gift_cards", card_id) is None:
         raise NotFound("gift card", ("gift_card",))

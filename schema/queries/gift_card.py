@@ -53,5 +53,5 @@ async def gift_card_product(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
 ) -> GiftCardProduct | None:
-    """Customers find what is offered to them."""
+    """Return a product. Customers find only products that are offered to them."""
     return await load_node(info, id, "GiftCardProduct", "gift_card_products")  # type: ignore[no-any-return]

@@ -58,7 +58,7 @@ async def gift_card(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002
 ) -> GiftCard | None:
-    """One statement."""
+    """Return a card, read in one statement."""
     return await load_node(info, id, "GiftCard", "gift_cards")  # type: ignore[no-any-return]
 
 
@@ -71,7 +71,7 @@ async def gift_card_lookup(
     info: Info,
     code: Annotated[str, strawberry.argument(description="As it was typed: case, blanks and dashes do not matter.")],
 ) -> GiftCardLookup:
-    """One statement."""
+    """Return the card of a code, read in one statement."""
 
     async def work() -> Mapping[str, Any]:
         return {"gift_card": await look_up_gift_card(info.context.world, info.context.actor, normalise_code(code))}
@@ -99,7 +99,7 @@ async def gift_cards(
 
 
 async def _filter(info: Info, given: GiftCardFilterInput) -> GiftCardFilter:
-    """The filter behind the input. Refusal: NotFound (customer)."""
+    """Return the filter for the input. Refusal: NotFound (customer)."""
     holder_id = await _customer(info, given.holder, "holder")
     buyer_id = await _customer(info, given.buyer, "buyer")
     actor = info.context.actor

@@ -1,4 +1,4 @@
-"""Lists of what happened: purchases, adjustments, holds, redemptions. Newest first, a page at a time."""
+"""Lists of purchases, adjustments, holds and redemptions, newest first, a page at a time."""
 
 from typing import Annotated
 

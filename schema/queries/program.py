@@ -50,7 +50,7 @@ RULE_ORDER: Order[RulePlace] = Order(
     even_when_off=True,
 )
 async def program(info: Info) -> Program:
-    """The settings in force."""
+    """Return the settings in force."""
     return show_row(Program, await get_program(info.context.world, info.context.actor))
 
 
@@ -81,7 +81,7 @@ async def earning_rules(
     description="All tiers, lowest minimum first.",
 )
 async def tiers(info: Info) -> list[Tier]:
-    """There are at most 50."""
+    """Return the tiers; a program has at most 50."""
     return show_rows(Tier, await tier_service.list_tiers(info.context.world, info.context.actor))
 
 
@@ -120,7 +120,7 @@ async def catalog_items(
 async def catalog_item(
     info: Info, by: Annotated[CatalogItemBy, strawberry.argument(description="The item to read.")]
 ) -> CatalogItem | None:
-    """By global id or natural key."""
+    """Return an item by global id, or by kind and external id."""
     if by.key:
         if not is_storable(by.key.external_id):
             return None
@@ -133,5 +133,5 @@ async def job(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
 ) -> Job | None:
-    """How far it is."""
+    """Return a job with its progress."""
     return await load_node(info, id, "Job", "jobs")  # type: ignore[no-any-return]

@@ -38,6 +38,6 @@ async def gift_card_report(
     info: Info,
     range: Annotated[DateRangeInput, strawberry.argument(description="The range of local days.")],  # noqa: A002
 ) -> GiftCardReport:
-    """Sums over the ledgers of all cards."""
+    """Return sums over the ledgers of all cards."""
     world, actor = info.context.world, info.context.actor
     return show_row(GiftCardReport, await get_gift_card_report(world, actor, range.from_, range.to))

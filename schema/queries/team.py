@@ -1,4 +1,4 @@
-"""``members`` and ``roles``: who belongs to the team, and what they may do."""
+"""``members`` and ``roles``: the members of the team, and their permissions."""
 
 from typing import Annotated
 

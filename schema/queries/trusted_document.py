@@ -1,4 +1,4 @@
-"""``trustedDocuments``: what clients of the tenant may run by its hash."""
+"""``trustedDocuments``: the documents that clients of the tenant may run by their hash."""
 
 from loyalty.rules.listing import OrderDirection
 from loyalty.services.trusted_document import count_documents, page_documents

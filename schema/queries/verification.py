@@ -32,7 +32,7 @@ class LedgerVerification:
     ),
 )
 async def ledger_verification(info: Info) -> LedgerVerification:
-    """The same questions as `treue verify`."""
+    """Verify the ledger with the same statements as `treue verify`."""
     verification = await get_verification(info.context.world, info.context.actor)
     return LedgerVerification(
         sound=not verification.differences,

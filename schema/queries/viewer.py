@@ -1,4 +1,4 @@
-"""Who is calling, and objects by their global id."""
+"""The caller, and objects by their global id."""
 
 import asyncio
 from typing import Annotated, Any
@@ -67,7 +67,7 @@ _TEAM_ONLY = {
 
 @guarded(description="Who is calling. Works with every credential, also while the program is off.", even_when_off=True)
 async def viewer(info: Info) -> Viewer:
-    """The credential's own story."""
+    """Return the facts about the caller's credential."""
     actor = info.context.actor
     return Viewer(
         kind=actor.kind,
@@ -89,7 +89,7 @@ async def viewer(info: Info) -> Viewer:
     description="The customer who is calling; null for everybody else.",
 )
 async def me(info: Info) -> Customer | None:
-    """The customer behind the credential."""
+    """Return the customer of the credential."""
     return show_row_if_any(Customer, await get_me(info.context.world, info.context.actor))
 
 
@@ -98,7 +98,7 @@ async def node(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002 - Relay's name
 ) -> Node | None:
-    """One object."""
+    """Return one object."""
     return show_row_if_any(Node, await _node(info, id))
 
 
@@ -107,7 +107,7 @@ async def nodes(
     info: Info,
     ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 global ids.")],
 ) -> list[Node | None]:
-    """Several objects, each kind in one statement."""
+    """Return several objects, all of one type in one statement."""
     if len(ids) > MAX_NODES:
         raise InvalidInput.one("ids", reason=f"must have at most {MAX_NODES} ids")
     return [show_row_if_any(Node, row) for row in await asyncio.gather(*(_node(info, one) for one in ids))]

@@ -20,13 +20,13 @@ from schema.types.node import show_row
 
 
 class WatchedEvents(NamedTuple):
-    """Which events a subscription tells of."""
+    """Chooses the events of a subscription."""
 
     customer_id: CustomerId | None
     kinds: frozenset[EventKind] | None
 
     def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> Event | None:
-        """The event, if it is told."""
+        """Return the event if the subscription shows it."""
         if self.customer_id not in (None, event.customer_id):
             return None
         if self.kinds is not None and event.kind not in self.kinds:
@@ -46,7 +46,7 @@ async def event_logged(
     customer: Annotated[CustomerBy | None, strawberry.argument(description="Only this customer's.")] = None,
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[Event, None]:
-    """An event of a gift card is the customer's who had the card then; of a card of nobody it is no customer's."""
+    """An event of a gift card belongs to the customer who held the card then. Without a holder it belongs to nobody."""
     check_kinds(kinds)
     watched = await find_watched_customer(info, customer)
     watch = WatchedEvents(watched, None if kinds is None else frozenset(kinds))

@@ -25,7 +25,7 @@ from schema.types.node import show_row
 
 ENTRY = "entry_id"
 OF_ENTRIES = frozenset(kind for kind, told in EVENT_CLASSES.items() if ENTRY in {field.name for field in fields(told)})
-"""The kinds of events that tell of an entry of the ledger."""
+"""The kinds of events that tell about an entry of the ledger."""
 
 
 class PointsChangedRow(NamedTuple):
@@ -44,18 +44,18 @@ class PointsChanged:
 
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def points(self, info: strawberry.Info) -> PointsAccount:
-        """The settings are read here, so that an event whose settings cannot be read is tried again."""
+        """The settings are read here: if that fails for a passing reason, the event is read again."""
         row = cast("PointsChangedRow", self)
         return await account_then(info, row.customer_id, row.numbers)
 
 
 class WatchedPoints(NamedTuple):
-    """Which changes of points a subscription tells of."""
+    """Chooses the changes of points of a subscription."""
 
     customer_id: CustomerId | None
 
     def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> PointsChanged | None:
-        """The change that an event tells of, if it is told."""
+        """Return the change in an event, if the subscription shows it."""
         if event.kind not in OF_ENTRIES or self.customer_id not in (None, event.customer_id):
             return None
         logged = decode_row(event)
@@ -76,7 +76,7 @@ async def points_changed(
     customer: Annotated[CustomerBy | None, strawberry.argument(description="Only this customer's.")] = None,
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[PointsChanged, None]:
-    """The account is the one right after the entry; its value in money is that of the settings now."""
+    """The account is the one right after the entry. Its value in money follows the present settings."""
     watch = WatchedPoints(await find_watched_customer(info, customer))
     async with aclosing(follow(info, after, watch)) as changes:
         async for change in changes:

@@ -56,7 +56,7 @@ class WatchedNotices(NamedTuple):
     days_before: frozenset[int] | None
 
     def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> PointsExpiring | None:
-        """The notice that an event tells of, if it is told."""
+        """Return the notice in an event, if the subscription shows it."""
         if event.kind != PointsExpiringEvent.kind or self.customer_id not in (None, event.customer_id):
             return None
         logged = decode_row(event)
@@ -93,7 +93,7 @@ async def points_expiring(
     ] = None,
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[PointsExpiring, None]:
-    """The points and the consent are those of the moment at which the notice became due."""
+    """The points and the consent are those at the moment when the notice became due."""
     days = None if days_before is None else frozenset(days_before)
     watch = WatchedNotices(await find_watched_customer(info, customer), days)
     async with aclosing(follow(info, after, watch)) as notices:

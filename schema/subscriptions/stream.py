@@ -1,4 +1,4 @@
-"""What every subscription does: from a cursor on, event by event, each with loaders of its own."""
+"""Follow the log for a subscription: from a cursor on, event by event, each with its own loaders."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,14 +15,14 @@ from schema.masking import FeedEnded
 from schema.types.customer import CustomerBy, customer_key
 
 LAST_EVENT_ID = "Last-Event-ID"
-"""The header of an event stream that says where to go on (HTML standard, server-sent events)."""
+"""The header of an event stream with the cursor to resume from (HTML standard, server-sent events)."""
 
 
 async def follow(info: Info, after: str | None, watch: Watch) -> AsyncGenerator[Any, None]:
-    """What is shown of the tenant's events after a cursor, or from now on, until a channel tells the rest.
+    """Yield the shown values of the tenant's events after a cursor, or from now on. At the end a channel takes over.
 
-    What one event loaded is forgotten before the next. The header `Last-Event-ID` of an event stream counts before the
-    argument ``after``. Raises FeedEnded at the end, which comes when the process stops.
+    The rows loaded for one event are forgotten before the next. The header `Last-Event-ID` of an event stream counts
+    before the argument ``after``. Raises FeedEnded when the process stops.
     """
     context = info.context
     start, name = (context.last_event_id, LAST_EVENT_ID) if context.last_event_id else (after, "after")
@@ -47,6 +47,6 @@ async def follow(info: Info, after: str | None, watch: Watch) -> AsyncGenerator[
 
 
 async def find_watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
-    """Whom to watch, or None for everybody; customers watch themselves, and find nobody else."""
+    """Return the customer to watch; None for all. A customer may watch only themselves."""
     key = None if by is None else customer_key(by, "customer")
     return await find_followed_customer(info.context.world, info.context.actor, key, "customer")

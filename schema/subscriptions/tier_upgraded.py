@@ -50,7 +50,7 @@ class WatchedUpgrades(NamedTuple):
     causes: frozenset[TierChangeCause]
 
     def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> TierUpgraded | None:
-        """The upgrade that an event tells of, if it is told."""
+        """Return the upgrade in an event, if the subscription shows it."""
         if event.kind != TierUpgradedEvent.kind or self.customer_id not in (None, event.customer_id):
             return None
         logged = decode_row(event)
@@ -96,7 +96,7 @@ async def tier_upgraded(
     ] = None,
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[TierUpgraded, None]:
-    """Filters look at the event as it was when it happened."""
+    """The filters compare the event with the state at its own time."""
     watched = await find_watched_customer(info, customer)
     wanted = None if tiers is None else frozenset(await find_known_tier_ids(info, tiers, "tiers"))
     language = None if locale is None else correct_locale(locale)

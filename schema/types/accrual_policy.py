@@ -153,7 +153,7 @@ class AccrualPolicyInput:
 
 
 def change_accrual(settings: ProgramSettings, given: AccrualPolicyInput) -> ProgramSettings:
-    """Return the settings with another way to earn; what was left out stays as it is. Refusal: InvalidInput."""
+    """Return the settings with a changed accrual policy. An absent field stays as it is. Refusal: InvalidInput."""
     path = "accrual"
     return replace(
         settings,

@@ -1,4 +1,4 @@
-"""What a list of ledger entries can be narrowed to, and its pages."""
+"""The filters of a list of ledger entries, and its pages."""
 
 from datetime import datetime
 from typing import Annotated
@@ -47,7 +47,7 @@ ActivityFilter = Annotated[ActivityFilterInput | None, strawberry.argument(descr
 
 
 def check_text_filters(given: object, *names: str) -> None:
-    """InvalidInput for a text to look for that is empty, too long or cannot be stored."""
+    """Raise InvalidInput for a search text that is empty, too long or cannot be stored."""
     texts = ((name, getattr(given, name)) for name in names)
     checked = (check_text(text, ("filter", name), TEXT_FILTER_MAX_LENGTH) for name, text in texts if text is not None)
     problems = [problem for problem in checked if problem is not None]
@@ -58,7 +58,7 @@ def check_text_filters(given: object, *names: str) -> None:
 async def activity_page(
     info: Info, wanted: EntryFilter, given: ActivityFilterInput | None, page: Page
 ) -> Connection[LedgerEntry]:
-    """A page of entries, narrowed by what was given besides."""
+    """Return a page of entries, limited by the given filters as well."""
     if given is not None:
         wanted = _narrow(wanted, given)
     return await load_listed_page(info, ENTRY_ORDER, page, list_activity, wanted, "occurred_at", count_activity)

@@ -39,7 +39,7 @@ def overlap_field() -> Any:
 
 
 def former_secret_field() -> Any:
-    """When the secret before the present one stops."""
+    """Declare the time at which the former secret ends."""
     return shows(
         "former_ends_at",
         description="When the secret before the present one stops working, or stopped; null when there was none.",
@@ -86,7 +86,7 @@ TOKEN_ORDER: Order[TimePlace] = time_order("tokens")
 
 
 def token_filter(given: TokenFilterInput | None) -> TokenFilter:
-    """The filter behind the input. Refusal: InvalidInput."""
+    """Return the filter for the input. Refusal: InvalidInput."""
     if given is None:
         return TokenFilter()
     check_text_filters(given, "search")

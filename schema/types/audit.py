@@ -119,7 +119,7 @@ class AuditFilterInput:
 
 
 async def audit_page(info: Info, given: AuditFilterInput | None, page: Page) -> Connection[AuditEntry]:
-    """A page of the log. Refusals: InvalidInput, NotFound (subject)."""
+    """Return a page of the log. Refusals: InvalidInput, NotFound (subject)."""
     wanted = AuditFilter() if given is None else _filter(given)
     return await load_listed_page(
         info, AUDIT_ORDER, page, list_audit_entries, wanted, "happened_at", count_audit_entries

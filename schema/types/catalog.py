@@ -126,7 +126,10 @@ class CatalogItemBy:
 
 
 def change_from(given: CatalogItemInput, currency: str, *path: str) -> CatalogChange:
-    """A change as the rules know it; InvalidInput for null where a value must be, CurrencyMismatch for rates."""
+    """Return a change for the rules.
+
+    Raises InvalidInput for null where a value is required, CurrencyMismatch for rates.
+    """
     values: dict[str, Any] = {
         name: value
         for name in ("category", "time_zone", "points_per_unit", "earning")
@@ -152,5 +155,5 @@ CATALOG_ORDER: Order[CatalogPlace] = Order(
 
 
 def catalog_place(item: Item) -> CatalogPlace:
-    """Where an item stands in the list."""
+    """Return the place of an item in the list."""
     return CatalogPlace(item.kind, item.external_id)

@@ -1,4 +1,4 @@
-"""What a client says about a checkout, for a quote and for a hold alike."""
+"""The input about a checkout, for a quote and for a hold."""
 
 import strawberry
 
@@ -26,7 +26,7 @@ class PurchaseBy:
 
 
 def purchase_name(by: PurchaseBy, *path: str) -> PurchaseName:
-    """The name behind the input; NotFound for an id that is not a purchase's."""
+    """Return the purchase in the input. Raises NotFound for an id that is not a purchase's."""
     if by.key:
         if not is_storable(by.key.external_id):
             raise NotFound("purchase", path)
@@ -43,7 +43,7 @@ class CheckoutInput:
 
 
 def checkout_of(given: CheckoutInput, named: PurchaseKeyInput | None) -> Checkout:
-    """The checkout as the service takes it; InvalidInput and CurrencyMismatch name the field."""
+    """Return the checkout for the service. InvalidInput and CurrencyMismatch name the field."""
     subtotal = amount_of(given.subtotal, "subtotal")
     discounts_minor = minor_in(given.discounts, subtotal.currency, "discounts") or 0
     purchase = PurchaseKey(named.kind, named.external_id) if named else None

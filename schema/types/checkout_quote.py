@@ -1,4 +1,4 @@
-"""The price of a checkout: what points, gift cards and others pay of it, and what is left."""
+"""The price of a checkout: what points, gift cards and others pay of it, and the rest."""
 
 import strawberry
 
@@ -105,7 +105,7 @@ class CheckoutQuote:
 
 
 def quote_of(quote: Quote) -> CheckoutQuote:
-    """A quote with its lines and its total."""
+    """Return a quote with its lines and its total."""
     lines = _lines_of(quote)
     currency = quote.checkout.subtotal.currency
     return CheckoutQuote(
@@ -129,12 +129,12 @@ def quote_of(quote: Quote) -> CheckoutQuote:
 
 
 def card_of(quoted: QuotedCard) -> GiftCard | None:
-    """The card of a quote, where it was found."""
+    """Return the card of a quote, if it was found."""
     return None if quoted.card is None else show_row(GiftCard, quoted.card.card)
 
 
 def _lines_of(quote: Quote) -> list[tuple[PriceLineKind, int, QuotedCard | None]]:
-    """The lines of the price in minor units; what is 0 has none, but the subtotal."""
+    """Return the lines of the price in minor units. A line of 0 is left out, except the subtotal."""
     checkout, loyalty, paid = quote
     off_minor = loyalty.discount.amount_minor if loyalty else 0
     lines: list[tuple[PriceLineKind, int, QuotedCard | None]] = [

@@ -333,12 +333,12 @@ class CustomerBy:
 
 
 def payer_key(info: Info, by: CustomerBy | None) -> CustomerKey:
-    """Return whose points pay: the named customer, or the customer who is calling. Refusal: NotFound."""
+    """Return the key of the customer whose points pay: the named customer, or the calling one. Refusal: NotFound."""
     return key_or_caller(info.context.actor, None if by is None else customer_key(by, "customer"))
 
 
 def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
-    """The key behind the input; NotFound for an id that is not a customer's, and for texts that nobody can have."""
+    """Return the key in the input. Raises NotFound for an id that is not a customer's, and for an impossible text."""
     if by.id:
         return CustomerKey(id=CustomerId(row_id_of(by.id, "Customer", *path)))
     if by.external_id:

@@ -1,4 +1,4 @@
-"""What a list of customers can be narrowed to."""
+"""The filters of a list of customers."""
 
 from collections.abc import Sequence
 
@@ -54,7 +54,7 @@ class CustomerFilterInput:
 
 
 def narrow_filter(wanted: CustomerFilter, given: CustomerFilterInput | None) -> CustomerFilter:
-    """The filter behind the input. Refusal: InvalidInput."""
+    """Return the filter for the input. Refusal: InvalidInput."""
     if given is None:
         return wanted
     refuse_problems(

@@ -1,4 +1,4 @@
-"""What happened to customers themselves: consents to marketing, and when they were archived and came back."""
+"""The history of customers: consents to marketing, and the times when they were archived or came back."""
 
 from datetime import datetime
 from typing import Any

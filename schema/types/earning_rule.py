@@ -1,4 +1,4 @@
-"""Earning rules: what a purchase is worth, under which conditions; and the inputs that make one."""
+"""Earning rules: their awards and conditions, and the inputs that create one."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Union
@@ -118,7 +118,7 @@ class EarningRule(Node):
 
 
 async def award_of(info: Info, row: Any) -> EarningAward:
-    """The award of a rule or of a version of one, with amounts in the program's currency."""
+    """Return the award of a rule or of a version, with amounts in the program's currency."""
     award = row.award
     if isinstance(award, earning.PerAmountAward):
         per = show_row(Money, Amount(award.per_minor, await _currency(info)))
@@ -131,7 +131,7 @@ async def award_of(info: Info, row: Any) -> EarningAward:
 
 
 async def conditions_of(info: Info, row: Any) -> EarningConditions:
-    """The conditions of a rule or of a version of one, with amounts in the program's currency."""
+    """Return the conditions of a rule or of a version, with amounts in the program's currency."""
     conditions: Conditions = row.conditions
     currency = await _currency(info)
 
@@ -157,7 +157,7 @@ async def conditions_of(info: Info, row: Any) -> EarningConditions:
 
 
 async def summary_of(info: Info, row: Any) -> str:
-    """The conditions of a rule or of a version of one, as one readable line."""
+    """Return the conditions of a rule or of a version as one readable line."""
     tenant = await load(info, "tenant", None)
     names = await load(info, "catalog_names", None)
     return earning.condition_summary(row.conditions, names, tenant.locale, tenant.currency)
@@ -226,7 +226,7 @@ class EarningConditionsInput:
 
 
 def award_from(given: EarningAwardInput, currency: str) -> earning.Award:
-    """An award as the rules know it; InvalidInput and CurrencyMismatch name the field."""
+    """Return an award for the rules. InvalidInput and CurrencyMismatch name the field."""
     if given.fixed:
         return earning.FixedAward(given.fixed.points)
     if given.per_amount:
@@ -241,12 +241,12 @@ def award_from(given: EarningAwardInput, currency: str) -> earning.Award:
 
 
 def _ids(given: list[str] | None) -> frozenset[str]:
-    """Ids of the caller's systems as they are compared; one of blanks alone stays, and is refused."""
+    """Return external ids in their compared form. An id of blanks stays, and is refused later."""
     return frozenset(tidy_id(one) or one for one in given or ())
 
 
 def conditions_from(given: EarningConditionsInput | None, currency: str) -> Conditions:
-    """Conditions as the rules know them."""
+    """Return conditions for the rules."""
     if given is None:
         return Conditions()
     return Conditions(

@@ -1,4 +1,4 @@
-"""The history of an earning rule: what it said, who changed what, and when."""
+"""The history of an earning rule: its versions, with their changes, authors and times."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What events tell, wherever they are shown: the account as it was, and a tier upgrade."""
+"""Parts that several types of events share: the account after the event, and a tier upgrade."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,7 +18,7 @@ from schema.types.tier import Tier
 
 
 async def account_then(info: strawberry.Info, customer_id: CustomerId, numbers: Mapping[str, int]) -> PointsAccount:
-    """A customer's account with the numbers that an event tells, valued by the settings now."""
+    """Return a customer's account with the numbers in an event, valued with the present settings."""
     program = await load(info, "program", None)
     value = value_of(numbers["available"], program.settings.redemption.point_value)
     return cast("PointsAccount", PointsRow(**numbers, value=value, customer_id=customer_id))
@@ -37,7 +37,7 @@ class TierUpgrade:
 
 
 class TierUpgradeRow(NamedTuple):
-    """A tier upgrade as a mutation answers it."""
+    """A tier upgrade in the answer of a mutation."""
 
     customer_id: CustomerId
     from_tier_id: TierId | None
@@ -48,7 +48,7 @@ class TierUpgradeRow(NamedTuple):
 
 
 def tier_upgrade_of(change: TierChangeRow | None) -> Any:
-    """The upgrade that a mutation caused, or None when the tier stayed or went down."""
+    """Return the upgrade that a mutation caused; None if the tier stayed or went down."""
     if change is None or not change.upgraded or change.to_tier_id is None:
         return None
     return TierUpgradeRow(

@@ -34,7 +34,7 @@ from schema.types.tier import Tier
 
 
 class LoggedEventRow(NamedTuple):
-    """An event of the log, with what its payload names. What its kind does not have is None."""
+    """An event of the log, with the rows that its payload names. A row that its kind does not have is None."""
 
     cursor: str
     kind: EventKind
@@ -163,11 +163,11 @@ _TOLD = (
     *("tier_id", "gift_card_id", "amount_minor", "currency", "previous_tier_name", "tier_name", "purchase_status"),
     "purchase_total_minor",
 )
-"""What an event of some class tells; an event that has no such field shows null."""
+"""The fields of the classes of events. An event without such a field shows null."""
 
 
 def check_kinds(kinds: Sequence[EventKind] | None) -> None:
-    """Refuse a filter that no event can fit. Raises InvalidInput."""
+    """Refuse a filter that fits no event. Raises InvalidInput."""
     if kinds is not None and not kinds:
         raise InvalidInput.one("kinds", reason="must name at least one kind; leave it out for all")
 

@@ -1,4 +1,4 @@
-"""The public payload of an event: what was so just then, as JSON, with the names and the ids that clients use."""
+"""The public payload of an event: its facts at that time as JSON, with the names and ids that clients use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,8 @@ NODE_OF_MEMBER: Mapping[str, str] = {
     "gift_card_hold_id": "GiftCardHold",
     "gift_id": "GiftCardGift",
 }
-"""The type of what a member names. Its global id is shown; an id of anything else is shown as it is stored."""
+"""The type of the object that a member names, which is shown by its global id. Any other id is shown as it is
+stored."""
 
 
 def show_payload(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""When points expire: the policy, what expires when, and the lots behind it."""
+"""The expiry of points: the policy, the points that expire on each day, and their lots."""
 
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -145,14 +145,14 @@ LOT_ORDER: Order[TimePlace] = time_order("lots")
 
 
 def lot_states(is_open: bool | None) -> list[LotState] | None:  # noqa: FBT001 - it is what a caller gave
-    """The states of lots that hold points, or of those that do not; None for all."""
+    """Return the states of lots with points, or of lots without; None for all."""
     if is_open is None:
         return None
     return [state for state in LotState if (state is LotState.OPEN) == is_open]
 
 
 def policy_from(given: ExpiryPolicyInput) -> Policy:
-    """A policy as the rules know it; InvalidInput when none is named."""
+    """Return a policy for the rules. Raises InvalidInput if none is named."""
     if given.fixed_duration:
         return Policy(ExpiryKind.FIXED_DURATION, months=given.fixed_duration.months, days=given.fixed_duration.days)
     if given.end_of_period:

@@ -1,4 +1,4 @@
-"""Gift cards, what is set aside of them, and the lines of their own ledgers."""
+"""Gift cards, their holds, and the entries of their own ledgers."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -206,7 +206,7 @@ class GiftCard(Node):
 
     @computed(description="What can be spent at this very instant: nothing of a card that is expired or void.")
     async def spendable_amount(self, info: Info) -> Money:
-        """Of the balance, less what is held."""
+        """The balance less the amount that is held."""
         return _money(_row(self), spendable_minor(_row(self).account, await tenant_now(info)))
 
     @computed(description="What was paid for it, where the sale told; null for everybody but the team.")
@@ -235,7 +235,7 @@ class GiftCardBy:
 
 
 def gift_card_key(by: GiftCardBy, *path: str) -> CardKey:
-    """The card behind the input. Refusals: NotFound for an id that is no card's, GiftCardCodeMistyped."""
+    """Return the card in the input. Refusals: NotFound for an id that is no card's, GiftCardCodeMistyped."""
     if by.code:
         return CardKey(code=normalise_code(by.code, (*path, "code")))
     return CardKey(id=GiftCardId(row_id_of(by.id or "", "GiftCard", *path)))
@@ -251,7 +251,7 @@ def code_field() -> Any:
 
 
 def build_issued_payload(issued: IssuedCard) -> dict[str, Any]:
-    """What a payload says about a card that was made."""
+    """Return the payload about a new card."""
     return {
         "gift_card": issued.card,
         "code": group_code(issued.code),
@@ -261,17 +261,17 @@ def build_issued_payload(issued: IssuedCard) -> dict[str, Any]:
 
 
 def build_moved_payload(moved: MovedCard) -> dict[str, Any]:
-    """What a payload says about a card after an entry."""
+    """Return the payload about a card after an entry."""
     return {"gift_card": moved.card, "entry": moved.entry, "replayed": moved.replayed}
 
 
 def build_held_payload(held: HeldCard) -> dict[str, Any]:
-    """What a payload says about a hold and its card."""
+    """Return the payload about a hold and its card."""
     return {"gift_card_hold": held.hold, "gift_card": held.card, "replayed": held.replayed}
 
 
 def build_returned_payload(returned: ReturnedCard) -> dict[str, Any]:
-    """What a payload says about money that came back to a card."""
+    """Return the payload about money that came back to a card."""
     return {
         "entry": returned.entry,
         "gift_card_hold": returned.hold,
@@ -281,7 +281,7 @@ def build_returned_payload(returned: ReturnedCard) -> dict[str, Any]:
 
 
 async def tenant_now(info: Info) -> datetime:
-    """Now, as the tenant's clock shows it."""
+    """Return the present time by the tenant's clock."""
     tenant: TenantRow = await load(info, "tenant", None)
     return info.context.world.clock() + tenant.clock_advance
 

@@ -1,4 +1,4 @@
-"""Gift cards that were handed to somebody."""
+"""Gifts: gift cards that were handed to somebody."""
 
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -46,7 +46,7 @@ class GiftCardGift(Node):
 
     @computed(description="How to reach the receiver; null for none, and for everybody but the team and the giver.")
     def recipient_email(self, info: Info) -> str | None:
-        """The receiver's own address, which is nobody else's business."""
+        """The receiver's own address: only the team and the giver read it."""
         row = row_of(GiftRow, self)
         gave = is_the_customer(info.context.actor, row.giver_id)
         return row.recipient_email if gave or reads_internals(info.context.actor) else None

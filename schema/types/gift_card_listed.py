@@ -11,5 +11,5 @@ from schema.types.listed import load_listed_page
 
 
 async def gift_card_page(info: Info, wanted: GiftCardFilter, page: Page) -> Connection[Any]:
-    """A page of gift cards, as far as the caller may see them."""
+    """Return a page of the gift cards that the caller may see."""
     return await load_listed_page(info, GIFT_CARD_ORDER, page, list_gift_cards, wanted, "issued_at", count_gift_cards)

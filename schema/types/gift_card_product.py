@@ -1,4 +1,4 @@
-"""Products of gift cards: what can be had, for how many points, and whether a customer can pay for it."""
+"""Products of gift cards: their prices in points, and whether a customer can afford one."""
 
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -156,7 +156,7 @@ class GiftCardValidityInput:
 
 
 def product_filter(given: GiftCardProductFilterInput | None) -> GiftCardProductFilter:
-    """The filter behind the input. Refusal: InvalidInput."""
+    """Return the filter for the input. Refusal: InvalidInput."""
     if given is None:
         return GiftCardProductFilter()
     if given.search is not None and (problem := check_text(given.search, ("filter", "search"), SEARCH_MAX_LENGTH)):
@@ -165,7 +165,7 @@ def product_filter(given: GiftCardProductFilterInput | None) -> GiftCardProductF
 
 
 def validity_from(given: GiftCardValidityInput) -> Validity:
-    """A validity as the rules know it; InvalidInput when none is named."""
+    """Return a validity for the rules. Raises InvalidInput if none is named."""
     if given.duration:
         return Validity(ValidityKind.DURATION, months=given.duration.months, days=given.duration.days, years=0)
     if given.fixed_day:
@@ -178,7 +178,7 @@ def validity_from(given: GiftCardValidityInput) -> Validity:
 
 
 async def _missing(root: Any, info: Info, by: CustomerBy | None) -> int | None:
-    """The points that a customer lacks for a card of a product, or None."""
+    """Return the points that a customer lacks for a card of a product; None if there is no such price or customer."""
     if not (root.purchasable_with_points and root.points_cost):
         return None
     customer = await _customer(info, by)

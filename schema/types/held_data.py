@@ -1,4 +1,4 @@
-"""What is held about a customer, as JSON."""
+"""The held data about a customer, as JSON."""
 
 from typing import Any
 
@@ -45,6 +45,6 @@ class CustomerExport:
 
 
 def export_page(records: list[HeldRecord], end_cursor: Cursor | None, *, more: bool) -> CustomerExport:
-    """A page as clients see it."""
+    """Return a page as clients see it."""
     shown: list[Any] = list(records)
     return CustomerExport(records=shown, end_cursor=end_cursor, has_next_page=more)

@@ -1,4 +1,4 @@
-"""The ledger: every change of a balance is one entry, with what it refers to."""
+"""The ledger: every change of a balance is one entry with a reference."""
 
 import asyncio
 from collections import defaultdict
@@ -70,7 +70,7 @@ LedgerReference = Annotated[
 
 
 async def _load_references(rows: list[Any], info: Any) -> list[Any]:
-    """What is behind each entry, one load for each kind of reference."""
+    """Load the object of each entry's reference, one load for each kind of object."""
     found: list[Any] = [None] * len(rows)
     places: defaultdict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
@@ -125,7 +125,7 @@ class LedgerEntry(Node):
         "adjustment."
     )
     async def note(self, info: Info) -> str | None:
-        """Of an adjustment it is loaded; what was given with another operation stands in the entry."""
+        """For an adjustment the note is loaded; for other entries it is stored in the entry."""
         row = _row(self)
         if row.reference_kind != ReferenceKind.ADJUSTMENT:
             return row.reason if reads_internals(info.context.actor) else None
@@ -151,7 +151,7 @@ ENTRY_ORDER: Order[TimePlace] = time_order("entries")
 
 
 def entry_place(row: EntryRow) -> TimePlace:
-    """Where an entry stands in a list of entries."""
+    """Return the place of an entry in a list of entries."""
     return TimePlace(row.occurred_at, row.id)
 
 

@@ -22,7 +22,10 @@ async def load_listed_page(
     at: str,
     count: Callable[[World, Actor, Any], Awaitable[int]] = count_listed,
 ) -> Connection[Any]:
-    """A page of a list; ``at`` names the attribute that holds the time of a row. It is counted where that is asked."""
+    """Return a page of a list. ``at`` names the attribute with the time of a row.
+
+    Rows are counted only if requested.
+    """
     world, actor = info.context.world, info.context.actor
     window = window_of(info.context.seal, page, order)
     found = await read(world, actor, wanted, window)

@@ -1,4 +1,4 @@
-"""What lists can be narrowed to, and the order of their pages. One input for each kind of list."""
+"""The filters of lists, and the order of their pages. Each kind of list has its own input."""
 
 import strawberry
 
@@ -78,7 +78,7 @@ class RedemptionFilterInput:
 
 
 async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> PurchaseFilter:
-    """The filter behind the input. Refusals: InvalidInput, NotFound (customer)."""
+    """Return the filter for the input. Refusals: InvalidInput, NotFound (customer)."""
     if given is None:
         return PurchaseFilter(await _find_listed_customer(info, None))
     if given.search is not None and (problem := check_text(given.search, ("filter", "search"), SEARCH_MAX_LENGTH)):
@@ -98,12 +98,12 @@ async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> Purc
 
 
 def _with_tidy_ids(given: list[str] | None) -> list[str] | None:
-    """The ids in their tidy form, and as they were sent: an earlier release kept them so."""
+    """Return the ids in their tidy form and as they were sent: an earlier release stored the latter."""
     return None if given is None else list(dict.fromkeys([*given, *map(tidy_id, given)]))
 
 
 async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> AdjustmentFilter:
-    """The filter behind the input. Refusal: NotFound (customer)."""
+    """Return the filter for the input. Refusal: NotFound (customer)."""
     if given is None:
         return AdjustmentFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor", "note")
@@ -113,7 +113,7 @@ async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> 
 
 
 async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
-    """The filter behind the input. Refusal: NotFound (customer)."""
+    """Return the filter for the input. Refusal: NotFound (customer)."""
     if given is None:
         return HoldFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor")
@@ -123,7 +123,7 @@ async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
 
 
 async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> RedemptionFilter:
-    """The filter behind the input. Refusal: NotFound (customer)."""
+    """Return the filter for the input. Refusal: NotFound (customer)."""
     if given is None:
         return RedemptionFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor")
@@ -133,7 +133,10 @@ async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> 
 
 
 async def _find_listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
-    """Whose rows to list, or None for everybody's; customers list their own when they name nobody."""
+    """Return the customer whose rows are listed; None for all.
+
+    Without a named customer, a customer lists their own rows.
+    """
     actor = info.context.actor
     if by is None:
         return actor.customer_id if actor.kind is ActorKind.CUSTOMER else None

@@ -1,4 +1,4 @@
-"""Where something happened, and the locations that somebody is limited to."""
+"""The location of a purchase, hold or adjustment, and scopes of locations."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from loyalty.rules.location import MAX_SCOPE_LOCATIONS
 
 
 def location_field(did: str) -> Any:
-    """The ``location`` of something that happened."""
+    """Declare the ``location`` at which something happened."""
     return strawberry.field(
         description=f"External id of the location where it was {did}; null where nobody has told one."
     )
@@ -34,14 +34,14 @@ def location_input() -> Any:
 
 
 def scope_field(whose: str) -> Any:
-    """The ``locations`` that a member, a token or the caller is limited to."""
+    """Declare the ``locations`` to which a member, a token or the caller is limited."""
     return strawberry.field(
         description=f"External ids of the locations that {whose} limited to; null for the whole business."
     )
 
 
 def scope_input(default: Any = None) -> Any:
-    """The ``locations`` of an input that gives somebody a scope."""
+    """Declare the ``locations`` of an input that sets a scope of locations."""
     return strawberry.field(
         default=default,
         description=f"External ids of the locations that the work is limited to, 1 to {MAX_SCOPE_LOCATIONS}; each is a "

@@ -53,7 +53,7 @@ class Member(Node):
 
     @computed(description="Whether the person was invited and has not signed in yet.")
     def invited(self) -> bool:
-        """Nobody is known by a subject yet."""
+        """True while the member has no subject."""
         row = row_of(MemberRow, self)
         return row.subject is None and row.removed_at is None
 
@@ -95,7 +95,7 @@ def read_person(by: PersonBy) -> str | Identity:
 
 
 async def member_page(info: Info, given: MemberFilterInput | None, page: Page) -> Connection[Member]:
-    """A page of the members."""
+    """Return a page of the members."""
     wanted = MemberFilter()
     if given is not None:
         role_id = None if given.role is None else role_id_of(given.role, "filter", "role")

@@ -1,4 +1,4 @@
-"""Money on the wire: an exact decimal text with its currency, never a float."""
+"""Money in the API: an exact decimal text with its currency, never a float."""
 
 import strawberry
 
@@ -28,12 +28,12 @@ class MoneyInput:
 
 
 def amount_of(given: MoneyInput, *path: str) -> Amount:
-    """An amount as the rules know it; InvalidInput for too many decimals."""
+    """Return an amount for the rules. Raises InvalidInput for too many decimals."""
     return Amount(parse_amount(given.amount, given.currency, (*path, "amount")), given.currency)
 
 
 def minor_in(given: MoneyInput | None, currency: str, *path: str) -> int | None:
-    """Minor units of an amount that must be in this currency."""
+    """Return the minor units of an amount, which must have this currency."""
     if given is None:
         return None
     if given.currency != currency:

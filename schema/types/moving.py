@@ -1,4 +1,4 @@
-"""Customers who move: from elsewhere to here, and from one id to another."""
+"""Customers that move: opening balances from elsewhere, and merges."""
 
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any

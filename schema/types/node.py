@@ -1,4 +1,4 @@
-"""Objects with an opaque global id, and how a type says which rows it reads."""
+"""Objects with an opaque global id, and the rows that each type reads."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -8,7 +8,7 @@ import strawberry
 from schema.node_ids import encode_id
 
 ROWS: dict[Callable[..., bool], type] = {}
-"""The rows that types read, by the function that tells GraphQL so."""
+"""The rows that types read, by the function that checks a row for GraphQL."""
 
 Row = TypeVar("Row")
 Shape = TypeVar("Shape")
@@ -20,7 +20,7 @@ class Node:
 
 
 def reads(row: type) -> Any:
-    """Tell GraphQL which rows a type shows; its class sets ``is_type_of`` to the result."""
+    """Say which row a type reads. The class sets ``is_type_of`` to the result."""
 
     def is_type_of(cls: type, value: Any, _info: Any) -> bool:
         return isinstance(value, (row, cls))
@@ -30,12 +30,12 @@ def reads(row: type) -> Any:
 
 
 def row_of(_kind: type[Row], shape: object) -> Row:
-    """Return what ``self`` is within the fields of a type: the row that the type reads, of this kind."""
+    """Return ``self`` in a field of a type as what it is: the row that the type reads."""
     return cast("Row", shape)
 
 
 def node_id(type_name: str, attribute: str = "id") -> Any:
-    """Declare the global id of a type over its row's own id."""
+    """Declare the global id of a type, made of its row's own id."""
 
     def resolve(root: Any) -> strawberry.ID:
         return encode_id(type_name, getattr(root, attribute))
@@ -44,15 +44,15 @@ def node_id(type_name: str, attribute: str = "id") -> Any:
 
 
 def show_row(_shape: type[Shape], row: object) -> Shape:
-    """Hand a row to GraphQL as the type that reads it. A test compares the fields of each type with its row."""
+    """Return a row as the type that reads it. A test compares the fields of each type with its row."""
     return cast("Shape", row)
 
 
 def show_row_if_any(_shape: type[Shape], row: object | None) -> Shape | None:
-    """Hand a row that may be missing to GraphQL as the type that reads it."""
+    """Return a row that may be None as the type that reads it."""
     return cast("Shape | None", row)
 
 
 def show_rows(_shape: type[Shape], rows: object) -> list[Shape]:
-    """Hand a list of rows to GraphQL as the type that reads them."""
+    """Return a list of rows as the type that reads them."""
     return cast("list[Shape]", rows)

@@ -1,4 +1,4 @@
-"""Why a purchase has given no points to spend."""
+"""The reasons why a purchase has given no points to spend."""
 
 from datetime import datetime
 from typing import Any
@@ -38,7 +38,7 @@ class WhyNothing:
 
 
 async def explain_purchase(info: Info, purchase: Any) -> list[WhyNothing]:
-    """The reasons for a purchase, loaded for all purchases at once; none where it gave points to spend."""
+    """Return the reasons for a purchase, loaded for all purchases at once; none if it gave points to spend."""
     accrual: AccrualRow | None = await load(info, "accruals", purchase.id)
     if accrual is None or accrual.generation != purchase.generation:
         policy = await load(info, "accrual_policy", None)

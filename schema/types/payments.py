@@ -22,7 +22,7 @@ REDEMPTION_ORDER: Order[TimePlace] = time_order("redemptions")
 
 
 async def holds_of(info: Info, purchase: Any, page: Page) -> Connection[Any]:
-    """A page of the holds that name a purchase, as far as the caller may see them."""
+    """Return a page of the holds for a purchase that the caller may see."""
     key = PurchaseKey(purchase.kind, purchase.external_id)
     wanted = HoldFilter(customer_id=info.context.actor.customer_id, purchase=key)
     read = _load_first_page(info, "holds_for", key, list_holds)
@@ -30,7 +30,7 @@ async def holds_of(info: Info, purchase: Any, page: Page) -> Connection[Any]:
 
 
 async def redemptions_of(info: Info, purchase: Any, page: Page) -> Connection[Any]:
-    """A page of the redemptions that paid for a purchase, as far as the caller may see them."""
+    """Return a page of the redemptions for a purchase that the caller may see."""
     key = PurchaseKey(purchase.kind, purchase.external_id)
     wanted = RedemptionFilter(customer_id=info.context.actor.customer_id, purchase=key)
     read = _load_first_page(info, "redemptions_for", key, list_redemptions)
@@ -38,7 +38,7 @@ async def redemptions_of(info: Info, purchase: Any, page: Page) -> Connection[An
 
 
 def _load_first_page(info: Info, loader: str, key: PurchaseKey, read: Read) -> Read:
-    """Read pages with ``read``, but load the first pages of many purchases at once."""
+    """Read a page with ``read``. The first pages of many purchases are loaded at once."""
 
     async def read_or_load(world: World, actor: Actor, wanted: Any, window: Window[TimePlace]) -> Sequence[Any]:
         if window.beyond is not None or window.backwards:

@@ -1,4 +1,4 @@
-"""Changes of a customer's profile: which field, from what to what, who and when."""
+"""Changes of a customer's profile: the field, its values before and after, the actor and the time."""
 
 from collections.abc import Mapping
 from datetime import datetime

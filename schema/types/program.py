@@ -1,4 +1,4 @@
-"""The tenant, and the settings of its program: as they are read, as they are changed, and the change."""
+"""The tenant, and the settings of its program: the types to read them, and the inputs to change them."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -221,7 +221,7 @@ class ProgramUpdateInput:
 
 
 def change_settings(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSettings:
-    """Return the settings after a change; what was left out stays as it is. Refusal: InvalidInput."""
+    """Return the settings after a change. An absent field stays as it is. Refusal: InvalidInput."""
     enabled = choose_given(given.enabled, settings.enabled, "enabled")
     return replace(
         change_accrual(settings, given.accrual or AccrualPolicyInput()),

@@ -312,7 +312,7 @@ PURCHASE_ORDER: Order[TimePlace] = time_order("purchases")
 
 
 def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
-    """A refund in the currency of its purchase."""
+    """Return a refund in the currency of its purchase."""
 
     def money(minor: int) -> Money:
         return show_row(Money, Amount(minor, currency))
@@ -339,7 +339,7 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
 
 
 def _lines_for(info: Info, lines: Sequence[EvaluationLine], currency: str) -> list[AccrualLine]:
-    """The lines of a valuation, as far as the actor may see the rules behind them."""
+    """Return the lines of a valuation, with the rules that the actor may see."""
     if allows(info.context.actor, Permission.LOYALTY_READ):
         return [_line(one, currency) for one in lines]
     given = [_line(one, currency) for one in lines if one.outcome is Outcome.APPLIED]

@@ -50,7 +50,10 @@ class PurchaseLine:
 
 
 def line_of(line: Line, kind: PurchaseKind, currency: str) -> PurchaseLine:
-    """A line with its amounts in the currency of its purchase, whose kind says which item it is."""
+    """Return a line with amounts in the currency of its purchase.
+
+    The purchase's kind says which item the line names.
+    """
 
     def money(minor: int) -> Money:
         return show_row(Money, Amount(minor, currency))
@@ -70,5 +73,5 @@ def line_of(line: Line, kind: PurchaseKind, currency: str) -> PurchaseLine:
 
 
 def show_quantity(quantity: int | Fraction) -> Quantity:
-    """A quantity as the scalar takes it."""
+    """Return a quantity in the form for the scalar."""
     return cast("Quantity", quantity)  # the scalar shows whole numbers as such

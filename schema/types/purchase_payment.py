@@ -1,4 +1,4 @@
-"""What reports told of the payments of a purchase."""
+"""The payments of a purchase in its reports."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class PurchasePayment:
 
 
 def payments_of(stored: list[dict[str, Any]] | None, currency: str) -> list[PurchasePayment]:
-    """The payments of a purchase, in the currency of its total."""
+    """Return the payments of a purchase, in the currency of its total."""
     return [
         PurchasePayment(
             kind=payment.kind,

@@ -125,7 +125,7 @@ class RedemptionReturn:
 
 
 class ShownReturn(NamedTuple):
-    """A return as clients see it: a stored one knows its discount without the currency."""
+    """A return as clients see it. The stored discount has no currency."""
 
     redemption_id: RedemptionId
     points: int
@@ -137,7 +137,7 @@ class ShownReturn(NamedTuple):
 
 
 def return_of(row: ReturnRow, currency: str) -> ShownReturn:
-    """A return, with its discount in the currency of the program, which is that of every redemption."""
+    """Return a return, with its discount in the currency of the program, which every redemption has."""
     discount = Amount(row.discount_minor, currency)
     return ShownReturn(row.redemption_id, row.points, row.reason, row.returned_at, discount, row.actor_kind, row.actor)
 
@@ -147,6 +147,6 @@ def _discount(root: Any) -> Money:
 
 
 def purchase_key_of(row: HoldRow | RedemptionRow | GiftCardHoldRow) -> PurchaseKey | None:
-    """The key of the purchase that a row names, if it names one."""
+    """Return the key of the purchase that a row names, if it names one."""
     key = row.purchase
     return None if key is None else PurchaseKey(kind=key.kind, external_id=key.external_id)

@@ -1,4 +1,4 @@
-"""How points become a discount: the settings as they are read, as they are changed, and the change."""
+"""The redemption policy: the type to read it, and the inputs to change it."""
 
 from dataclasses import replace
 from typing import Any
@@ -111,7 +111,7 @@ class RedemptionPolicyInput:
 
 
 def change_redemption(policy: RedemptionRules, given: RedemptionPolicyInput) -> RedemptionRules:
-    """Return the policy after a change; what was left out stays as it is. Refusal: InvalidInput."""
+    """Return the policy after a change. An absent field stays as it is. Refusal: InvalidInput."""
     path = "redemption"
     changed = replace(
         policy,

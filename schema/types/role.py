@@ -21,7 +21,7 @@ _BUILT_IN_PLACES = {role.id: place for place, role in enumerate(BUILT_IN_ROLES.v
 
 
 class RolePlace(NamedTuple):
-    """Where a role stands in the list: built-in ones first, then by id, which is by when they were made."""
+    """The place of a role in the list: built-in ones first, then by id, which is the order of creation."""
 
     rank: int
     id: UUID
@@ -60,7 +60,7 @@ class RoleBy:
 
 
 def role_id_of(by: RoleBy, *path: str) -> UUID:
-    """The id of a role. Refusal: NotFound."""
+    """Return the id of a role. Refusal: NotFound."""
     if by.built_in:
         return BUILT_IN_ROLES[by.built_in].id
     found = decode_id(by.id or "")
@@ -70,7 +70,7 @@ def role_id_of(by: RoleBy, *path: str) -> UUID:
 
 
 async def role_page(info: Info, page: Page) -> Connection[Role]:
-    """A page of the roles. There are few, so all of them are read."""
+    """Return a page of the roles. There are few, so all of them are read."""
     world, actor = info.context.world, info.context.actor
     found = await list_roles(world, actor)
     window = window_of(info.context.seal, page, ROLE_ORDER)
@@ -82,7 +82,7 @@ async def role_page(info: Info, page: Page) -> Connection[Role]:
 
 
 def _take_window(roles: list[HeldRole], window: Window[RolePlace]) -> list[tuple[RolePlace, HeldRole]]:
-    """What a window holds of a whole list, in reading direction."""
+    """Return the part of a whole list that a window selects, in reading direction."""
     descends = window.descends(by_default=False)
     placed = [(RolePlace(_BUILT_IN_PLACES.get(role.id, len(_BUILT_IN_PLACES)), role.id), role) for role in roles]
     placed.sort(reverse=descends, key=lambda one: one[0])

@@ -1,4 +1,4 @@
-"""Tiers, and the way from one to the next."""
+"""Tiers, and the progress from one to the next."""
 
 import asyncio
 from collections.abc import Sequence
@@ -107,13 +107,13 @@ class TierLock:
 
 
 def factor_from(text: str) -> Ratio | None:
-    """The factor of a tier; None for one time, which multiplies nothing."""
+    """Return the earning factor of a tier; None for one time, which changes nothing."""
     factor = parse_factor(text, ("earning_factor",))
     return None if factor.numerator == factor.denominator else factor
 
 
 async def find_known_tier_id(info: Any, text: str, *path: str) -> TierId:
-    """The tier that an argument names, deleted ones too; NotFound for malformed, unknown and foreign ids alike."""
+    """Return the id of the tier in an argument, also of a deleted one. Raises NotFound for every other id alike."""
     tier_id = TierId(row_id_of(text, "Tier", *path))
     if await load(info, "tiers", tier_id) is None:
         raise NotFound("tier", path)
@@ -121,7 +121,7 @@ async def find_known_tier_id(info: Any, text: str, *path: str) -> TierId:
 
 
 async def find_known_tier_ids(info: Any, texts: Sequence[str], *path: str) -> set[TierId]:
-    """The tiers that an argument names, found in one statement; at most ``MAX_TIER_IDS``."""
+    """Return the ids of the tiers in an argument, found in one statement; at most ``MAX_TIER_IDS``."""
     if len(texts) > MAX_TIER_IDS:
         raise InvalidInput.one(*path, reason=f"must have at most {MAX_TIER_IDS} ids")
     return set(await asyncio.gather(*(find_known_tier_id(info, text, *path) for text in texts)))

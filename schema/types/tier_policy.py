@@ -1,4 +1,4 @@
-"""How tiers are reached and lost: the settings as they are read, as they are changed, and the change."""
+"""The tier policy: the type to read it, and the inputs to change it."""
 
 import strawberry
 
@@ -33,7 +33,7 @@ class TierPolicyInput:
 
 
 def change_tiering(policy: TieringRules, given: TierPolicyInput | None) -> TieringRules:
-    """Return the policy after a change; what was left out stays as it is. Refusal: InvalidInput for null."""
+    """Return the policy after a change. An absent field stays as it is. Refusal: InvalidInput for null."""
     changed = choose_given(given, None, "tiering")
     if changed is None:
         return policy

@@ -1,4 +1,4 @@
-"""Spans of time that lists are narrowed to."""
+"""Spans of time in filters of lists."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ class TimeRangeInput:
 
 
 def span_of(given: TimeRangeInput | None, name: str) -> tuple[datetime | None, datetime | None]:
-    """The first instant and the first one after the span; None for no limit. ``name`` is the field of the filter.
+    """Return the first instant of a span and the first one after it; None for no limit. ``name`` is the filter's field.
 
     Refusal: InvalidInput, for a span that ends before it begins.
     """

@@ -1,4 +1,4 @@
-"""What was left out of an input or corrected in it, as clients see it."""
+"""Warnings as clients see them: values of an input that were left out or corrected."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -31,7 +31,7 @@ def warnings_field() -> Any:
 
 
 def show_warnings(warnings: Iterable[InputWarning]) -> Warnings:
-    """Warnings as clients see them."""
+    """Return warnings as clients see them."""
     shown = []
     for code, path, reason in warnings:
         names = [to_camel_case(part) for part in path]

@@ -1,4 +1,4 @@
-"""Who did something and why: the team reads names and reasons, everybody else only what sort of caller it was."""
+"""The actor and the reason of a change. The team reads names and reasons; all others read only the kind of actor."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from schema.context import Info
 from schema.fields import computed
 
 NOT_THE_TEAM = frozenset({ActorKind.CUSTOMER, ActorKind.SYSTEM})
-"""Whom customers may tell apart from the team: themselves, and the service."""
+"""The kinds of actors that customers see beside the team: customers and the service."""
 
 _NAME = "Who {}, by the name in the credential; everybody but the team reads only `STAFF`, `CUSTOMER` or `SYSTEM`."
 _KIND = "What sort of caller {}; everybody but the team reads `STAFF` for an API token too."
@@ -16,7 +16,7 @@ _MAY_BE_NULL = " Null where it has not happened, or was not recorded yet when it
 
 
 def actor_name(*attributes: str, kind: str = "actor_kind", did: str = "did it") -> Any:
-    """Declare who did it: the first of the attributes of the row that is known, for the team."""
+    """Declare the actor's name for the team: the first known one of the row's attributes."""
 
     def actor(self: Any, info: Info) -> str:
         return _show_name(info, self, attributes, kind)
@@ -25,7 +25,7 @@ def actor_name(*attributes: str, kind: str = "actor_kind", did: str = "did it") 
 
 
 def actor_kind(attribute: str = "actor_kind", *, did: str = "did it") -> Any:
-    """Declare what sort of caller did it."""
+    """Declare the kind of the actor."""
 
     def kind(self: Any, info: Info) -> ActorKind:
         return _show_kind(info, getattr(self, attribute))
@@ -34,7 +34,7 @@ def actor_kind(attribute: str = "actor_kind", *, did: str = "did it") -> Any:
 
 
 def known_actor_name(name: str, kind: str, *, did: str) -> Any:
-    """Declare who did it where that may not be known: null for what is older than the record of it."""
+    """Declare the actor's name if it may be unknown: null for a row from before actors were stored."""
 
     def actor(self: Any, info: Info) -> str | None:
         return None if getattr(self, kind) is None else _show_name(info, self, (name,), kind)
@@ -43,7 +43,7 @@ def known_actor_name(name: str, kind: str, *, did: str) -> Any:
 
 
 def known_actor_kind(attribute: str, *, did: str) -> Any:
-    """Declare what sort of caller did it, where that may not be known."""
+    """Declare the kind of the actor if it may be unknown."""
 
     def kind(self: Any, info: Info) -> ActorKind | None:
         known = getattr(self, attribute)
@@ -53,7 +53,7 @@ def known_actor_kind(attribute: str, *, did: str) -> Any:
 
 
 def internal_text(attribute: str, meaning: str) -> Any:
-    """Declare a text of a row that the team alone reads."""
+    """Declare a text of a row that only the team reads."""
 
     def text(self: Any, info: Info) -> str | None:
         return getattr(self, attribute) if reads_internals(info.context.actor) else None
@@ -69,6 +69,6 @@ def _show_name(info: Info, row: Any, attributes: tuple[str, ...], kind: str) -> 
 
 
 def _show_kind(info: Info, kind: str) -> ActorKind:
-    """What sort of caller it was; only the team learns which of its things an API token did."""
+    """Return the kind of the actor. Only the team sees whether it was an API token."""
     known = ActorKind(kind)
     return known if reads_internals(info.context.actor) or known in NOT_THE_TEAM else ActorKind.STAFF
