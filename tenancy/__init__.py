@@ -1,1 +1,1 @@
-"""Which tenant, and the only door to its rows."""
+"""Tenants, and the only way to their rows."""

@@ -1,9 +1,9 @@
 """Several PostgreSQL clusters behind one process: a tenant's statements go to the cluster where the tenant lives.
 
-The directory of tenants stands in the home cluster; what was found there is remembered. That may be old: each cluster
-refuses a tenant that does not live there (`elsewhere.py`), and then the directory is asked again. A read is repeated in
-the right cluster at once. A transaction is not, since its statements belong to whoever opened it: it ends with
-TenantElsewhere, and the next one goes to the right cluster.
+The directory of tenants is in the home cluster, and a process remembers the places found in it. A remembered place may
+be old: each cluster refuses a tenant that does not live there (`elsewhere.py`), and then the directory is asked again.
+A read is repeated in the right cluster at once. A transaction is not repeated, because only its opener knows all its
+statements: it ends with TenantElsewhere, and the next transaction goes to the right cluster.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tenancy.tables import tenant_directory, token_directory
 from tenancy.traffic import Door
 
 MAX_REMEMBERED_PLACES = 100_000
-"""Tenants of which one process remembers the cluster."""
+"""The number of tenants whose cluster one process remembers."""
 
 _PLACE = select(tenant_directory.c.cluster).where(tenant_directory.c.tenant_id == tenant_parameter())
 _PLACES = select(tenant_directory.c.tenant_id, tenant_directory.c.cluster).where(
@@ -51,13 +51,13 @@ class UnknownCluster(Exception):
 
 
 class Clusters(Database):
-    """The clusters of one process under one role: the home cluster, and by their names those beside it.
+    """The clusters of one process under one role: the home cluster, and the others by their names.
 
-    What is about no tenant, such as the credentials of the platform, is the business of the home cluster.
+    Statements about no tenant, such as those on credentials of the platform, run in the home cluster.
     """
 
     def __init__(self, home: Database, others: Mapping[str, Database]) -> None:
-        # No connection of its own: everything is passed on to one of the clusters.
+        # It has no connection of its own: each call goes to one of the clusters.
         self.url = home.url
         self.engine = home.engine
         self._home = home
@@ -71,7 +71,10 @@ class Clusters(Database):
         return self._clusters
 
     async def place_of(self, tenant_id: TenantId) -> str:
-        """The name of the cluster where a tenant lives. The directory is asked once, until a cluster refuses."""
+        """Return the name of the cluster where a tenant lives.
+
+        The answer of the directory is remembered until a cluster refuses.
+        """
         known = self._places.get(tenant_id)
         if known is not None:
             self._places.move_to_end(tenant_id)
@@ -83,7 +86,7 @@ class Clusters(Database):
     async def tenant_transaction(
         self, tenant_id: TenantId, *, snapshot: SnapshotId | bool = False, wherever: bool = False
     ) -> AsyncIterator[Transaction]:
-        """Open a transaction where the tenant lives, with ``wherever`` in the home cluster. As `Database` does."""
+        """Open a transaction where the tenant lives; with ``wherever`` in the home cluster. See `Database`."""
         cluster = self._home if wherever else self._find_cluster(await self.place_of(tenant_id))
         try:
             async with cluster.tenant_transaction(tenant_id, snapshot=snapshot, wherever=wherever) as tx:
@@ -93,13 +96,13 @@ class Clusters(Database):
             raise
 
     def reading(self, tenant_id: TenantId, lane: Lane = Lane.FAST, *, wherever: bool = False) -> Reads:
-        """The door for reading where the tenant lives, with ``wherever`` in the home cluster. As `Database` does."""
+        """Return the door for reading where the tenant lives; with ``wherever`` in the home cluster. See `Database`."""
         if wherever:
             return self._home.reading(tenant_id, lane, wherever=True)
         return _PlacedReader(self, tenant_id, lane)
 
     async def read_in_place(self, tenant_id: TenantId, read: Callable[[Database], Awaitable[T]]) -> T:
-        """Read something where the tenant lives, and once more where it lives now if it has just moved."""
+        """Read in the cluster where the tenant lives. If the tenant has moved, read once more in its new cluster."""
         place = await self.place_of(tenant_id)
         try:
             return await read(self._find_cluster(place))
@@ -111,10 +114,10 @@ class Clusters(Database):
             return await read(self._find_cluster(now))
 
     async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
-        """The tenant and token id behind the hash of a token, asked in all clusters at once when it is not remembered.
+        """Return the tenant and the token id of a token's hash.
 
-        The first cluster that knows it is enough, so one that is away delays no tokens of another. Its error is raised
-        where no other cluster knows the token.
+        If they are not remembered, all clusters are asked at once. The first cluster that knows the hash decides, so a
+        cluster that is away delays no tokens of another. Its error is raised if no other cluster knows the hash.
         """
         known = self._recall_way(sha256)
         if known is not None:
@@ -129,16 +132,16 @@ class Clusters(Database):
         return None if way is None else self._remember_way(sha256, way)
 
     def forget_token(self, sha256: str) -> None:
-        """Look the way of a token up anew next time, in every cluster."""
+        """Forget the tenant of a token's hash in every cluster, so that the next request asks again."""
         super().forget_token(sha256)
         for cluster in self._clusters.values():
             cluster.forget_token(sha256)
 
     async def claim(self, tenant_id: TenantId, sha256: str, wanted: uuid.UUID) -> uuid.UUID | None:
-        """Let a name of the directory lead to a tenant in all clusters; the home cluster decides who has it.
+        """Let a name of the directory lead to a tenant in all clusters; the home cluster decides who has the name.
 
-        The id that it leads to, which is that of an earlier claim of the same tenant where there is one; None when the
-        name belongs to another tenant. A tenant of the home cluster claims it by writing the row, as with one cluster.
+        Returns the id for the name: the id of the tenant's earlier claim if there is one. Returns None if the name
+        belongs to another tenant. For a tenant of the home cluster, writing the row is the claim, as with one cluster.
         """
         if await self.place_of(tenant_id) == HOME:
             return wanted
@@ -150,9 +153,9 @@ class Clusters(Database):
     async def ask_of_followed(
         self, tenant_ids: Sequence[TenantId], statement: Executable, **parameters: Any
     ) -> Sequence[Any]:
-        """Ask about the logs of many tenants, each in its cluster; the directory is asked anew each time.
+        """Run a statement about the logs of many tenants, each in its cluster. The directory is asked every time.
 
-        A cluster that has lost a tenant answers no more than it knows, so what is remembered must not be trusted here.
+        A cluster that a tenant has left does not refuse this statement, so a remembered place must not be trusted here.
         """
         rows = await self._home.ask_of_followed(tenant_ids, _PLACES, tenants=list(tenant_ids))
         found = {TenantId(row.tenant_id): row.cluster for row in rows}
@@ -172,7 +175,7 @@ class Clusters(Database):
         return self._home.doors()
 
     async def close(self) -> None:
-        """Give all connections of all clusters back."""
+        """Close all connections to all clusters."""
         for cluster in self._clusters.values():
             await cluster.close()
 
@@ -190,7 +193,7 @@ class Clusters(Database):
 
 
 async def _await_first_way(asked: Sequence[asyncio.Future[Way | None]]) -> Way | None:
-    """The first way that a cluster knows. Raises what a cluster raised where no other one knows it."""
+    """Return the first way that a cluster finds. If no cluster finds one, raise the error of a cluster that failed."""
     failed: Exception | None = None
     for answer in asyncio.as_completed(asked):
         try:

@@ -1,7 +1,7 @@
-"""One connection to PostgreSQL that does not wait for ever: not for an answer, and not for a network that is gone.
+"""One connection to PostgreSQL with time limits: for each answer, and for a network that is gone.
 
-A server that falls silent (a frozen machine, a switch that drops packets) closes nothing, so that only a clock of our
-own ends the waiting. The connection is closed then: nobody knows what the server still does with it.
+A server that falls silent (a frozen machine, a switch that drops packets) closes nothing, so a clock of this process
+must end the waiting. Then the connection is closed, because the state of its work on the server is unknown.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ CONNECT_SECONDS = 5
 """How long one attempt to connect may take."""
 
 TCP_UNANSWERED_SECONDS = 15
-"""How long the kernel waits for the other side to acknowledge what was sent, until it cuts the connection."""
+"""The kernel cuts the connection if the other side does not acknowledge sent data for so long."""
 
 KEEPALIVE_IDLE_SECONDS = 10
 KEEPALIVE_INTERVAL_SECONDS = 5
@@ -29,7 +29,7 @@ NETWORK_OPTIONS = {
     "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
     "keepalives_count": KEEPALIVE_COUNT,
 }
-"""What libpq is told (PostgreSQL's documentation, "Database Connection Control Functions")."""
+"""The options for libpq (PostgreSQL's documentation, "Database Connection Control Functions")."""
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class BoundedConnection(psycopg.AsyncConnection[TupleRow]):
 
 
 def connector(answer_seconds: float) -> Callable[..., Awaitable[BoundedConnection]]:
-    """What opens connections whose every exchange may take so long."""
+    """Return a function that opens connections. Each exchange on them may take ``answer_seconds``."""
 
     async def connect(*values: Any, **named: Any) -> BoundedConnection:
         connection = await BoundedConnection.connect(*values, **named)

@@ -1,7 +1,7 @@
-"""The door: a transaction that belongs to one tenant, as the application role.
+"""Transactions inside one tenant, as the application role.
 
-A transaction enters its tenant here, the door for reading in `multiplexer.py`; no other place sets the tenant. A
-statement that runs outside of such a transaction meets ``''::uuid`` in every policy and fails loudly.
+Only two places set the tenant: this module, and the door for reading in `multiplexer.py`. A statement outside of them
+compares ``''::uuid`` in every policy, and fails.
 """
 
 import re
@@ -34,7 +34,7 @@ from tenancy.traffic import Door, Traffic
 from tenancy.transactions import Conversation, TransactionPool
 
 HOME = "home"
-"""The name of the cluster that the settings of one database name. The directories stand there."""
+"""The name of the cluster that has the directories. If the settings name one database, it is this cluster."""
 
 DEFAULT_POOL_SIZE = 10
 POOL_WAIT_SECONDS = 10
@@ -42,7 +42,7 @@ STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TRANSACTION_TIMEOUT_MS = 30_000
 ANSWER_SECONDS = 35.0
-"""How long the database may leave us without an answer: a little more than it gives a statement itself."""
+"""The time limit for an answer of the database: a little more than the time limit of a statement."""
 
 _TIMEOUTS = (
     f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
@@ -51,24 +51,23 @@ _TIMEOUTS = (
 DIRECT = {"options": _TIMEOUTS}
 DIRECT_READER = {"options": f"{_TIMEOUTS} -c default_transaction_read_only=on"}
 POOLED: dict[str, Any] = {"prepare_threshold": None}
-"""A pooler drops what is asked for at the start, and a statement that one connection prepared is unknown to the next.
+"""A pooler drops the options of a new connection, and another connection does not know a prepared statement.
 
-So the time limits are those of the database roles then, see runtime/roles.py.
-"""
+So behind a pooler the time limits are those of the database roles, see runtime/roles.py."""
 
 DOOR_OF = {Lane.FAST: "reads", Lane.SLOW: "reports"}
-"""What the door of a lane of reads is called."""
+"""The name of the door of each lane."""
 
 MAX_REMEMBERED_TOKENS = 10_000
-"""Ways from the hash of a token to its tenant that one process remembers."""
+"""The number of hashes of tokens whose tenant one process remembers."""
 
 
 class Pooler(StrEnum):
-    """What stands between this process and PostgreSQL."""
+    """The pooler between this process and PostgreSQL."""
 
     NONE = "none"
     TRANSACTION = "transaction"
-    """A pooler that gives every transaction another connection, such as pgbouncer in transaction mode."""
+    """A pooler that may give each transaction another connection, such as pgbouncer in transaction mode."""
 
 
 _BEGIN = question_of(text("BEGIN"), {})
@@ -85,7 +84,7 @@ _EXPORT_SNAPSHOT = select(func.pg_export_snapshot())
 _SNAPSHOT_ID = re.compile(r"[0-9A-F-]{1,64}")
 
 SnapshotId = NewType("SnapshotId", str)
-"""Names a moment of the database, for other transactions to see it too."""
+"""Names a moment of the database, so that other transactions can read the same moment."""
 
 
 class Transaction:
@@ -106,18 +105,18 @@ class Transaction:
         return only_row(await self.rows(statement, **parameters))
 
     async def run(self, statement: Executable, **parameters: Any) -> int:
-        """Run a statement for its effect; returns how many rows it touched."""
+        """Run a statement for its effect; returns how many rows it changed or read."""
         return (await self._ask(statement, parameters)).touched
 
     async def run_and_commit(self, statement: Executable, **parameters: Any) -> None:
-        """Run the last statement of the transaction, which commits in the same round trip.
+        """Run the last statement of the transaction together with COMMIT, in one round trip.
 
-        The statement must fail by itself where nothing may be written: then nothing is committed.
+        The statement must fail by itself if nothing may be written: then nothing is committed.
         """
         await self._conversation.ask_and_commit(statement, self._bind_tenant(parameters))
 
     async def export_snapshot(self) -> SnapshotId:
-        """Let other transactions see the moment that this one sees, as long as it is open."""
+        """Return the moment that this transaction reads. Other transactions can read it while this one is open."""
         ((snapshot,),) = await self.rows(_EXPORT_SNAPSHOT)
         return SnapshotId(snapshot)
 
@@ -129,9 +128,9 @@ class Transaction:
 
 
 class Database:
-    """One process's connections to PostgreSQL under one role.
+    """The connections of one process to PostgreSQL under one role.
 
-    ``fenced`` belongs to processes that know several clusters: tenants who live in another one are refused, with
+    ``fenced`` is for processes that know several clusters: a tenant that lives in another cluster is refused with
     TenantElsewhere. It costs no round trip.
     """
 
@@ -213,11 +212,11 @@ class Database:
     async def tenant_transaction(
         self, tenant_id: TenantId, *, snapshot: SnapshotId | bool = False, wherever: bool = False
     ) -> AsyncIterator[Transaction]:
-        """Open a transaction inside ``tenant_id``: it commits when the block ends and rolls back on an exception.
+        """Open a transaction inside ``tenant_id``. It commits when the block ends, and rolls back on an exception.
 
-        With ``snapshot`` all its statements see the same moment (REPEATABLE READ), for reading what must agree; with
-        one that another open transaction has exported, the moment of that transaction. ``wherever`` is for what is
-        kept here of a tenant that may live in another cluster.
+        With ``snapshot`` all its statements read the same moment (REPEATABLE READ); use it for values that must agree.
+        With a snapshot that another open transaction has exported, they read the moment of that transaction.
+        ``wherever`` also allows a tenant that may live in another cluster: its rows in this cluster are used.
         """
         beginning = _begin_inside(tenant_id, snapshot=snapshot)
         if self._fenced and not wherever:
@@ -227,7 +226,7 @@ class Database:
 
     @asynccontextmanager
     async def read_transaction(self, tenant_id: TenantId, *, wherever: bool = False) -> AsyncIterator[Transaction]:
-        """Open a transaction that only reads: the end of a move neither waits for it nor refuses it."""
+        """Open a transaction that only reads. The end of a move does not wait for it and does not refuse it."""
         beginning = _begin_inside(tenant_id, snapshot=False)
         if self._fenced and not wherever:
             beginning.append(_refuse_elsewhere(tenant_id))
@@ -236,24 +235,25 @@ class Database:
 
     @asynccontextmanager
     async def plain_transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction outside of every tenant, for asking the server about itself."""
+        """Open a transaction outside of every tenant, for questions about the server itself."""
         async with self.engine.begin() as connection:
             yield connection
 
     def reading(self, tenant_id: TenantId, lane: Lane = Lane.FAST, *, wherever: bool = False) -> Reads:
-        """The door for statements that only read: each is one round trip, and sees what was committed before it.
+        """Return the door for reading. Each statement is one round trip, and sees all earlier commits.
 
-        What must agree is read in one statement, or in a transaction with ``snapshot``. ``wherever`` as there.
+        Read values that must agree in one statement, or in a transaction with ``snapshot``. ``wherever`` has the same
+        meaning as in `tenant_transaction`.
         """
         if self.multiplexer is None:
             return _PooledReader(self, tenant_id, wherever=wherever)
         return Reader(self.multiplexer, tenant_id, lane, wherever=wherever)
 
     async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
-        """The tenant and token id that the hash of a presented API token leads to, or None.
+        """Return the tenant and the token id for the hash of an API token; None if there is no such hash.
 
-        Nobody may change or delete a row of the directory, so a way that was found once is remembered. It says where a
-        token is looked up, never whether it stands: that is read for every request.
+        No row of the directory is ever changed or deleted, so an answer is remembered. It says only where the token is
+        looked up. The standing of the token is read for every request.
         """
         known = self._recall_way(sha256)
         if known is not None:
@@ -269,9 +269,9 @@ class Database:
         return self._remember_way(sha256, (TenantId(rows[0].tenant_id), rows[0].token_id))
 
     async def claim(self, tenant_id: TenantId, sha256: str, wanted: uuid.UUID) -> uuid.UUID | None:  # noqa: ARG002 - see Clusters
-        """The id to which a name of the directory may lead; None when the name belongs to another tenant.
+        """Return the id to which a name of the directory may lead; None if the name belongs to another tenant.
 
-        With one cluster nothing is asked: the directory itself decides when the row is written.
+        With one cluster no statement runs: the directory itself decides when the row is written.
         """
         return wanted
 
@@ -290,9 +290,9 @@ class Database:
     async def ask_of_followed(
         self, tenant_ids: Sequence[TenantId], statement: Executable, **parameters: Any
     ) -> Sequence[Any]:
-        """Run one statement about the logs of many tenants; its rows.
+        """Run one statement about the logs of many tenants, and return its rows.
 
-        It sees how far the logs of these tenants reach, and nothing else of any tenant.
+        It can read only the newest positions of these logs, and nothing else of any tenant.
         """
         if self.multiplexer is not None:
             return await self.multiplexer.ask_of_followed(tenant_ids, statement, parameters)
@@ -301,7 +301,7 @@ class Database:
             return (await conversation.ask(statement, parameters)).rows()
 
     def doors(self) -> dict[str, Door]:
-        """How things stand at each door of this process, by its name. It may be called from another thread."""
+        """Return the figures of each door of this process, by its name. Another thread may call this."""
         reads = {} if self.multiplexer is None else {DOOR_OF[lane]: self.multiplexer.door(lane) for lane in Lane}
         return {**reads, "transactions": self.transactions.door(), "plain": self._plain_door()}
 
@@ -310,7 +310,7 @@ class Database:
         if not isinstance(pool, QueuePool):
             raise TypeError("the engine keeps its connections in another kind of pool")
         busy = pool.checkedout()
-        # SQLAlchemy does not tell who waits for its pool.
+        # SQLAlchemy does not say how many transactions wait for its pool.
         return Door(self._plain_traffic, busy + pool.checkedin(), busy, pool.size(), 0, 0.0)
 
     def _note_sent(
@@ -335,11 +335,11 @@ class Database:
             span.end()
 
     def forget_token(self, sha256: str) -> None:
-        """Look up the way of a token again next time: where it led, there is no token."""
+        """Forget the tenant of a token's hash, because there is no such token: the next request asks again."""
         self._ways.pop(sha256, None)
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         if self.multiplexer is not None:
             self.multiplexer.close()
         self.transactions.close()
@@ -347,7 +347,7 @@ class Database:
 
 
 class _PooledReader:
-    """The door for reading without a multiplexer: each statement has a transaction of the pool."""
+    """The door for reading without a multiplexer: each statement runs in a transaction of its own from the pool."""
 
     __slots__ = ("_database", "_wherever", "tenant_id")
 
@@ -368,7 +368,7 @@ class _PooledReader:
 
 
 def _begin_inside(tenant_id: TenantId, *, snapshot: SnapshotId | bool) -> list[Question]:
-    """What begins a transaction inside a tenant."""
+    """Return the statements that begin a transaction inside a tenant."""
     beginning = [_BEGIN_SNAPSHOT if snapshot else _BEGIN]
     if isinstance(snapshot, str):
         beginning.append(Question(_import_snapshot(snapshot), ()))
@@ -376,22 +376,25 @@ def _begin_inside(tenant_id: TenantId, *, snapshot: SnapshotId | bool) -> list[Q
 
 
 def _share_move_lock(tenant_id: TenantId) -> Question:
-    """What makes the end of a move wait for a transaction. It comes first: the state read next is that of after it."""
+    """Return the statement with which a transaction holds up the end of a move.
+
+    It comes first, so the tenant's state that is read next is the state after the lock.
+    """
     return question_of(SHARE_MOVE_LOCK, {"entered": str(tenant_id)})
 
 
 def _refuse_elsewhere(tenant_id: TenantId) -> Question:
-    """What lets a transaction go on only where the tenant lives."""
+    """Return the statement that refuses a transaction unless the tenant lives in this cluster."""
     return question_of(REFUSE_ELSEWHERE, {TENANT_PARAMETER: tenant_id})
 
 
 def _import_snapshot(snapshot: SnapshotId) -> CompiledStatement:
-    """The statement takes no parameters, so the name is looked at first."""
+    """Return the statement that imports a snapshot. It takes no parameters, so the snapshot's form is checked first."""
     if not _SNAPSHOT_ID.fullmatch(snapshot):
         raise ValueError("that is no name of a snapshot")
     return CompiledStatement(text(f"SET TRANSACTION SNAPSHOT '{snapshot}'"), is_sent_once=True)
 
 
 def sqlalchemy_url(url: str) -> URL:
-    """A ``postgresql://`` address for SQLAlchemy's psycopg driver."""
+    """Return a ``postgresql://`` address for SQLAlchemy's psycopg driver."""
     return make_url(url).set(drivername="postgresql+psycopg")

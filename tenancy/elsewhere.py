@@ -1,9 +1,10 @@
-"""How a database refuses a tenant that lives in another cluster, or is about to.
+"""Refuse a tenant that lives in another cluster, or is moving there.
 
-The state of the tenant's row says where it is: MOVED in the cluster that it has left, ARRIVING in one that it is copied
-to. A process that knows several clusters asks for it in the round trip that enters the tenant, and the server stops
-there. So a process that knows an old place reads and writes nothing in it. A transaction also shares a lock that the
-end of a move takes alone: the move waits for the transactions that run, and those that begin meanwhile are refused.
+The state of the tenant's row says where the tenant is: MOVED in the cluster that it has left, ARRIVING in the cluster
+to which it is copied. A process that knows several clusters checks the state in the round trip that enters the tenant,
+and the server stops there. So a process that knows an old place reads and writes nothing in it. A transaction also
+shares a lock that the end of a move takes alone. So the move waits for running transactions, and transactions that
+begin meanwhile are refused.
 """
 
 import psycopg
@@ -14,10 +15,11 @@ from tenancy.table import among_these, tenant_parameter
 from tenancy.tables import ELSEWHERE, tenants
 
 MOVE_LOCKS = 1_414_677_842
-"""The advisory locks of moves; the other half of a lock's name is the hash of the tenant."""
+"""The first number of the advisory locks of moves. The second number is the hash of the tenant."""
 
 REFUSED_STATE = "TR001"
-"""What stands for the SQLSTATE of a refusal. No server sends it: it tells a refusal from a database that is away."""
+"""Used as the SQLSTATE of this refusal. No server sends it, so the refusal cannot be taken for a database that
+is away."""
 
 _MARK = "this tenant is in another cluster"
 
@@ -27,25 +29,31 @@ class _Refused(psycopg.OperationalError):
 
 
 class TenantElsewhere(OperationalError):
-    """The tenant is not to be used in this cluster now. Nothing was read or written, and soon the same works."""
+    """The tenant cannot be used in this cluster now.
+
+    Nothing was read or written; the same call works a little later.
+    """
 
     def __init__(self) -> None:
         super().__init__(None, None, _Refused(_MARK))
 
 
 def says_elsewhere(error: psycopg.Error) -> bool:
-    """Whether an error of the server is the refusal of a statement of this module."""
+    """Return whether an error of the server is the refusal of a statement of this module."""
     return isinstance(error, psycopg.errors.InvalidTextRepresentation) and _MARK in str(error)
 
 
 def is_here(tenant_id: ColumnElement[object]) -> ColumnElement[bool]:
-    """Whether a row belongs to a tenant that lives in this cluster: for statements across tenants."""
+    """Return the condition that a row's tenant lives in this cluster: for statements across tenants."""
     elsewhere = select(tenants.c.tenant_id).where(among_these(tenants.c.state, ELSEWHERE))
     return tenant_id.not_in(elsewhere)
 
 
 def _refuse_when(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """Let the server stop where a condition holds. SQL has no other way to raise an error without a function."""
+    """Return an expression that raises an error in the server if a condition holds.
+
+    SQL has no other way without a function.
+    """
     return cast(case((condition, literal(_MARK, Text())), else_=literal("0", Text())), Integer)
 
 
@@ -56,9 +64,9 @@ SHARE_MOVE_LOCK = select(
         )
     )
 )
-"""Shares the lock of the tenant's move until the transaction ends; refused while a move has it alone."""
+"""Shares the lock of the tenant's move until the transaction ends. Refused while a move holds the lock alone."""
 
 REFUSE_ELSEWHERE = select(
     _refuse_when(exists().where(tenants.c.tenant_id == tenant_parameter(), among_these(tenants.c.state, ELSEWHERE)))
 )
-"""Refused where the tenant lives in another cluster. It follows what enters the tenant."""
+"""Refuses a tenant that lives in another cluster. It runs after the statement that enters the tenant."""

@@ -1,4 +1,4 @@
-"""The metrics of a process's connections to PostgreSQL, read from what its doors count."""
+"""The metrics of a process's connections to PostgreSQL, made of the figures of its doors."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -13,7 +13,7 @@ LABELS = ("role", "door")
 
 
 class _Measured(NamedTuple):
-    """One metric of every door: its name, what it means, and how it is read."""
+    """One metric of every door: its name, its meaning, and how it is read."""
 
     name: str
     meaning: str
@@ -74,13 +74,13 @@ _COUNTERS = (
 
 
 class DatabaseCollector(Collector):
-    """Reads the doors of some databases, by the role under which this process uses each."""
+    """Collects the figures of the doors of several databases, each under the role with which this process uses it."""
 
     def __init__(self, databases: Mapping[str, Database]) -> None:
         self._databases = databases
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now."""
+        """Return the metrics as they are now."""
         doors = [((role, name), door) for role, used in self._databases.items() for name, door in used.doors().items()]
         for measured in _GAUGES:
             gauge = GaugeMetricFamily(measured.name, measured.meaning, labels=LABELS)
@@ -95,12 +95,15 @@ class DatabaseCollector(Collector):
 
 
 def collect_doors(role: str, database: Database) -> Collector:
-    """A collector for the doors of a database that is used under one role, in each of its clusters."""
+    """Return a collector for the doors of a database under one role, in each of its clusters."""
     return collect_by_cluster({name: DatabaseCollector({role: one}) for name, one in database.clusters.items()})
 
 
 def collect_by_cluster(collectors: Mapping[str, Collector]) -> Collector:
-    """A collector for several clusters: each sample gets a label with its cluster. One alone stays as it is."""
+    """Return a collector for several clusters: each sample gets a label with its cluster.
+
+    With one cluster no label is added.
+    """
     only, *others = collectors.values()
     return _ByCluster(collectors) if others else only
 
@@ -110,7 +113,7 @@ class _ByCluster(Collector):
         self._collectors = collectors
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now, each once, with the samples of all clusters."""
+        """Return the metrics as they are now, each once, with the samples of all clusters."""
         found: dict[str, Metric] = {}
         for cluster, collector in self._collectors.items():
             for metric in collector.collect():

@@ -83,8 +83,8 @@ async def connect_owner(url: str) -> AsyncIterator[Connection]:
 async def stop_writing(source: Connection, tenant_id: TenantId) -> AsyncIterator[None]:
     """Stop all writing in the tenant during the block: a transaction of the tenant fails with TenantElsewhere.
 
-    The lock belongs to this connection. So close the old copy on this connection, too: if the connection is lost, the
-    lock is lost and nothing is closed. Raises TenantBusy.
+    The lock belongs to this connection, so close the old copy on it, too. If the connection is lost, the lock is lost,
+    and nothing is closed. Raises TenantBusy.
     """
     await source.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(STOP_WAIT_MS)))
     try:
@@ -127,9 +127,9 @@ async def copy_tenant(source: Connection, target: Connection, tenant_id: TenantI
 
 
 async def has_known_tables(connection: Connection) -> bool:
-    """Whether a cluster has the tables and columns of tenants that this release copies, and no others.
+    """Return whether a cluster has exactly the tables and columns of tenants that this release copies.
 
-    While the service is upgraded the tables may be newer than the command, which would leave the new ones behind.
+    During an upgrade of the service a cluster may have newer tables, which this command would not copy.
     """
     found = await connection.execute(
         "SELECT table_name, column_name FROM information_schema.columns "
@@ -148,7 +148,7 @@ async def find_differing_tables(source: Connection, target: Connection, tenant_i
 
 
 async def set_state(connection: Connection, tenant_id: TenantId, before: str, after: str) -> bool:
-    """Change the state of the tenant's row from ``before`` to ``after``; False when its state is another."""
+    """Change the state of the tenant's row from ``before`` to ``after``; False if it has another state."""
     async with inside(connection, tenant_id):
         done = await connection.execute(
             "UPDATE tenants SET state = %s WHERE tenant_id = %s AND state = %s", [after, tenant_id, before]
@@ -157,7 +157,7 @@ async def set_state(connection: Connection, tenant_id: TenantId, before: str, af
 
 
 async def read_state(connection: Connection, tenant_id: TenantId) -> str | None:
-    """Return the state of the tenant's row in a cluster; None when there is no row."""
+    """Return the state of the tenant's row in a cluster; None if there is no row."""
     async with inside(connection, tenant_id):
         row = await (await connection.execute("SELECT state FROM tenants WHERE tenant_id = %s", [tenant_id])).fetchone()
     return None if row is None else str(row[0])
@@ -191,7 +191,7 @@ async def point_directory(home: Connection, tenant_id: TenantId, cluster: str) -
 
 
 async def delete_copy(connection: Connection, tenant_id: TenantId, state: str) -> int | None:
-    """Delete the rows of a closed copy in a state, ARRIVING or MOVED; returns how many. None when no copy is in it.
+    """Delete the rows of a closed copy in a state, ARRIVING or MOVED; returns how many. None if no copy has that state.
 
     The tenant's own row stays, in the state MOVED: it refuses a process that still remembers the old cluster.
     """

@@ -1,7 +1,7 @@
-"""Reads of many requests over few connections: each is one round trip, and many share a connection at the same time.
+"""Send the reads of many requests over few connections. Each read is one round trip; many reads share a connection.
 
-``ask`` runs statements as one implicit transaction that begins by entering a tenant, for reading only. Why
-it is here, what it may not do and how to drop it: docs/decisions/0021-reads-share-connections.md.
+``ask`` runs statements as one implicit transaction that first enters a tenant and can only read. The reasons, the
+limits, and how to remove this module: docs/decisions/0021-reads-share-connections.md.
 """
 
 import asyncio
@@ -29,31 +29,31 @@ SLOW_READ_CONNECTIONS = 1
 FAST_STATEMENT_MS = 10_000
 SLOW_STATEMENT_MS = 30_000
 MAX_IN_FLIGHT = 64
-"""Requests that one connection has been given and has not answered."""
+"""Requests that wait for their answer on one connection at the same time."""
 MAX_WAITING = 1_000
-"""Requests of one lane that wait for room on a connection; one more is told to come again."""
+"""Requests of one lane that wait for room on a connection. One more request is refused and may be sent again later."""
 SWEEPS = 4
-"""How often within the time for an answer it is looked whether one is overdue."""
+"""How often, within the time limit for an answer, the lane looks for overdue requests."""
 
 
 class Lane(StrEnum):
-    """Reads that may take long do not stand in the way of those that must not."""
+    """Connections for reads that may take equally long, so that slow reads do not delay fast ones."""
 
     FAST = "FAST"
-    """What a screen waits for."""
+    """Reads that a screen waits for."""
     SLOW = "SLOW"
-    """Reports, which read much."""
+    """Reads of reports, which read many rows."""
 
 
 class LaneLimits(NamedTuple):
-    """How many connections a lane has, and how long one of its statements may take."""
+    """The number of connections of a lane, and the time limit of one of its statements."""
 
     connections: int
     statement_ms: int
 
 
 def _enter_with(setting: str) -> Any:
-    """Return the statement that begins a read: it sets who reads, forbids to write, and limits the time."""
+    """Return the first statement of a read: it sets who reads, forbids writing, and limits the time of a statement."""
     return select(
         func.set_config(literal_column(f"'{setting}'"), bindparam("entered"), literal_column("true")),
         func.set_config(literal_column("'transaction_read_only'"), literal_column("'on'"), literal_column("true")),
@@ -69,15 +69,16 @@ _FOLLOW = _enter_with(FOLLOWED_SETTING).add_columns(
 
 
 def name_followed(tenant_ids: Sequence[TenantId]) -> str:
-    """The value of the setting that names the tenants whose logs are followed."""
+    """Return the value of the setting that lists the tenants whose logs this process follows."""
     return ",".join(map(str, tenant_ids))
 
 
 class Multiplexer:
     """The reading connections of one process. They open when they are needed.
 
-    ``prepares`` is off behind a pooler that gives every transaction another connection: then nothing is prepared, and
-    each connection carries one request at a time. ``fenced`` refuses tenants who live in another cluster.
+    ``prepares`` is False behind a pooler that may give each transaction another connection. Then no statement is
+    prepared, and each connection carries one request at a time. ``fenced`` refuses tenants that live in another
+    cluster.
     """
 
     def __init__(
@@ -116,11 +117,11 @@ class Multiplexer:
         *,
         wherever: bool = False,
     ) -> list[list[Any]]:
-        """Run statements inside a tenant, in one round trip; the rows of each.
+        """Run statements inside a tenant in one round trip, and return the rows of each statement.
 
-        ``wherever`` asks for what is kept here of a tenant that may live in another cluster.
-        Raises what SQLAlchemy raises: DBAPIError for what the database refuses, also when it is away, and
-        TimeoutError when too many wait. A request whose connection breaks off is asked once more.
+        ``wherever`` also reads the rows in this cluster of a tenant that lives in another cluster. Raises what
+        SQLAlchemy raises: DBAPIError if the database refuses or is away, and TimeoutError if too many requests wait. A
+        request whose connection is lost is sent once more.
         """
         if not self._fenced or wherever:
             return await self._ask(_ENTER, str(tenant_id), lane, statements)
@@ -128,37 +129,38 @@ class Multiplexer:
         return (await self._ask(_ENTER, str(tenant_id), lane, [fence, *statements]))[1:]
 
     async def ask_with_credential(self, sha256: str, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
-        """Run a statement for the owner of a credential, outside of every tenant; its rows."""
+        """Run a statement outside of every tenant for the holder of a credential, and return its rows."""
         (rows,) = await self._ask(_PRESENT, sha256, Lane.FAST, [(statement, parameters)])
         return rows
 
     async def ask_of_followed(
         self, tenant_ids: Sequence[TenantId], statement: Executable, parameters: Mapping[str, Any]
     ) -> list[Any]:
-        """Run a statement about the logs of these tenants, outside of every tenant; its rows."""
+        """Run a statement outside of every tenant about the logs of these tenants, and return its rows."""
         (rows,) = await self._ask(_FOLLOW, name_followed(tenant_ids), Lane.FAST, [(statement, parameters)])
         return rows
 
     async def _ask(
         self, entering: Executable, entered: str, lane: Lane, statements: Sequence[tuple[Executable, Mapping[str, Any]]]
     ) -> list[list[Any]]:
+        """Run statements in one lane after the statement that enters, and return the rows of each statement."""
         its = self._lanes[lane]
         asked = [(entering, {"entered": entered, "milliseconds": its.milliseconds}), *statements]
         answers = await its.ask([question_of(statement, parameters) for statement, parameters in asked])
         return [answer.rows() for answer in answers[1:]]
 
     def door(self, lane: Lane) -> Door:
-        """How things stand in one lane."""
+        """Return the figures of one lane."""
         return self._lanes[lane].door()
 
     def close(self) -> None:
-        """Give all connections back, and tell every request that waits that the database is away."""
+        """Close all connections. Every request that waits is refused as if the database were away."""
         for lane in self._lanes.values():
             lane.close()
 
 
 class _Lane:
-    """Some connections, and the requests that wait for them."""
+    """The connections of one lane, and the requests that wait for room on them."""
 
     def __init__(
         self,
@@ -182,7 +184,7 @@ class _Lane:
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def ask(self, questions: Sequence[Question]) -> Any:
-        """The answers to the questions of one request."""
+        """Return the answers to the questions of one request. Raises TimeoutError if too many requests wait."""
         if len(self.waiting) >= MAX_WAITING:
             self._forget_who_left()
             if len(self.waiting) >= MAX_WAITING:
@@ -198,7 +200,7 @@ class _Lane:
         return await request.answered
 
     def _feed(self) -> None:
-        """Send the requests that wait, each on the connection that has the least to do."""
+        """Send the waiting requests, each on the connection with the fewest unanswered requests."""
         while self.waiting:
             pipeline = min(self.pipelines, key=len, default=None)
             if (pipeline is None or len(pipeline)) and len(self.pipelines) + len(self._opening) < self._size:
@@ -216,6 +218,7 @@ class _Lane:
         task.add_done_callback(self._opening.discard)
 
     async def _open(self) -> None:
+        """Open one connection. If that fails and no connection is open, all waiting requests are refused."""
         try:
             connection = await self._connect()
         except (psycopg.Error, OSError) as error:
@@ -240,7 +243,11 @@ class _Lane:
         self._feed()
 
     def _lose(self, pipeline: Pipeline, pending: Sequence[Request], error: psycopg.Error) -> None:
-        """Ask once more what a broken connection did not answer: reading again changes nothing."""
+        """Send the unanswered requests of a lost connection once more: a repeated read changes nothing.
+
+        A request that was sent twice already is refused, and so is a request on a connection that did not answer in
+        time.
+        """
         if pipeline in self.pipelines:
             self.pipelines.remove(pipeline)
         for request in reversed(pending):
@@ -252,7 +259,7 @@ class _Lane:
                 self.waiting.appendleft(request)
         self._feed()
 
-    # ── who waits too long ───────────────────────────────────────────────────────────────────────────────────────
+    # ── requests that wait too long ──────────────────────────────────────────────────────────────────────────────
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._sweeping is None:
@@ -260,7 +267,7 @@ class _Lane:
             self._sweeping = loop.call_later(shortest / SWEEPS, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up connections that are silent, and requests that have waited too long for room."""
+        """Give up connections that do not answer, and refuse requests that have waited too long for room."""
         self._sweeping = None
         now = loop.time()
         for pipeline in [one for one in self.pipelines if len(one)]:
@@ -273,7 +280,7 @@ class _Lane:
             self._watch(loop)
 
     def door(self) -> Door:
-        """How things stand. It may be called from another thread, so it looks at copies."""
+        """Return the figures of this lane. Another thread may call this, so it reads copies."""
         waiting = [request.came_at for request in list(self.waiting) if not request.answered.done()]
         return Door(
             self._traffic,
@@ -285,6 +292,7 @@ class _Lane:
         )
 
     def _forget_who_left(self) -> None:
+        """Drop waiting requests whose askers do not wait any more."""
         self.waiting = deque(request for request in self.waiting if not request.answered.done())
 
     def _fail_waiting(self, error: Exception) -> None:
@@ -292,14 +300,14 @@ class _Lane:
             self.waiting.popleft().fail(error)
 
     def close(self) -> None:
-        """Close all connections, and tell every request that waits."""
+        """Close all connections, and refuse every request that waits."""
         closed = psycopg.OperationalError("the connections are closed")
         for task in self._opening:
             task.cancel()
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
-        # The requests that wait come first: a connection that goes would open another one for them.
+        # Refuse the waiting requests first: a closing connection would open another one for them.
         self._fail_waiting(wrap_error(closed, None, lost=True))
         for pipeline in list(self.pipelines):
             pipeline.lose(NoAnswer("the connections are closed"))

@@ -1,8 +1,9 @@
-"""One connection of the multiplexer: requests go out one after another without waiting, answers come back in order.
+"""One connection of the multiplexer.
 
-Each request is a segment of libpq's pipeline mode that ends with a Sync. PostgreSQL runs a segment as one implicit
-transaction, so the tenant that its first statement sets is gone after it, and an error in it ends with it. Nothing
-here knows tenants: the multiplexer puts the statement that enters one first.
+Requests are sent one after another without waiting; answers come in the same order. Each request is a segment of
+libpq's pipeline mode and ends with a Sync. PostgreSQL runs a segment as one implicit transaction. So the tenant that
+its first statement sets is unset after it, and an error in it affects no other segment. This module knows no tenants:
+the multiplexer puts the statement that enters a tenant first.
 """
 
 import asyncio
@@ -21,13 +22,14 @@ from tenancy.statements import CompiledStatement, Values, adapt_json, compile_st
 from tenancy.traffic import Traffic
 
 MAX_PREPARED = 400
-"""Statements that one connection keeps prepared; the one that was not used for longest is dropped."""
+"""Statements that one connection keeps prepared. Above that, the statement that was not used for longest is dropped."""
 
 MOST_PREPARED_AGAIN = 10
-"""How often a request meets a connection that has forgotten its statements until it is refused."""
+"""How often a request is sent again because the server has forgotten its prepared statements. Then it is refused."""
 
 FORGOTTEN_STATES = frozenset({"26000", "0A000"})
-"""invalid_sql_statement_name, and feature_not_supported, which is how a plan says that its table has changed."""
+"""invalid_sql_statement_name, and feature_not_supported: with the latter a prepared plan says that its table has
+changed."""
 
 _DONE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 
@@ -40,20 +42,23 @@ class Question(NamedTuple):
 
 
 def question_of(statement: Executable, parameters: Mapping[str, Any]) -> Question:
-    """A statement as it is sent. Raises DBAPIError for a value that PostgreSQL cannot read."""
+    """Compile a statement and convert its parameters for sending.
+
+    Raises DBAPIError for a value that PostgreSQL cannot read.
+    """
     compiled = compile_statement(statement)
     return Question(compiled, compiled.values(parameters))
 
 
 class Answer(NamedTuple):
-    """What came back for one question. Its rows are read where it was asked."""
+    """The server's answer to one question. Its rows are read when the asker calls `rows`."""
 
     statement: CompiledStatement
     result: pq.abc.PGresult
     transformer: Any
 
     def rows(self) -> list[Any]:
-        """The rows as named tuples."""
+        """Return the rows as named tuples."""
         result = self.result
         if not result.ntuples:
             return []
@@ -63,17 +68,17 @@ class Answer(NamedTuple):
 
     @property
     def touched(self) -> int:
-        """How many rows the statement has read or written."""
+        """How many rows the statement read or wrote."""
         return self.result.command_tuples or 0
 
     @property
     def command(self) -> str:
-        """The name of the command that was carried out."""
+        """The name of the command that the server ran."""
         return (self.result.command_status or b"").decode()
 
 
 class Request:
-    """One implicit transaction that somebody waits for."""
+    """The statements of one implicit transaction, with the future that the asker waits for."""
 
     __slots__ = ("answered", "came_at", "names", "prepared_again", "questions", "results", "sent_again", "sent_at")
 
@@ -84,22 +89,22 @@ class Request:
         self.sent_at = came_at
         self.results: list[pq.abc.PGresult] = []
         self.names: list[bytes | None] = []
-        """The names of its prepared statements on the connection that it was sent to."""
+        """The names of its prepared statements on the connection to which the request was sent."""
         self.sent_again = False
         self.prepared_again = 0
 
     def sources(self) -> list[Executable]:
-        """Its statements as they were written."""
+        """Return its statements as SQLAlchemy has them."""
         return [question.statement.source for question in self.questions]
 
     def fail(self, error: Exception) -> None:
-        """Tell the one who asked, if somebody still waits."""
+        """Raise the error for the asker, if the asker still waits."""
         if not self.answered.done():
             self.answered.set_exception(error)
 
 
 class _Preparation:
-    """A statement that is prepared, or one that is dropped (None), in a segment of its own."""
+    """A segment of its own that prepares a statement; with None, one that drops a prepared statement."""
 
     __slots__ = ("results", "statement")
 
@@ -111,8 +116,9 @@ class _Preparation:
 class Pipeline:
     """A connection in pipeline mode. ``send`` does not wait; the request's future gets the answer.
 
-    ``on_answered`` is called when there may be room again, ``on_again`` with a request whose prepared statement the
-    server does not know, ``on_lost`` once, with the requests that got no answer, when the connection is gone.
+    ``on_answered`` is called after answers came, when the connection may have room again. ``on_again`` is called with a
+    request whose prepared statement the server does not know. ``on_lost`` is called once when the connection is lost,
+    with the requests that got no answer.
     """
 
     def __init__(
@@ -139,7 +145,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._writing = False
         self.quiet_since = self._loop.time()
-        """Since when nothing has come back."""
+        """The time of the last answer, in seconds of the event loop."""
         self.is_open = True
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
@@ -151,7 +157,7 @@ class Pipeline:
         return len(self._in_flight)
 
     def send(self, request: Request) -> None:
-        """Queue a request and hand it to the network as far as that takes it."""
+        """Queue a request, and write as much of it as the network takes now."""
         request.sent_at = self._loop.time()
         if not self._in_flight:
             self.quiet_since = request.sent_at
@@ -174,7 +180,7 @@ class Pipeline:
             self.lose(error)
 
     def lose(self, error: psycopg.Error) -> None:
-        """Give the connection up: nobody knows any more what the server does with it."""
+        """Close the connection and report the unanswered requests: their state on the server is unknown."""
         if not self.is_open:
             return
         pending = [request for request in self._in_flight if isinstance(request, Request)]
@@ -193,9 +199,10 @@ class Pipeline:
     # ── prepared statements ──────────────────────────────────────────────────────────────────────────────────────
 
     def _name_of(self, statement: CompiledStatement) -> bytes | None:
-        """The name under which this connection has prepared a statement; None where it prepares nothing.
+        """Return the name under which this connection has prepared a statement. Prepares the statement if needed.
 
-        It is prepared in a segment of its own, so that a request that fails does not take that back.
+        Returns None if the statement is sent without preparing. The preparation is a segment of its own, so a request
+        that fails does not undo it.
         """
         if not self._prepares or statement.is_sent_once:
             return None
@@ -217,7 +224,7 @@ class Pipeline:
         self._in_flight.append(_Preparation(statement))
 
     def _note_prepared(self, preparation: "_Preparation") -> None:
-        """Keep why a statement cannot be prepared for the requests that wait for it."""
+        """Remember the error of a statement that cannot be prepared, for the requests that use the statement."""
         statement = preparation.statement
         if statement is None:
             return
@@ -229,7 +236,10 @@ class Pipeline:
                 self._wrong[statement] = error_from_result(result, encoding="utf-8")
 
     def _forget(self, request: Request) -> None:
-        """Let its statements be prepared again at their next run, unless that has happened already."""
+        """Forget the prepared statements of a request, so that they are prepared again at the next use.
+
+        A statement that another request has prepared again meanwhile is kept.
+        """
         for name, question in zip(request.names, request.questions, strict=True):
             if name is not None and self._prepared.get(question.statement) == name:
                 del self._prepared[question.statement]
@@ -237,7 +247,7 @@ class Pipeline:
     # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _write(self) -> None:
-        """Give the network what it takes; go on when it takes more."""
+        """Write as much as the network takes now; the rest is written when the network takes more."""
         waits = self._pgconn.flush() == 1
         if waits and not self._writing:
             self._loop.add_writer(self._socket, self._write_on)
@@ -253,11 +263,11 @@ class Pipeline:
 
     @property
     def is_congested(self) -> bool:
-        """Whether the network does not take more at the moment."""
+        """Whether the network takes no more data at the moment."""
         return self._writing
 
     def _read(self) -> None:
-        """Take everything that has come, and answer the requests that it completes."""
+        """Read what has arrived, and answer the requests that are complete."""
         try:
             self._pgconn.consume_input()
             self._take_results()
@@ -270,12 +280,13 @@ class Pipeline:
         self._on_answered()
 
     def _take_results(self) -> None:
+        """Collect the results that have arrived; a Sync ends the segment at the front and answers it."""
         pgconn, in_flight = self._pgconn, self._in_flight
         ended = False
         while in_flight and not pgconn.is_busy():
             result = pgconn.get_result()
             if result is None:
-                # Ends the results of one statement; those of the next may be there already.
+                # None ends the results of one statement; results of the next statement may be there already.
                 if ended:
                     return
                 ended = True
@@ -292,9 +303,10 @@ class Pipeline:
                 in_flight[0].results.append(result)
 
     def _answer(self, request: Request) -> None:
+        """Give the asker the answers of a complete segment, or the error of its first statement that failed."""
         self._traffic.answer_seconds += self.quiet_since - request.sent_at
         if request.answered.done():
-            return  # The one who asked has gone away.
+            return  # The asker does not wait any more.
         for result, question in zip(request.results, request.questions, strict=False):
             if result.status not in _DONE:
                 self._refuse(request, question.statement, error_from_result(result, encoding="utf-8"))
@@ -310,6 +322,7 @@ class Pipeline:
         )
 
     def _refuse(self, request: Request, statement: CompiledStatement, error: psycopg.Error) -> None:
+        """Send a request again if the server forgot its prepared statement; else raise the error for the asker."""
         if error.sqlstate in FORGOTTEN_STATES and self._prepares:
             self._forget(request)
             error = self._wrong.get(statement, error)

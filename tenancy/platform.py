@@ -1,6 +1,6 @@
 """The rows of the platform's own tables: credentials, actions, and the platform's ids of tenants.
 
-Runs as the relay's role. Nothing here can read what a tenant holds.
+The statements run as the relay's role, which cannot read what a tenant holds.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class PlatformTokenRow(NamedTuple):
 
 
 class PlatformActionRow(NamedTuple):
-    """Something that the platform did, with who did it."""
+    """An action of the platform, with the credential that did it."""
 
     id: UUID
     tenant_id: UUID | None
@@ -42,7 +42,7 @@ class PlatformActionRow(NamedTuple):
 
 
 class NamedTenant(NamedTuple):
-    """The tenant that stands for an id of the platform's own system, and the request that made it."""
+    """The tenant for an id of the platform's own system, and the request that made it."""
 
     external_id: str
     tenant_id: UUID
@@ -80,39 +80,39 @@ _NAME_TENANT = (
 
 
 async def insert_platform_token(connection: AsyncConnection, row: PlatformTokenRow, sha256: str) -> None:
-    """Keep a new credential by the hash of its text."""
+    """Store a new credential with the hash of its text."""
     await connection.execute(_INSERT_TOKEN, {**row._asdict(), "sha256": sha256})
 
 
 async def list_platform_tokens(connection: AsyncConnection) -> list[PlatformTokenRow]:
-    """All credentials of the platform, the oldest first, ended ones too."""
+    """Return all credentials of the platform, the oldest first, with those that have ended."""
     return [PlatformTokenRow._make(row) for row in await connection.execute(_LIST_TOKENS)]
 
 
 async def find_platform_token(connection: AsyncConnection, sha256: str) -> PlatformTokenRow | None:
-    """The credential with this hash, live or not."""
+    """Return the credential with this hash, live or ended."""
     row = (await connection.execute(_FIND_TOKEN, {"sha256": sha256})).one_or_none()
     return None if row is None else PlatformTokenRow._make(row)
 
 
 async def read_platform_token(connection: AsyncConnection, token_id: UUID) -> PlatformTokenRow | None:
-    """The credential with this id, live or not."""
+    """Return the credential with this id, live or ended."""
     row = (await connection.execute(_TOKEN, {"token_id": token_id})).one_or_none()
     return None if row is None else PlatformTokenRow._make(row)
 
 
 async def revoke_platform_token_row(connection: AsyncConnection, token_id: UUID, now: datetime) -> bool:
-    """End a credential; False when it had ended before, or there is none."""
+    """End a credential; False if it had ended before, or does not exist."""
     return (await connection.execute(_REVOKE_TOKEN, {"token_id": token_id, "now": now})).rowcount == 1
 
 
 async def note_platform_use(connection: AsyncConnection, token_id: UUID, now: datetime, interval: timedelta) -> None:
-    """Write when a credential was used last, unless that was written within the interval."""
+    """Write the time of a credential's use, unless a use was written within the interval."""
     await connection.execute(_NOTE_USE, {"token_id": token_id, "now": now, "before": now - interval})
 
 
 async def insert_platform_action(place: AsyncConnection | Transaction, row: PlatformActionRow) -> None:
-    """Add an action to the platform's log, in the transaction of what was done."""
+    """Add an action to the platform's log, in the transaction of the action itself."""
     if isinstance(place, Transaction):
         await place.run(_INSERT_ACTION, **row._asdict())
     else:
@@ -122,7 +122,10 @@ async def insert_platform_action(place: AsyncConnection | Transaction, row: Plat
 async def read_platform_actions(
     connection: AsyncConnection, limit: int, *, before: UUID | None = None, tenant_id: UUID | None = None
 ) -> list[PlatformActionRow]:
-    """Actions of the platform, the newest first: those before an id, and about a tenant, where that is asked."""
+    """Return actions of the platform, the newest first.
+
+    ``before`` is an action's id; ``tenant_id`` limits them to a tenant.
+    """
     statement = _ACTIONS.order_by(platform_actions.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(platform_actions.c.id < before)
@@ -132,7 +135,7 @@ async def read_platform_actions(
 
 
 async def count_platform_actions(connection: AsyncConnection, ceiling: int, *, tenant_id: UUID | None = None) -> int:
-    """How many actions there are, about a tenant where that is asked, counted up to a ceiling."""
+    """Count actions up to a ceiling; ``tenant_id`` limits them to a tenant."""
     listed = select(platform_actions.c.id).limit(ceiling)
     if tenant_id is not None:
         listed = listed.where(platform_actions.c.tenant_id == tenant_id)
@@ -141,10 +144,10 @@ async def count_platform_actions(connection: AsyncConnection, ceiling: int, *, t
 
 
 async def read_named_tenant(connection: AsyncConnection, external_id: str) -> NamedTenant:
-    """The tenant that an id of the platform stands for, whether or not its rows are there yet."""
+    """Return the tenant for an id of the platform's own system, even if the tenant's rows do not exist yet."""
     return NamedTenant._make((await connection.execute(_NAMED, {"external_id": external_id})).one())
 
 
 async def name_tenant(tx: Transaction, named: NamedTenant) -> bool:
-    """Let an id of the platform stand for the tenant of the transaction; False when it stands for another one."""
+    """Give the transaction's tenant an id of the platform's own system; False if the id belongs to another tenant."""
     return await tx.run(_NAME_TENANT, **named._asdict()) == 1

@@ -1,7 +1,7 @@
-"""The platform's own tables: its credentials, what it has done, and how it calls tenants.
+"""The platform's own tables: its credentials, its actions, and its ids of tenants.
 
-They belong to no tenant and hold nothing of any. Only the relay's role reaches them; the application has no right on
-them at all. So they need no wall, and stand apart from the tables of tenants.
+They belong to no tenant and hold no tenant's data. Only the relay's role reaches them; the application has no right on
+them. So they need no wall, and are declared apart from the tables of tenants.
 """
 
 from sqlalchemy import Column, Index, MetaData, Table, Uuid
@@ -28,10 +28,10 @@ platform_actions = Table(
     "platform_actions",
     platform_metadata,
     Column("id", Uuid, primary_key=True),
-    # The tenant that it was about; empty for an action on the platform's own credentials.
+    # The tenant that the action changed; empty for an action on the platform's own credentials.
     Column("tenant_id", Uuid, nullable=True),
     text_column("action"),
-    # What it was done to, as people call it.
+    # The name of the thing that was changed, for people.
     text_column("subject_name"),
     # A list of [field, before, after].
     document("changes"),

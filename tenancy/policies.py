@@ -1,20 +1,20 @@
 """The row-level security of every walled table, as DDL for migrations.
 
-One policy, one form, for the application and for the owner who migrates: no policy is for everybody (PUBLIC). No
-function and no sub-select in it: distributed PostgreSQL refuses those, and an IMMUTABLE helper was seen to return
-another tenant's row once psycopg had prepared the statement.
+There is one form of policy, for the application and for the owner who migrates. No policy is for everybody (PUBLIC). A
+policy has no function and no sub-select: distributed PostgreSQL refuses those. And an IMMUTABLE function returned
+another tenant's row after psycopg had prepared the statement.
 """
 
 APP = "treue_app"
 RELAY = "treue_relay"
 WALLED_IN = f"{APP}, CURRENT_ROLE"
-"""Whom the wall lets see the rows of one tenant: the application, and the owner, who runs the migration."""
+"""The roles that the wall limits to the rows of one tenant: the application, and the owner, who runs the migration."""
 
 TENANT_SETTING = "app.tenant_id"
 CREDENTIAL_SETTING = "app.credential_sha256"
 FOLLOWED_SETTING = "app.followed_tenants"
 NO_TENANT = "00000000-0000-0000-0000-000000000000"
-"""Where a statement is about no single tenant: the wall must have something to compare, and nothing is equal to it."""
+"""Set as the tenant for a statement about no single tenant: no tenant has this id, so the wall shows no rows."""
 
 _OF_TENANT = f"tenant_id = current_setting('{TENANT_SETTING}')::uuid"
 _OF_FOLLOWED = f"tenant_id = ANY (string_to_array(current_setting('{FOLLOWED_SETTING}', true), ',')::uuid[])"
@@ -22,9 +22,9 @@ _OF_CREDENTIAL = f"sha256 = current_setting('{CREDENTIAL_SETTING}', true)"
 
 
 def wall(table: str, *, app: str) -> list[str]:
-    """Close a tenant table: RLS forced, rows of the current tenant only, and just the rights in ``app``.
+    """Close a tenant's table: RLS is forced, only rows of the current tenant are visible, and ``app`` names the rights.
 
-    ``app`` is what the application role may do, for example ``SELECT, INSERT`` for a ledger that only grows.
+    ``app`` are the rights of the application role, for example ``SELECT, INSERT`` for a ledger that only grows.
     """
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
@@ -35,7 +35,7 @@ def wall(table: str, *, app: str) -> list[str]:
 
 
 def visible_to_relay(table: str, *, rights: str) -> list[str]:
-    """Let the relay role read a table across tenants: what is due, and nothing else."""
+    """Let the relay role read a table across tenants, to find due work."""
     return [
         f"CREATE POLICY relay_sees_all ON {table} FOR SELECT TO {RELAY} USING (true)",
         f"GRANT {rights} ON {table} TO {RELAY}",
@@ -43,7 +43,7 @@ def visible_to_relay(table: str, *, rights: str) -> list[str]:
 
 
 def kept_by_relay(table: str) -> str:
-    """Let the relay role read and write a table across tenants: the outbox, and who there is."""
+    """Let the relay role read and write a table across tenants: the outbox, and the list of tenants."""
     return f"CREATE POLICY relay_keeps_all ON {table} TO {RELAY} USING (true) WITH CHECK (true)"
 
 
@@ -58,18 +58,18 @@ def added_by_relay(table: str) -> list[str]:
 def visible_to_followers(table: str) -> list[str]:
     """Let the application read rows of the tenants that a transaction names, and of no others.
 
-    For how far logs reach: a process asks once for all logs that its subscriptions follow.
+    It is for the newest positions of logs: a process asks once for all logs that its subscriptions follow.
     """
     return [f"CREATE POLICY followed_logs ON {table} FOR SELECT TO {APP} USING ({_OF_FOLLOWED})"]
 
 
 def read_inside_tenant(table: str) -> str:
-    """Let the owner read a tenant's rows of the directory inside of that tenant: a move copies them."""
+    """Let the owner read a tenant's rows of a directory inside that tenant: a move copies them."""
     return f"CREATE POLICY owner_reads ON {table} FOR SELECT TO CURRENT_ROLE USING ({_OF_TENANT})"
 
 
 def wall_of_directory(table: str) -> list[str]:
-    """Close the directory: only its own credential makes a row visible, and it is written inside its tenant."""
+    """Close a directory: a row is visible only with its own credential, and is written only inside its tenant."""
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",

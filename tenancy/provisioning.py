@@ -1,7 +1,7 @@
-"""Create tenants, suspend, resume and close them, grant them the loyalty module, and give them budgets.
+"""Create, suspend, resume and close tenants, grant them the loyalty module, and give them budgets.
 
-Runs as the relay role, or as the owner of the tables, inside the tenant: the application role cannot do it. The relay
-role reads nothing that tenants hold.
+The statements run inside the tenant, as the relay role or as the owner of the tables: the application role has no right
+to them. The relay role reads nothing that tenants hold.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +34,9 @@ class ListedTenant(NamedTuple):
     time_zone: str
     locale: str
     external_id: str | None = None
-    """What the platform's own system calls it."""
+    """The tenant's id in the platform's own system."""
     cluster: str = HOME
-    """Where it lives."""
+    """The cluster where the tenant lives."""
 
 
 class KnownTenant(NamedTuple):
@@ -102,7 +102,7 @@ _COUNT = select(func.count()).select_from(tenants).where(~among_these(tenants.c.
 
 
 async def find_least_cluster(database: Database) -> str:
-    """The name of the cluster with the fewest tenants; nothing is asked where there is only one.
+    """Return the name of the cluster with the fewest tenants. With one cluster no statement runs.
 
     Runs as the relay's role.
     """
@@ -117,12 +117,15 @@ async def find_least_cluster(database: Database) -> str:
 
 
 async def place_tenant(tx: Transaction, cluster: str) -> None:
-    """Let the tenant of a transaction in the home cluster live in another cluster; runs as the relay's role."""
+    """Write into the directory of tenants that the transaction's tenant lives in another cluster.
+
+    Runs as the relay's role.
+    """
     await tx.run(_PLACE, cluster=cluster)
 
 
 async def insert_tenant(tx: Transaction, tenant: NewTenant, features: Sequence[str], now: datetime) -> None:
-    """Write the tenant's own row, with the features that are on; the transaction must have entered it."""
+    """Write the tenant's own row, with the features that are on. The transaction must have entered the tenant."""
     await tx.run(
         _INSERT,
         name=tenant.name,
@@ -138,39 +141,45 @@ async def insert_tenant(tx: Transaction, tenant: NewTenant, features: Sequence[s
 
 
 async def set_tenant_state(tx: Transaction, state: str) -> None:
-    """Let a tenant be ACTIVE, SUSPENDED or CLOSED; one that is closed stays so."""
+    """Set a tenant ACTIVE, SUSPENDED or CLOSED. A closed tenant stays closed."""
     await tx.run(_SET_STATE, new_state=state)
 
 
 async def open_copy(tx: Transaction) -> bool:
-    """Let a tenant be used, suspended, that has arrived in this cluster; False where it has not. As the owner."""
+    """Set an ARRIVING tenant to SUSPENDED, so that it can be used here; False if it is not ARRIVING.
+
+    Runs as the owner.
+    """
     return bool(await tx.run(_OPEN))
 
 
 async def set_entitlement(tx: Transaction, *, entitled: bool) -> None:
-    """Grant the loyalty module, or take it back; nothing happens to a tenant that is closed."""
+    """Grant the loyalty module, or take it back. A closed tenant is not changed."""
     await tx.run(_ENTITLE, entitled=entitled)
 
 
 async def set_budget(tx: Transaction, points: int | None, per_second: int | None) -> None:
-    """Give a tenant a budget of its own, or with None for both that of the settings; a closed one stays as it is."""
+    """Give a tenant its own budget; None for both numbers means the budget of the settings.
+
+    A closed tenant is not changed.
+    """
     await tx.run(_LIMIT, points=points, per_second=per_second)
 
 
 async def read_listed_tenant(tx: Transaction) -> ListedTenant | None:
-    """The tenant of the transaction, as the list of all tenants shows it."""
+    """Return the transaction's tenant in the form of the list of all tenants."""
     row = await tx.row(_ONE)
     return None if row is None else ListedTenant(*row)
 
 
 async def lock_listed_tenant(tx: Transaction) -> ListedTenant | None:
-    """The same, locked for a change."""
+    """Return the same as `read_listed_tenant`, and lock the row for a change."""
     row = await tx.row(_LOCK)
     return None if row is None else ListedTenant(*row)
 
 
 class TenantFilter(NamedTuple):
-    """Which tenants a list shows; None is no limit."""
+    """Limits the tenants of a list; None is no limit."""
 
     states: Sequence[str] | None = None
     ids: Sequence[UUID] | None = None
@@ -180,7 +189,7 @@ class TenantFilter(NamedTuple):
 async def read_tenants(
     database: Database, wanted: TenantFilter, limit: int, after: UUID | None = None
 ) -> list[ListedTenant]:
-    """Tenants of all clusters in the order of their ids, which is that of their creation; as the relay's role."""
+    """Return tenants of all clusters by their ids, which is the order of their creation; runs as the relay's role."""
     statement = _narrow(_LISTED, wanted).order_by(tenants.c.tenant_id).limit(limit)
     if after is not None:
         statement = statement.where(tenants.c.tenant_id > after)
@@ -189,7 +198,7 @@ async def read_tenants(
 
 
 async def read_known_tenants(database: Database, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
-    """The tenants that stand for ids of the platform's own system, by these ids; runs as the relay's role."""
+    """Return tenants by their ids of the platform's own system; runs as the relay's role."""
     known: dict[str, KnownTenant] = {}
     for name, cluster in database.clusters.items():
         async with cluster.plain_transaction() as connection:
@@ -200,7 +209,7 @@ async def read_known_tenants(database: Database, external_ids: Sequence[str]) ->
 
 
 async def count_tenants(database: Database, wanted: TenantFilter, ceiling: int) -> int:
-    """How many tenants a list has in all clusters, each counted up to a ceiling."""
+    """Count the tenants of a list in all clusters. Each cluster counts up to a ceiling."""
     counted = _narrow(_LISTED, wanted).limit(ceiling).subquery("counted")
     statement = select(func.count()).select_from(counted)
     total = 0
@@ -225,14 +234,14 @@ def _parameters(wanted: TenantFilter) -> dict[str, Any]:
 
 
 async def list_tenants(relay: Database) -> list[ListedTenant]:
-    """All tenants of all clusters by age; runs as the relay role, the only one that sees across tenants."""
+    """Return all tenants of all clusters by age; runs as the relay role, the only one that sees all tenants."""
     return sorted(await _read_everywhere(relay, _LISTED, {}), key=lambda one: (one.created_at, one.tenant_id))
 
 
 async def _read_everywhere(
     database: Database, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> Iterable[ListedTenant]:
-    """The tenants of a statement in each cluster. One that moves meanwhile is there once."""
+    """Return the tenants that a statement finds in all clusters. A tenant that moves meanwhile is returned once."""
     found: dict[TenantId, ListedTenant] = {}
     for name, cluster in database.clusters.items():
         async with cluster.plain_transaction() as connection:

@@ -12,11 +12,11 @@ from tenancy.table import TENANT_PARAMETER
 
 
 class Reads(Protocol):
-    """What runs statements that read inside one tenant: a transaction, or the door for reading."""
+    """Runs statements that read inside one tenant: a transaction, or the door for reading."""
 
     @property
     def tenant_id(self) -> TenantId:
-        """Whose rows are read."""
+        """The tenant whose rows are read."""
         ...
 
     async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
@@ -51,7 +51,7 @@ class Reader:
 
 
 def only_row(rows: Sequence[Any]) -> Any | None:
-    """The only one of some rows, or None where there is none. Raises MultipleResultsFound for more."""
+    """Return the only row; None if there is no row. Raises MultipleResultsFound for more than one."""
     if len(rows) > 1:
         raise MultipleResultsFound("a single row was expected")
     return rows[0] if rows else None

@@ -1,4 +1,4 @@
-"""Retry a whole transaction that the database, or our own optimistic check, asks to run again."""
+"""Run a whole transaction again if the database or an optimistic check asks for it."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ MAX_WAIT_SECONDS = 0.2
 SERIALIZATION_FAILURE = "40001"
 DEADLOCK_DETECTED = "40P01"
 FEATURE_NOT_SUPPORTED = "0A000"
-"""How PostgreSQL says that the plan of a prepared statement is void, since its table has changed."""
+"""With this SQLSTATE PostgreSQL says that a prepared plan cannot be used, because its table has changed."""
 
 _CAUSES = {
     SERIALIZATION_FAILURE: "serialization_failure",
@@ -28,17 +28,20 @@ _CAUSES = {
 }
 
 retries: Counter[str] = Counter()
-"""How often this process ran a transaction again, by cause."""
+"""How often this process ran a transaction again, for each cause."""
 
 T = TypeVar("T")
 
 
 class StaleRead(Exception):
-    """What a transaction read has changed before it wrote; nothing was written, the whole runs again."""
+    """A row that the transaction read has changed before its write.
+
+    Nothing was written; the whole transaction runs again.
+    """
 
 
 async def retry_transaction(work: Callable[[], Awaitable[T]]) -> T:
-    """Run ``work``, one whole transaction, until it is not disturbed; at most ``MAX_ATTEMPTS`` times."""
+    """Run ``work``, one whole transaction, until no other one disturbs it. Runs it at most ``MAX_ATTEMPTS`` times."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return await work()

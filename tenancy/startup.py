@@ -1,4 +1,4 @@
-"""What a process checks before it serves: that its role cannot see over the wall, and that its tables are there."""
+"""The checks of a process before it serves: its role cannot see over the wall, and its tables exist."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tenancy.outage import is_passing, log_failure
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.clusters")
 
 NEIGHBOUR_SECONDS = 1.5
-"""How long a cluster beside the home cluster may take to say how it stands; the others are served without it."""
+"""The time limit for the checks of a cluster beside the home cluster. After it the others are served without it."""
 
 _STANDING = text(
     """
@@ -37,7 +37,7 @@ ANY_REVISION = ""
 
 
 class UnsafeDatabaseRole(Exception):
-    """The process refuses to start: with this role or setting the wall or the ledger would not hold."""
+    """The process refuses to start: with this role or setting the wall or the ledger is not safe."""
 
 
 async def refuse_unsafe_role(database: Database) -> None:
@@ -65,18 +65,19 @@ async def refuse_unsafe_role(database: Database) -> None:
 
 
 class OldTables(Exception):
-    """The database has not been migrated to what this release needs."""
+    """The database has not been migrated to the revision that this release needs."""
 
 
 async def refuse_old_tables(database: Database, newest_revision: str) -> None:
-    """Refuse a database at an older revision than this release has. A newer one is right: servers follow migrations.
+    """Refuse a database at an older revision than this release needs.
 
-    Raises OldTables. Revisions are numbers of four digits, so they are compared as texts.
+    A newer one is right: migrations come before servers. Raises OldTables. Revisions are numbers of four digits, so
+    they are compared as texts.
     """
     try:
         async with database.plain_transaction() as connection:
             found = (await connection.execute(_REVISION)).scalar_one_or_none()
-    except ProgrammingError:  # there is no such table yet, or the revision that lets it be read is missing
+    except ProgrammingError:  # the table does not exist yet, or an older revision does not let this role read it
         found = None
     if found is None or found < newest_revision:
         raise OldTables(
@@ -85,10 +86,10 @@ async def refuse_old_tables(database: Database, newest_revision: str) -> None:
 
 
 async def refuse_unready(database: Database, newest_revision: str = ANY_REVISION) -> None:
-    """Refuse a process one of whose clusters has a wrong role, setting or revision, or whose home cluster is away.
+    """Refuse a process if a cluster has a wrong role, setting or revision, or if the home cluster is away.
 
-    Another cluster that is away harms its own tenants alone: the log tells of it, and the others are served. Raises
-    UnsafeDatabaseRole, OldTables, and what the home cluster raises.
+    If another cluster is away, it is logged, and only its own tenants are not served. Raises UnsafeDatabaseRole,
+    OldTables, and the errors of the home cluster.
     """
     home, *others = database.clusters.items()
     await _refuse_unfit(home[1], newest_revision)
@@ -102,7 +103,10 @@ async def _refuse_unfit(cluster: Database, newest_revision: str) -> None:
 
 
 async def refuse_unfit_neighbour(name: str, cluster: Database, newest_revision: str = ANY_REVISION) -> None:
-    """Refuse a wrong role, setting or revision of one cluster among several; the log tells of one that is away."""
+    """Refuse a cluster beside the home cluster with a wrong role, setting or revision.
+
+    If it is away, it is only logged.
+    """
     try:
         async with asyncio.timeout(NEIGHBOUR_SECONDS):
             await _refuse_unfit(cluster, newest_revision)

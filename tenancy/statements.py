@@ -1,8 +1,8 @@
-"""Statements of SQLAlchemy Core, compiled once: the text PostgreSQL gets, the order of its parameters, its rows.
+"""Statements of SQLAlchemy Core, compiled once: the text for PostgreSQL, the order of the parameters, and the rows.
 
-A statement is compiled when it is asked for the first time and kept by its identity. So statements are made once, at
-import or by a cached function, and never for one request. Values travel as text without a type of their own: the text
-of the statement says the type, so it stays the same for every value and can be prepared once.
+A statement is compiled at its first use and kept by its identity. So make a statement once, at import or in a cached
+function, and never for one request. Values are sent as text without a type: the text of the statement names the types.
+So the text is the same for every value, and the statement is prepared once.
 """
 
 from collections import namedtuple
@@ -22,32 +22,32 @@ from sqlalchemy.exc import DBAPIError
 from tenancy.elsewhere import TenantElsewhere, says_elsewhere
 
 MAX_COMPILED = 2_000
-"""Statements that one process keeps compiled; the one that was not used for longest is compiled again."""
+"""The number of statements that one process keeps compiled. The statement that was not used for longest is dropped."""
 
 Values = Sequence[bytes | None]
-"""The parameters of a statement in its order, as PostgreSQL reads them."""
+"""The parameters of a statement in their order, in the form that PostgreSQL reads."""
 
 
 def to_json(value: object) -> str:
-    """A JSON document as it is sent."""
+    """Return a JSON document in the form in which it is sent."""
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def adapt_json(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Read and write JSON on a connection as SQLAlchemy's connections do here."""
+    """Let a connection read and write JSON as SQLAlchemy's connections do in this service."""
     set_json_dumps(to_json, connection)
     set_json_loads(orjson.loads, connection)
 
 
 class _BytesAsHex(Dumper):
-    """Bytes as text; the driver's own way asks the connection how to write them."""
+    """Writes bytes as text. The driver's own class asks the connection how to write them, and here there is none."""
 
     def dump(self, obj: Any) -> bytes:
         return b"\\x" + bytes(obj.obj if isinstance(obj, psycopg.Binary) else obj).hex().encode()
 
 
 class _Adapters:
-    """What the transformer of values asks for: adapters, and no connection."""
+    """Gives the adapters to a transformer of values, without a connection."""
 
     def __init__(self) -> None:
         self.adapters = AdaptersMap(psycopg.adapters)
@@ -67,11 +67,11 @@ _WITHOUT_CAST = tuple(
     (kind, psycopg.adapters.types[name].oid)
     for kind, name in ((Boolean, "bool"), (LargeBinary, "bytea"), (Numeric, "numeric"))
 )
-"""Types that SQLAlchemy writes no cast for, and what PostgreSQL calls them."""
+"""The types for which SQLAlchemy writes no cast, with PostgreSQL's ids of these types."""
 
 
 class CompiledStatement:
-    """One statement, ready to be sent."""
+    """One compiled statement, ready to be sent."""
 
     __slots__ = (
         "_constants",
@@ -94,14 +94,14 @@ class CompiledStatement:
             raise ValueError("the text depends on the values: compare with any_() of an array and not with in_()")
         self.text = compiled.string.encode()
         self.is_sent_once = is_sent_once
-        """Whether it is not worth preparing."""
+        """True if the statement is sent too seldom to be prepared."""
         processors: Mapping[str, Callable[[Any], Any]] = compiled._bind_processors  # noqa: SLF001 - SQLAlchemy's API
         self._constants: list[bytes | None] = []
         self._places: list[int] = []
         self._names: list[str] = []
         self._processors: list[Callable[[Any], Any] | None] = []
         self.parameter_types: list[int] = []
-        """For PostgreSQL; 0 where the text says the type."""
+        """PostgreSQL's ids of the types; 0 if the text of the statement names the type."""
         for place, name in enumerate(compiled.positiontup or ()):
             bind, process = compiled.binds[name], processors.get(name)
             self.parameter_types.append(next((oid for kind, oid in _WITHOUT_CAST if isinstance(bind.type, kind)), 0))
@@ -118,7 +118,10 @@ class CompiledStatement:
         self._row_width = 0
 
     def values(self, parameters: Mapping[str, Any]) -> Values:
-        """The parameters in their order; raises sqlalchemy.exc.DBAPIError for one that PostgreSQL cannot read."""
+        """Return the parameters in their order.
+
+        Raises sqlalchemy.exc.DBAPIError for a value that PostgreSQL cannot read.
+        """
         given = []
         for name, process in zip(self._names, self._processors, strict=True):
             value = parameters.get(name, _MISSING)
@@ -135,7 +138,7 @@ class CompiledStatement:
         return values
 
     def row_type(self, result: PGresult) -> Callable[[Sequence[Any]], Any]:
-        """What makes a named tuple of the values of a row, equal to the row that SQLAlchemy would give."""
+        """Return the function that makes a named tuple of a row's values, equal to SQLAlchemy's row."""
         if self._row_type is None or self._row_width != result.nfields:
             self._row_type, self._row_width = self._new_row_type(result), result.nfields
         return self._row_type
@@ -168,17 +171,20 @@ def _write(values: Sequence[Any]) -> Sequence[bytes | None]:
 
 @lru_cache(maxsize=MAX_COMPILED)
 def compile_statement(statement: Executable) -> CompiledStatement:
-    """Compile a statement, or return it as it was compiled the first time."""
+    """Compile a statement. A second call returns the first result."""
     return CompiledStatement(statement)
 
 
 def count_compiled() -> int:
-    """How many statements this process has compiled and keeps: it stops growing when each is made once."""
+    """Return how many statements this process keeps compiled.
+
+    The number stops growing if each statement is made once.
+    """
     return compile_statement.cache_info().currsize
 
 
 def wrap_error(error: psycopg.Error, statement: CompiledStatement | None, *, lost: bool = False) -> DBAPIError:
-    """Return an error as SQLAlchemy raises it; ``lost`` when the connection is gone with it."""
+    """Return an error in the form that SQLAlchemy raises; ``lost`` says that the connection is lost, too."""
     if says_elsewhere(error):
         return TenantElsewhere()
     text = "" if statement is None else statement.text.decode()

@@ -1,7 +1,7 @@
-"""How a tenant's table is declared: ``tenant_id`` leads every key, every reference and every index.
+"""Declare a tenant's table: ``tenant_id`` leads every key, every reference and every index.
 
-Only this module makes tables, so a table that is not walled cannot be written by accident; a test reads the
-catalogue of a migrated database and fails for one that slipped through.
+Only this module makes tables, so nobody can write a table without a wall by accident. A test reads the catalogue of a
+migrated database and fails for a table without a wall.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,13 +49,13 @@ metadata = MetaData(
 )
 
 TENANT_PARAMETER = "current_tenant"
-"""Not called like the column: SQLAlchemy would take it for a value to set."""
+"""It differs from the name of the column: SQLAlchemy would take that for a value to set."""
 
 FILLED_LATER = "filled_later"
 """Marks a column that is empty at first and that no insertion names."""
 
 KEY_TEXT = Text(collation="C")
-"""Text that is looked up: byte order, so that ``^@`` (prefix) and keyset pages can use an index under RLS."""
+"""Text for look-ups, in byte order: so ``^@`` (prefix) and keyset pages can use an index under RLS."""
 
 INSTANT = DateTime(timezone=True)
 
@@ -63,8 +63,8 @@ INSTANT = DateTime(timezone=True)
 def tenant_table(name: str, *items: SchemaItem, key: Sequence[str] = ("id",), of_tenants: bool = False) -> Table:
     """Declare a table of one tenant's rows.
 
-    ``key`` names the columns that follow ``tenant_id`` in the primary key; empty for one row per tenant.
-    ``of_tenants`` makes a foreign key to the tenant itself; a table that references another walled table needs none.
+    ``key`` names the columns after ``tenant_id`` in the primary key; it is empty for one row per tenant. ``of_tenants``
+    makes a foreign key to the tenant itself. A table with a reference to another walled table needs no such key.
     """
     constraints: list[SchemaItem] = [PrimaryKeyConstraint("tenant_id", *key)]
     if of_tenants:
@@ -73,100 +73,101 @@ def tenant_table(name: str, *items: SchemaItem, key: Sequence[str] = ("id",), of
 
 
 def identifier(name: str, *, nullable: bool = False) -> Column[Any]:
-    """A UUID column; ids are UUIDv7 made by the application, never by the database."""
+    """Return a UUID column. Ids are UUIDv7; the application makes them, never the database."""
     return Column(name, Uuid, nullable=nullable)
 
 
 def points(name: str, *, nullable: bool = False) -> Column[Any]:
-    """Whole points, signed, at most 2^53 - 1 either way."""
+    """Return a column of whole points, signed, from -(2^53 - 1) to 2^53 - 1."""
     return Column(name, BigInteger, nullable=nullable)
 
 
 def amount(name: str, *, nullable: bool = False) -> Column[Any]:
-    """Money in minor units of the row's currency."""
+    """Return a column of money in minor units of the row's currency."""
     return Column(name, BigInteger, nullable=nullable)
 
 
 def key_text(name: str, *, nullable: bool = False) -> Column[Any]:
-    """Text in byte order, for ids of other systems and for search."""
+    """Return a column of text in byte order, for ids of other systems and for search."""
     return Column(name, KEY_TEXT, nullable=nullable)
 
 
 def text_column(name: str, *, nullable: bool = False) -> Column[Any]:
-    """Text that is only shown."""
+    """Return a column of text that is only shown."""
     return Column(name, Text, nullable=nullable)
 
 
 def instant(name: str, *, nullable: bool = False) -> Column[Any]:
-    """A point in time, stored with its zone."""
+    """Return a column of a point in time, stored with its zone."""
     return Column(name, INSTANT, nullable=nullable)
 
 
 def digest(name: str) -> Column[Any]:
-    """A SHA-256, as 32 bytes."""
+    """Return a column of a SHA-256, as 32 bytes."""
     return Column(name, LargeBinary, nullable=False)
 
 
 def document(name: str, *, nullable: bool = False) -> Column[Any]:
-    """A JSON document that is read whole and never searched."""
+    """Return a column of a JSON document that is read whole and never searched."""
     return Column(name, JSONB(none_as_null=True), nullable=nullable)
 
 
 def references(column_name: str, table: str) -> ForeignKeyConstraint:
-    """A foreign key that cannot point into another tenant."""
+    """Return a foreign key that cannot point into another tenant."""
     return ForeignKeyConstraint(["tenant_id", column_name], [f"{table}.tenant_id", f"{table}.id"])
 
 
 def unique(*columns: str, name: str | None = None) -> UniqueConstraint:
-    """Unique within a tenant."""
+    """Return a constraint: the columns are unique within a tenant."""
     return UniqueConstraint("tenant_id", *columns, name=name)
 
 
 def index(name: str, *columns: Any, where: ColumnElement[bool] | TextClause | None = None, **options: Any) -> Index:
-    """An index within a tenant; ``columns`` follow ``tenant_id``."""
+    """Return an index within a tenant; ``columns`` follow ``tenant_id``."""
     if where is not None:
         options["postgresql_where"] = where
     return Index(name, "tenant_id", *columns, **options)
 
 
 def due_index(name: str, at: str, *, key: str = "id", where: str | None = None) -> Index:
-    """Sort rows of all tenants by a time, for the relay's question which tenants have something due.
+    """Return an index by time over all tenants: the relay asks which tenants have due work.
 
-    The only indexes that do not begin with the tenant. ``where`` says which rows wait for their time; without it those
-    that have one. ``key`` comes last: a statement of one tenant that takes this index gets its rows in order, too.
+    Only these indexes do not begin with the tenant. ``where`` selects the rows that wait for their time; without it
+    these are the rows that have a time. ``key`` comes last: a statement of one tenant that uses this index gets its
+    rows in order, too.
     """
     return Index(name, at, "tenant_id", key, postgresql_where=text(where or f"{at} IS NOT NULL"))
 
 
 def one_of(column_name: str, values: Sequence[str]) -> CheckConstraint:
-    """A closed set of values: text with a check, because an enum type cannot use an index under RLS."""
+    """Return a check for a closed set of values. The column is text: an enum type cannot use an index under RLS."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
 
 
 def check(name: str, condition: str) -> CheckConstraint:
-    """A rule that the database keeps whatever the code does."""
+    """Return a rule that the database enforces for every write."""
     return CheckConstraint(condition, name=name)
 
 
 def tenant_parameter() -> ColumnElement[Any]:
-    """The tenant of the running transaction, as a bound parameter: the second wall beside the policy."""
+    """Return the tenant of the running transaction as a bound parameter: the second wall beside the policy."""
     return bindparam(TENANT_PARAMETER, type_=Uuid)
 
 
 def among(value: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
-    """Whether a value is one of those of a parameter, which is an array: the text is the same for one and for 500."""
+    """Compare a value with an array parameter. The text of the statement is the same for one value and for 500."""
     kind = Text() if isinstance(value.type, Text) else value.type
     return value == any_(bindparam(parameter, type_=postgresql.ARRAY(kind)))
 
 
 def among_these(value: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
-    """Whether a text is one of a fixed few."""
+    """Compare a text with a fixed list of values."""
     return value == any_(literal(list(values), postgresql.ARRAY(Text())))
 
 
 def record_set(parameter: str, columns: Sequence[tuple[str, TypeEngine[Any]]]) -> TableValuedAlias:
-    """Rows that arrive as one JSON parameter, so that a statement is the same for one row and for a thousand."""
+    """Return the rows of one JSON parameter. The text of the statement is the same for one row and for a thousand."""
     typed = [column(name, Text() if isinstance(kind, Text) else kind) for name, kind in columns]
     return (
         func.jsonb_to_recordset(bindparam(parameter, type_=JSONB))
@@ -176,12 +177,12 @@ def record_set(parameter: str, columns: Sequence[tuple[str, TypeEngine[Any]]]) -
 
 
 def encode_bytea(value: bytes) -> str:
-    """Bytes as PostgreSQL reads them out of a JSON text, such as the parameter of ``record_set``."""
+    """Encode bytes for a JSON text that PostgreSQL reads, such as the parameter of ``record_set``."""
     return f"\\x{value.hex()}"
 
 
 def rows_parameter(table: Table, parameter: str, columns: Sequence[str] | None = None) -> TableValuedAlias:
-    """``record_set`` with the columns of a table, all but ``tenant_id`` and those that are filled in later."""
+    """Return ``record_set`` with the columns of a table, except ``tenant_id`` and the columns that are filled later."""
     names = columns or [
         item.name
         for item in table.c
@@ -197,9 +198,10 @@ def insert_rows(
     ordered_by: str | None = None,
     computed: Mapping[str, Callable[[Any], ColumnElement[Any]]] | None = None,
 ) -> postgresql.Insert:
-    """Insert the rows of one JSON parameter under the running transaction's tenant.
+    """Return a statement that inserts the rows of one JSON parameter under the running transaction's tenant.
 
-    ``computed`` says for columns that are filled in later how the database computes them from the columns of a row.
+    ``computed`` gives values for columns that are filled later: the database computes them from the other columns of a
+    row.
     """
     rows = rows_parameter(table, parameter)
     made = {name: compute(rows.c) for name, compute in (computed or {}).items()}

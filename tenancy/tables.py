@@ -1,4 +1,4 @@
-"""The tables that know tenants: who they are, in which cluster they live, and which credential leads to which."""
+"""The tables about tenants: each tenant's own row, the cluster where it lives, and the tenant of each credential."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, Uuid
 from sqlalchemy import text as sql
@@ -9,7 +9,7 @@ from tenancy.table import check, document, instant, metadata, one_of, tenant_tab
 ACTIVE, SUSPENDED, CLOSED = "ACTIVE", "SUSPENDED", "CLOSED"
 ARRIVING, MOVED = "ARRIVING", "MOVED"
 ELSEWHERE = (ARRIVING, MOVED)
-"""The states of a copy that nobody may use: of a tenant that is copied to this cluster, and of one that has left it."""
+"""The states of a copy that cannot be used: ARRIVING is being copied to this cluster, MOVED has left it."""
 TENANT_STATES = (ACTIVE, SUSPENDED, CLOSED, *ELSEWHERE)
 DOCUMENT_RULES = tuple(rule.name for rule in DocumentRule)
 
@@ -32,10 +32,10 @@ tenants = Table(
     Column("loyalty_entitled", Boolean, nullable=False),
     # The modules of the business that are on beside the program, by their names, as JSON texts.
     document("features"),
-    # Who may run trusted documents only, and how often the tenant has changed those.
+    # Who may run only trusted documents, and how often the tenant has changed its trusted documents.
     text_column("document_rule"),
     Column("documents_version", BigInteger, nullable=False),
-    # What the tenant may spend of its budget, where the platform says so; both or none.
+    # The tenant's own budget, if the platform has set one: both numbers or none.
     Column("budget_points", Integer, nullable=True),
     Column("budget_per_second", Integer, nullable=True),
     one_of("state", TENANT_STATES),

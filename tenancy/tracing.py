@@ -1,7 +1,7 @@
-"""What is told of the work of a process to a tracer, where there is one. Without a tracer nothing is told.
+"""Tell a tracer about the work of a process. Without a tracer nothing is recorded.
 
-Names and attributes follow the semantic conventions of OpenTelemetry. No value of a statement is told, and nothing of
-a caller but the name of an operation: no argument, no text of a document.
+Names and attributes follow the semantic conventions of OpenTelemetry. A span never holds a value of a statement. Of a
+caller it holds only the name of an operation: no argument, and no text of a document.
 """
 
 import asyncio
@@ -20,32 +20,33 @@ from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 from tenancy.outage import find_cause, sqlstate_of
 
 MAX_SUMMARY_LENGTH = 255
-"""Characters of the summary of a statement, as the conventions say; what would be cut is left out whole."""
+"""The number of characters of a statement's summary, as the conventions say. A word that does not fit is left out
+whole."""
 MAX_SUMMARIES = 2_000
-"""Summaries that one process keeps; the one that was not used for longest is made again."""
+"""The number of summaries that one process keeps. The summary that was not used for longest is dropped."""
 
 TENANT = "treue.tenant.id"
 """The attribute that names a tenant."""
 
 UNKNOWN = "SQL"
-"""The summary of a statement of which nothing but its text is known."""
+"""The summary of a statement if only its text is known."""
 
 CANCELLED = "cancelled"
-"""How work ended that nobody waited for any more."""
+"""The error type of work that ended because its asker did not wait any more."""
 
 _WRITES = re.compile(r"(?<!FOR )(?<!DO )\b(INSERT(?= INTO)|UPDATE|DELETE(?= FROM))(?: INTO| FROM)? ([a-z_]+)")
-"""What a statement that is written as text writes."""
+"""Matches the writing commands in the text of a statement."""
 
 Attribute = str | int | float | bool | Sequence[str]
 
 
 class Kind(StrEnum):
-    """What part a span has in a trace."""
+    """The side of a call that a span describes."""
 
     SERVER = "SERVER"
-    """Somebody else asked for it."""
+    """Another process asked for the work."""
     CLIENT = "CLIENT"
-    """Somebody else is asked."""
+    """This process asks another one."""
     INTERNAL = "INTERNAL"
 
 
@@ -53,7 +54,7 @@ class Span(Protocol):
     """One piece of work, from its beginning to its end."""
 
     def rename(self, name: str) -> None:
-        """Say what it is, once that is known."""
+        """Change the name of the span when the name is known."""
 
     def note(self, name: str, value: Attribute) -> None:
         """Note one attribute."""
@@ -62,46 +63,46 @@ class Span(Protocol):
         """Say that the work failed, and with what."""
 
     def within(self) -> AbstractContextManager[None]:
-        """Let what begins in the block be a part of this span."""
+        """Let spans that begin in the block be parts of this span."""
 
     def end(self) -> None:
-        """The work is over. A second call changes nothing."""
+        """End the span. A second call changes nothing."""
 
 
 class Round(Span, Protocol):
-    """A round of a loop, which most often finds nothing to do."""
+    """A round of a loop. Most rounds find nothing to do."""
 
     def forget(self) -> None:
-        """Tell nothing of the round, unless a part of it was work of its own: there was nothing to do."""
+        """Drop the spans of the round, because it had nothing to do. It is kept if a part of it was work of its own."""
 
 
 S = TypeVar("S", bound=Span)
 
 
 class Tracer(Protocol):
-    """Is told what a process does."""
+    """Records the work of a process."""
 
     def begin(self, name: str, kind: Kind) -> Span:
-        """A span that is part of the span around it, or of the trace that is continued here."""
+        """Begin a span. It is part of the span around it, or of the trace that is continued here."""
 
     def begin_part(self, name: str, kind: Kind) -> Span | None:
-        """A span that is part of the span around it; None where nothing is recorded."""
+        """Begin a span that is part of the span around it; None if nothing is recorded."""
 
     def begin_round(self, name: str) -> Round:
-        """A span of a trace of its own, of which nothing is told before it ends."""
+        """Begin a span with a trace of its own. Nothing is sent before the round ends."""
 
     def continue_trace(self, headers: Mapping[str, str]) -> AbstractContextManager[None]:
-        """Let what begins in the block be a part of the trace of a caller: `traceparent` and `tracestate`."""
+        """Let spans that begin in the block be parts of a caller's trace: `traceparent` and `tracestate`."""
 
 
 NO_SPAN: AbstractContextManager[None] = contextlib.nullcontext()
-"""Stands for a span where there is no tracer. It may be entered any number of times."""
+"""Used as a span if there is no tracer. It may be entered any number of times."""
 
 
 def trace(
     tracer: Tracer | None, name: str, kind: Kind = Kind.INTERNAL, *, tenant_id: str | None = None
 ) -> AbstractContextManager[Span | None]:
-    """A span that lasts as long as the block, and that fails with an exception of the block."""
+    """Return a span that lasts as long as the block, and fails with an exception of the block."""
     if tracer is None:
         return NO_SPAN
     span = tracer.begin(name, kind)
@@ -131,7 +132,7 @@ def _enter_span(span: S) -> Iterator[S]:
 
 
 class RoundTrips:
-    """Tells a tracer of the round trips to one database: each is a span of the work that asks."""
+    """Records the round trips to one database: each is a span inside the span of the work that asks."""
 
     def __init__(self, tracer: Tracer, url: str) -> None:
         self._tracer = tracer
@@ -144,7 +145,7 @@ class RoundTrips:
             self._place["server.port"] = int(str(way["port"]))
 
     def begin(self, statements: Sequence[Executable | None]) -> Span | None:
-        """A span for statements that travel together; None stands for one whose text alone is known."""
+        """Begin a span for statements that travel together. None is a statement of which only the text is known."""
         span = self._tracer.begin_part("postgresql", Kind.CLIENT)
         if span is None:
             return None
@@ -161,7 +162,7 @@ class RoundTrips:
         return span
 
     def watch(self, statements: Sequence[Executable | None], answered: "asyncio.Future[Any]") -> None:
-        """Tell of a round trip from now until it is answered."""
+        """Record a round trip from now until it is answered."""
         span = self.begin(statements)
         if span is not None:
             answered.add_done_callback(partial(_end_with_answer, span))
@@ -178,7 +179,10 @@ def _end_with_answer(span: Span, answered: "asyncio.Future[Any]") -> None:
 
 
 def fail_statement(span: Span, error: BaseException) -> None:
-    """Say with which SQLSTATE a statement failed, or with what else. The message may hold values, so it is not told."""
+    """Note the SQLSTATE with which a statement failed, or the name of the error.
+
+    Its message may hold values, so it is left out.
+    """
     state = sqlstate_of(error)
     if state:
         span.note("db.response.status_code", state)
@@ -187,7 +191,7 @@ def fail_statement(span: Span, error: BaseException) -> None:
 
 @lru_cache(MAX_SUMMARIES)
 def summarize(statement: Executable | None) -> str:
-    """What a statement does to which tables, such as `INSERT entries UPDATE accounts`; never a value."""
+    """Return what a statement does to which tables, such as `INSERT entries UPDATE accounts`; never a value."""
     if isinstance(statement, TextClause):
         return _summarize_text(statement.text)
     if statement is None:
@@ -207,13 +211,13 @@ def summarize(statement: Executable | None) -> str:
 
 
 def _summarize_text(statement: str) -> str:
-    """The tables that a statement writes, or else its first word."""
+    """Return the tables that a statement writes; if it writes none, its first word."""
     found = _WRITES.findall(statement)
     return _join_fitting(dict.fromkeys(f"{verb} {table}" for verb, table in found)) or statement.split(None, 1)[0]
 
 
 def _join_fitting(words: Iterable[str]) -> str:
-    """Join words from the first on, as many as fit into a summary."""
+    """Join words in their order, as many as fit into a summary."""
     kept, length = list[str](), 0
     for word in words:
         length += len(word) + 1

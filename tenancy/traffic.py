@@ -1,4 +1,7 @@
-"""What goes over the connections of one door to the database. It is counted always: that costs next to nothing."""
+"""Counts of the requests and statements at one door to the database.
+
+Counting costs almost nothing, so it is always on.
+"""
 
 import time
 from collections.abc import Sequence
@@ -6,30 +9,30 @@ from typing import NamedTuple
 
 
 class Traffic:
-    """What one door has sent since the process started. The sender counts; metrics read it."""
+    """The counts of one door since the process started. The sender of requests counts; metrics read the counts."""
 
     __slots__ = ("answer_seconds", "lost_connections", "refused", "round_trips", "statements", "waited_seconds")
 
     def __init__(self) -> None:
         self.round_trips = 0
         self.statements = 0
-        """Statements of all round trips, with those that begin a transaction or enter a tenant."""
+        """Statements of all round trips, with the statements that begin a transaction or enter a tenant."""
         self.answer_seconds = 0.0
-        """From sending to the answer, all round trips together."""
+        """The time from sending to the answer, summed over all round trips."""
         self.waited_seconds = 0.0
-        """How long requests waited for a connection, all together."""
+        """The time that requests waited for a connection, summed."""
         self.refused = 0
-        """Requests that were told that no connection became free in time."""
+        """Requests that were refused because no connection became free in time."""
         self.lost_connections = 0
 
 
 class Door(NamedTuple):
-    """How things stand at one door to the database."""
+    """The figures of one door to the database."""
 
     traffic: Traffic
     open_connections: int
     busy_connections: int
-    """Connections that carry a request, or belong to a transaction."""
+    """Connections that carry a request or belong to a transaction."""
     most_connections: int
     waiting: int
     """Requests that wait for a connection."""
@@ -37,7 +40,7 @@ class Door(NamedTuple):
 
 
 def age_of_oldest(came_at: Sequence[float]) -> float:
-    """How long the first of some who wait in line has waited, in seconds; 0 where nobody waits.
+    """Return for how many seconds the first request in line has waited; 0 if none waits.
 
     The times are those of the event loop, which counts as `time.monotonic` does.
     """

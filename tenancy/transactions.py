@@ -1,8 +1,8 @@
-"""The connections of one process that write: a transaction has one for itself until its end.
+"""The writing connections of one process: each transaction has a connection for itself until its end.
 
-What begins a transaction travels with its first statement, so that it costs no round trip of its own. Statements go
-over libpq's pipeline mode as reads do (see pipeline.py), but each is answered before the next is sent. COMMIT travels
-with the last statement where that refuses by itself what must not be committed.
+The statements that begin a transaction travel with its first statement, so they cost no round trip. Statements use
+libpq's pipeline mode as reads do (see pipeline.py), but each is answered before the next is sent. COMMIT travels with
+the last statement if that statement fails by itself when nothing may be committed.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from tenancy.traffic import Door, Traffic, age_of_oldest
 _COMMIT = question_of(text("COMMIT"), {})
 _ROLLBACK = question_of(text("ROLLBACK"), {})
 _COMMITTED = "COMMIT"
-"""What PostgreSQL answers to COMMIT; it says ROLLBACK instead where a statement has failed before."""
+"""The answer of PostgreSQL to COMMIT. If a statement has failed before, the answer is ROLLBACK."""
 
 
 class Conversation:
-    """One transaction on a connection: its statements, and how it ends. Once it has ended it is of no use."""
+    """One transaction on a connection: its statements, and its end. It cannot be used after its end."""
 
     __slots__ = ("_answer_seconds", "_beginning", "_has_ended", "_is_committed", "_pipeline", "_trips")
 
@@ -43,14 +43,14 @@ class Conversation:
         self._is_committed = False
 
     async def ask(self, statement: Executable, parameters: Mapping[str, Any]) -> Answer:
-        """Run a statement. Raises what SQLAlchemy raises: DBAPIError, also when the database is away.
+        """Run a statement. Raises what SQLAlchemy raises: DBAPIError, also if the database is away.
 
-        Raises RuntimeError after the end: another transaction may have the connection.
+        Raises RuntimeError after the end, because another transaction may have the connection.
         """
         return (await self._send(self._put_after_beginning(question_of(statement, parameters))))[-1]
 
     async def ask_and_commit(self, statement: Executable, parameters: Mapping[str, Any]) -> Answer:
-        """Run the last statement; COMMIT travels with it. A statement that fails lets nothing be committed."""
+        """Run the last statement together with COMMIT. If the statement fails, nothing is committed."""
         asked = [*self._put_after_beginning(question_of(statement, parameters)), _COMMIT]
         self._has_ended = True
         *_, answer, end = await self._send(asked)
@@ -58,7 +58,7 @@ class Conversation:
         return answer
 
     async def commit(self) -> None:
-        """Make what was written last, unless the last statement did so. Raises DBAPIError where that fails."""
+        """Commit, unless the last statement has committed. Raises DBAPIError if that fails."""
         if self._is_committed:
             return
         self._has_ended = True
@@ -68,9 +68,10 @@ class Conversation:
         self._note_commit(end)
 
     def roll_back(self) -> None:
-        """Take back what was written. Nobody waits for that: whatever comes next on the connection stands behind it.
+        """Roll back, without waiting for the answer: later statements on the connection run after it.
 
-        A statement that is still unanswered takes its connection along: nobody knows how long it would be in the way.
+        If a statement is still unanswered, the connection is closed: it is unknown how long the statement would still
+        run.
         """
         if self._is_committed:
             return
@@ -83,7 +84,7 @@ class Conversation:
             self._pipeline.send(request)
 
     def _put_after_beginning(self, question: Question) -> list[Question]:
-        """What travels with the next statement: what begins the transaction, where nothing was asked yet."""
+        """Return the questions for the next round trip. The first one also carries the beginning of the transaction."""
         if self._has_ended:
             raise RuntimeError("the transaction is closed")
         asked = [*self._beginning, question]
@@ -97,7 +98,7 @@ class Conversation:
         self._is_committed = True
 
     async def _send(self, questions: Sequence[Question]) -> list[Answer]:
-        """The answers to some questions, which travel together."""
+        """Send questions that travel together, and return their answers."""
         if not self._pipeline.is_open:
             raise wrap_error(psycopg.OperationalError("the connection was closed"), None, lost=True)
         request = _request(questions)
@@ -126,7 +127,7 @@ class _Turn(NamedTuple):
 
 
 class TransactionPool:
-    """Connections that are opened when they are needed, kept, and lent to one transaction at a time."""
+    """Connections that open when they are needed, stay open, and belong to one transaction at a time."""
 
     def __init__(
         self,
@@ -148,11 +149,11 @@ class TransactionPool:
 
     @property
     def lent(self) -> int:
-        """How many connections belong to a transaction just now."""
+        """The number of connections that belong to a transaction now."""
         return len(self._open) - len(self._free)
 
     def door(self) -> Door:
-        """How things stand. It may be called from another thread, so it looks at copies."""
+        """Return the figures of this door. Another thread may call this, so it reads copies."""
         waiting = [turn.came_at for turn in list(self._waiting) if not turn.lent.done()]
         return Door(
             self._traffic,
@@ -165,9 +166,9 @@ class TransactionPool:
 
     @asynccontextmanager
     async def transaction(self, beginning: Sequence[Question]) -> AsyncIterator[Conversation]:
-        """A transaction that begins with these questions. It commits at the end, and rolls back on an exception.
+        """Open a transaction that begins with these questions. It commits at the end, and rolls back on an exception.
 
-        Raises SQLAlchemy's TimeoutError when no connection becomes free in time.
+        Raises SQLAlchemy's TimeoutError if no connection becomes free in time.
         """
         pipeline = await self._check_out()
         conversation = Conversation(pipeline, beginning, self._answer_seconds, self._trips)
@@ -181,7 +182,7 @@ class TransactionPool:
             self._give_back(pipeline)
 
     def close(self) -> None:
-        """Close all connections, and tell everybody who waits for one."""
+        """Close all connections, and refuse every transaction that waits for one."""
         closed = psycopg.OperationalError("the connections are closed")
         for task in self._opening:
             task.cancel()
@@ -190,6 +191,7 @@ class TransactionPool:
             pipeline.lose(closed)
 
     async def _check_out(self) -> Pipeline:
+        """Return a free connection, or wait for one. Raises TimeoutError if none becomes free in time."""
         if self._free:
             return self._free.pop()
         loop = asyncio.get_running_loop()
@@ -209,7 +211,7 @@ class TransactionPool:
         return turn.lent.result()
 
     def _give_back(self, pipeline: Pipeline) -> None:
-        """Lend a connection to the next who waits, or keep it."""
+        """Give a connection to the next transaction that waits, or keep it."""
         if not pipeline.is_open:
             return
         while self._waiting:
@@ -220,9 +222,9 @@ class TransactionPool:
         self._free.append(pipeline)
 
     def _open_more(self) -> None:
-        """Open a connection for each who waits, as long as there may be more.
+        """Open a connection for each waiting transaction, as far as the size of the pool allows.
 
-        A reader that goes away does not cut that off half-way: the connection stays for the next one.
+        If the waiting caller leaves, the opening goes on: the connection stays for the next transaction.
         """
         while len(self._waiting) > len(self._opening) and len(self._open) + len(self._opening) < self._size:
             task = asyncio.ensure_future(self._open_one())
@@ -230,6 +232,7 @@ class TransactionPool:
             task.add_done_callback(self._opening.discard)
 
     async def _open_one(self) -> None:
+        """Open one connection and lend it. If that fails and none is open, all waiting transactions are refused."""
         try:
             connection = await self._connect()
         except (psycopg.Error, OSError) as error:
@@ -249,7 +252,7 @@ class TransactionPool:
         self._give_back(pipeline)
 
     def _lose(self, pipeline: Pipeline, pending: Sequence[Request], error: psycopg.Error) -> None:
-        """Forget a lost connection. Work that waits for its answer gets an error: a write is not sent again."""
+        """Forget a lost connection. Work that waits for its answer gets an error, because a write is not sent again."""
         self._open.discard(pipeline)
         if pipeline in self._free:
             self._free.remove(pipeline)
@@ -265,10 +268,10 @@ class TransactionPool:
 
 
 def _nothing_waits() -> None:
-    """The one transaction on a connection waits for its answer by itself."""
+    """Do nothing: the one transaction on a connection waits for its answer by itself."""
 
 
 def _refuse_again(request: Request) -> None:
-    """Fail a request whose plan the connection has forgotten: the transaction that it belongs to is aborted."""
+    """Refuse a request if the server has forgotten its prepared statement: its transaction is already aborted."""
     error = psycopg.errors.FeatureNotSupported("a table was changed meanwhile, so the plan of the statement is void")
     request.fail(wrap_error(error, None))

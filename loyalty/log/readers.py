@@ -19,7 +19,7 @@ from tenancy.reading import Reads
 from tenancy.retry import retry_transaction
 
 MAX_EVENTS_IN_A_TURN = 500
-"""Events that a handler gets at once."""
+"""The number of events that a handler gets at once."""
 MAX_WORK_SECONDS = 20.0
 """How long a handler may take for the events of a turn."""
 TURN_SECONDS = 30.0
@@ -44,7 +44,7 @@ class Lag(NamedTuple):
 
     events: int
     attempts: int
-    """Turns since the last turn that ended well; 0 or 1 when all is well."""
+    """Turns since the last successful turn; 0 or 1 if all is well."""
     problem: str | None
     """Why its last turn failed."""
 

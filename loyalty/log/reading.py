@@ -1,4 +1,4 @@
-"""Reading a tenant's log: after a position, in order, of some kinds, of one customer or of one subject.
+"""Read a tenant's log: after a position, in order, of some kinds, of one customer or of one subject.
 
 All reading of the log goes through this module. It checks no permissions: a use case checks them before it reads.
 """
@@ -19,15 +19,15 @@ from tenancy.database import Database
 
 MAX_EVENTS_AT_ONCE = 500
 MAX_POSITIONS_AT_ONCE = 5_000
-"""How many positions one page of a poll looks through. If no event there fits the filter, the page is empty and names
-the position to go on after."""
+"""The number of positions that one page of a poll searches. If no event there fits the filter, the page is empty and
+names the position where the next page begins."""
 
 MAX_LOGS_ASKED_AT_ONCE = 5_000
-"""For how many logs one statement reads the last position."""
+"""The number of logs whose last position one statement reads."""
 
 
 class EventPage(NamedTuple):
-    """Events of a log, the position to go on after, and whether the log goes on beyond it."""
+    """Events of a log, the position after which to continue, and whether the log has more positions."""
 
     events: list[EventRow]
     end: int

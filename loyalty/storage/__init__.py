@@ -1,1 +1,4 @@
-"""Tables and SQL: takes a transaction, returns rows and the rules' dataclasses. Nobody here commits."""
+"""Tables and SQL. The functions take a transaction and return rows or dataclasses of the rules.
+
+None of them commits.
+"""

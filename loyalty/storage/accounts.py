@@ -1,4 +1,4 @@
-"""Locked accounts: what a decision about points begins with."""
+"""Read and lock the accounts of customers before a decision about points."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -109,11 +109,14 @@ _COLUMNS_OF_FACTS = {
     "identifiers": ("identifiers",),
     "tags": ("tags",),
 }
-"""Which columns each fact about a customer fills."""
+"""The columns that each fact about a customer fills."""
 
 
 def _open_customers() -> Any:
-    """Create or refresh customers: what a profile leaves out stays, and no older fact overwrites a newer one."""
+    """Return the statement that creates or updates customers.
+
+    A fact that a profile leaves out stays, and so does a newer fact.
+    """
     fresh = insert_rows(customers, "customers", ordered_by="external_id")
     told = fresh.excluded["facts_at"]
     newer = {
@@ -137,7 +140,10 @@ def _open_customers() -> Any:
 
 
 def _open_accounts(opened: Any) -> Any:
-    """Give every customer of ``opened`` an account, and lock it: a lock on a row that is not there locks nothing."""
+    """Return the statement that gives every customer of ``opened`` an account and locks it.
+
+    Only an existing row can be locked, so the account is created first.
+    """
     empty = {name: literal(value, accounts.c[name].type) for name, value in _EMPTY_ACCOUNT.items()}
     source = select(
         tenant_parameter(),
@@ -175,11 +181,11 @@ _ACCOUNTS_AFTER = (
 
 
 async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCustomer]:
-    """Create or refresh customers by external id and lock their accounts; the result is keyed by external id.
+    """Create or update customers by external id and lock their accounts; the result is keyed by external id.
 
-    Customers are locked in the order of their external ids, which only recordings do; accounts in the order of their
-    ids, as everybody does. So no two transactions wait for each other. A merged customer is answered as the target
-    one, locked after all others.
+    Recordings lock customers in the order of their external ids. All callers lock accounts in the order of their ids.
+    So no two transactions wait for each other. For a merged customer the result is the target, whose account is locked
+    last.
     """
     opened = {row.external_id: build_locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
     merged = {name: one.profile.merged_into for name, one in opened.items() if one.profile.merged_into is not None}
@@ -190,10 +196,10 @@ async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCust
 
 
 async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[CustomerId, LockedCustomer]:
-    """Lock existing customers' accounts in the order of their ids; ids that do not exist are absent.
+    """Lock existing customers' accounts in the order of their ids. An id that does not exist is left out.
 
-    Raises StaleRead, for the whole to run again, when one of them was merged since the id was read.
-    The account says so: it is what is locked, so it is read as it is, while a joined row is as it was before the wait.
+    Raises StaleRead if one of the customers was merged since the id was read. The account row tells this: it is locked,
+    so its newest state is read. A joined row is read as it was before the wait.
     """
     locked = {row.id: build_locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}
     if any(one.account.closed for one in locked.values()):
@@ -202,15 +208,15 @@ async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[Cus
 
 
 def build_locked_customer(row: Any) -> LockedCustomer:
-    """A customer from the columns of profile and account, read under a lock."""
+    """Return a customer from the columns of profile and account, which were read under a lock."""
     return LockedCustomer(profile=row, account=account_of(row))
 
 
 def account_of(row: Any) -> Account:
-    """An account as the rules know it, from ``ACCOUNT_COLUMNS``."""
+    """Return an account for the rules, from ``ACCOUNT_COLUMNS``."""
     return Account(**{name: getattr(row, name) for name in _ACCOUNT_NAMES})
 
 
 async def lock_accounts_after(tx: Transaction, cursor: CustomerId, limit: int) -> list[LockedCustomer]:
-    """The next customers in the order of their ids, their accounts locked."""
+    """Return the next customers in the order of their ids, and lock their accounts."""
     return [build_locked_customer(row) for row in await tx.rows(_ACCOUNTS_AFTER, cursor=cursor, limit=limit)]

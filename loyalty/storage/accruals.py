@@ -1,4 +1,4 @@
-"""Accruals: what each purchase gives, as it was valued, and how it was valued before."""
+"""The accruals of purchases, with their newest and their former valuations."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tenancy.reading import Reads
 from tenancy.table import INSTANT, among, tenant_parameter
 
 MAX_FORMER_VALUATIONS = 100
-"""So many former valuations of an accrual can be read, the newest; all are kept."""
+"""The number of former valuations of an accrual that can be read, the newest. All are stored."""
 
 
 class AccrualRow(NamedTuple):
@@ -41,38 +41,39 @@ class AccrualRow(NamedTuple):
     matures_at: datetime | None
     matured_at: datetime | None
     raised_standing: int | None = None
-    """How far its points raised the standing, as far as they were not taken back; None where nobody counted."""
+    """How far its points raised the standing, less the points taken back; None if an earlier release did not
+    count it."""
     earned_points: int = 0
-    """What it was credited with, all entries together."""
+    """The credited points, summed over all entries."""
     taken_points: int = 0
-    """What was taken of that, all entries together."""
+    """The points taken back, summed over all entries."""
     valuation: int = 1
     points_paid_minor: int | None = None
-    """How much of the purchase was paid with points at the newest valuation."""
+    """How much points had paid of the purchase at the newest valuation."""
     cards_paid_minor: int | None = None
-    """How much of it was paid with gift cards then; None where nobody counted."""
+    """How much gift cards had paid of it then; None if an earlier release did not count it."""
     frozen: dict[str, Any] | None = None
-    """What later valuations take from the evaluation; see ``frozen_document``."""
+    """The facts of the evaluation that later valuations use; see ``frozen_document``."""
     config_version: int = 0
 
     @property
     def lines(self) -> tuple[EvaluationLine, ...]:
-        """What each rule gave and why."""
+        """The points of each rule, with the explanation."""
         return read_evaluation(self.breakdown)
 
     @property
     def lost_points(self) -> int:
-        """What was lost of them, while they were pending or after they were credited."""
+        """The points that were lost, while they were pending or after they were credited."""
         return self.voided_points + self.reversed_points
 
     @property
     def outstanding_points(self) -> int:
-        """What is left of them."""
+        """The points that are left."""
         return self.points - self.lost_points
 
 
 class FormerValuationRow(NamedTuple):
-    """What an accrual was worth before its purchase changed."""
+    """A former valuation of an accrual, from before its purchase changed."""
 
     accrual_id: AccrualId
     customer_id: CustomerId
@@ -84,7 +85,7 @@ class FormerValuationRow(NamedTuple):
 
     @property
     def lines(self) -> tuple[EvaluationLine, ...]:
-        """What each rule had given and why."""
+        """The points of each rule at that time, with the explanation."""
         return read_evaluation(self.breakdown)
 
 
@@ -158,7 +159,7 @@ _NEWEST_VALUATIONS = (
 async def read_former_valuations(
     tx: Reads, accrual_ids: Sequence[AccrualId]
 ) -> dict[AccrualId, list[FormerValuationRow]]:
-    """The former valuations of each accrual, newest first, at most ``MAX_FORMER_VALUATIONS``."""
+    """Return the former valuations of each accrual, newest first, at most ``MAX_FORMER_VALUATIONS``."""
     found: dict[AccrualId, list[FormerValuationRow]] = {accrual_id: [] for accrual_id in accrual_ids}
     for row in await tx.rows(_NEWEST_VALUATIONS, accruals=list(accrual_ids)):
         found[row.accrual_id].append(FormerValuationRow._make(row))
@@ -166,22 +167,22 @@ async def read_former_valuations(
 
 
 async def read_accruals(tx: Reads, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
-    """The newest accrual of each purchase; one that never earned is absent."""
+    """Return the newest accrual of each purchase. A purchase that never earned is left out."""
     return {row.accrual_purchase_id: accrual_row(row) for row in await tx.rows(_ACCRUALS, ids=list(purchase_ids))}
 
 
 async def read_accruals_by_id(tx: Reads, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
-    """The accruals among ``ids``."""
+    """Return the accruals among ``ids``."""
     return {row.accrual_id: accrual_row(row) for row in await tx.rows(_ACCRUALS_BY_ID, ids=list(ids))}
 
 
 async def read_due_accruals(tx: Transaction, now: datetime, limit: int) -> list[AccrualRow]:
-    """Pending accruals that are due, those that are due longest first."""
+    """Return pending accruals that are due, the longest due first."""
     return [accrual_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
 
 
 def accrual_row(row: Any) -> AccrualRow:
-    """An accrual from columns labelled ``accrual_…``."""
+    """Return an accrual from columns labelled ``accrual_…``."""
     return AccrualRow(
         id=row.accrual_id,
         purchase_id=row.accrual_purchase_id,
@@ -193,7 +194,7 @@ def accrual_row(row: Any) -> AccrualRow:
         reversed_points=row.accrual_reversed_points,
         currency=row.accrual_currency,
         breakdown=row.accrual_breakdown,
-        # What was evaluated before purchases could be valued again stays as it was told.
+        # A purchase evaluated before there were later valuations keeps its first valuation.
         policy=from_document(AccrualPolicy, {"revalue": Revalue.NEVER, **row.accrual_policy}),
         program_version=row.accrual_program_version,
         evaluated_at=row.accrual_evaluated_at,
@@ -211,7 +212,7 @@ def accrual_row(row: Any) -> AccrualRow:
 
 
 def frozen_document(customer_category: str | None, moment: datetime, tier: Tier | None) -> dict[str, Any]:
-    """What later valuations take from an evaluation, as it is stored."""
+    """Return the facts of an evaluation that later valuations use, as a document to store."""
     factor = tier.factor if tier else None
     return {
         "moment": moment.isoformat(),
@@ -227,7 +228,10 @@ def frozen_document(customer_category: str | None, moment: datetime, tier: Tier 
 
 
 def breakdown_document(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, Any]]:
-    """The lines of an evaluation, as they are stored; ``expiry`` is for lines whose rule says nothing about it."""
+    """Return the lines of an evaluation as a document to store.
+
+    ``expiry`` is for lines whose rule has no expiry policy.
+    """
     return [
         to_document(replace(line, expiry=(line.expiry or expiry) if line.points else None)) for line in evaluation.lines
     ]

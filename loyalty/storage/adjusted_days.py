@@ -1,4 +1,4 @@
-"""Points that people have adjusted by hand today, counted in one statement, which makes their adjustments wait."""
+"""Count the points that a person has adjusted by hand today. Adjustments of one person wait for each other here."""
 
 from datetime import date
 
@@ -28,9 +28,10 @@ _COUNT = _fresh.on_conflict_do_update(
 
 
 async def count_adjusted_points(tx: Transaction, subject: str, day: date, points: int) -> int:
-    """Add points to what somebody has adjusted on a local day, and return the sum.
+    """Add points to the sum that a person has adjusted on a local day, and return the sum.
 
-    Until the transaction ends, other adjustments of this person wait. A refused one rolls back what it has added.
+    Until the transaction ends, other adjustments of this person wait. A refused adjustment rolls back its part of the
+    sum.
     """
     row = await tx.row(_COUNT, subject=subject, day=day, points=points)
     return int(row[0]) if row else points

@@ -1,4 +1,4 @@
-"""Manual corrections, with who made them and why."""
+"""The adjustments, with their actor and reason."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from tenancy.table import among, tenant_parameter
 
 
 class AdjustmentRow(NamedTuple):
-    """An adjustment as clients see it; which note a viewer may read is decided at the edge of the API."""
+    """An adjustment as clients see it. The schema decides which of the notes a viewer may read."""
 
     id: AdjustmentId
     customer_id: CustomerId
@@ -38,5 +38,5 @@ _BY_IDS = select(*(adjustments.c[name] for name in AdjustmentRow._fields)).where
 
 
 async def read_adjustments_by_id(tx: Reads, ids: Sequence[AdjustmentId]) -> dict[AdjustmentId, AdjustmentRow]:
-    """The adjustments among ``ids``."""
+    """Return the adjustments among ``ids``."""
     return {row.id: AdjustmentRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}

@@ -1,4 +1,4 @@
-"""Lists of API tokens and of OAuth clients, by when they were made."""
+"""Lists of API tokens and of OAuth clients, ordered by their creation."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from tenancy.table import INSTANT, tenant_parameter
 
 
 class TokenFilter(NamedTuple):
-    """What a list of API tokens, or of OAuth clients, is narrowed to; None is no limit."""
+    """Limits a list of API tokens or of OAuth clients; None is no limit."""
 
     live: bool | None = None
     """Only credentials that work, or only credentials that have ended."""
     search: str | None = None
-    """A text that stands in the name, without regard to case."""
+    """A text inside the name, compared without case."""
 
 
 _TOKENS_BY_TIME = Keyset((api_tokens.c.created_at, api_tokens.c.id), descending=True)
@@ -30,7 +30,7 @@ _OF_KIND = {
 
 
 def narrow_tokens(wanted: TokenFilter, now: datetime, kind: str = TOKEN) -> Narrowed:
-    """API tokens, or OAuth clients, by when they were made."""
+    """Return the list of API tokens or OAuth clients, ordered by their creation."""
     rows = Narrowed(_OF_KIND[kind], _TOKENS_BY_TIME)
     rows.keep_if("live", _is_live, wanted.live, live_at=now)
     if wanted.search is not None:
@@ -47,5 +47,5 @@ def _is_live() -> ColumnElement[bool]:
 async def read_token_page(
     tx: Reads, wanted: TokenFilter, now: datetime, window: Window[TimePlace], kind: str = TOKEN
 ) -> list[ApiTokenRow]:
-    """A page of API tokens, or of OAuth clients, the newest first unless the window says otherwise."""
+    """Return a page of API tokens or OAuth clients, the newest first unless the window says otherwise."""
     return [ApiTokenRow._make(row) for row in await narrow_tokens(wanted, now, kind).read(tx, window)]

@@ -1,4 +1,4 @@
-"""API tokens and OAuth clients: kept as a hash, found by it, ended at any time."""
+"""API tokens and OAuth clients: stored and found by a hash; they can be ended at any time."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ TOKEN, CLIENT = "TOKEN", "CLIENT"
 
 
 class ApiTokenRow(NamedTuple):
-    """An API token as its tenant sees it, or an OAuth client; the secret itself is nowhere."""
+    """An API token or an OAuth client as its tenant sees it. Its secret is stored nowhere."""
 
     id: UUID
     name: str
@@ -140,7 +140,7 @@ _BY_IDS = select(*TOKEN_COLUMNS).where(
 
 
 async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> None:
-    """Keep a new token and the way from its hash to the tenant."""
+    """Store a new token, and the row of the directory that leads from its hash to the tenant."""
     await tx.run(
         _INSERT,
         id=token.id,
@@ -160,7 +160,7 @@ async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> 
 
 
 async def revoke_api_token(tx: Transaction, token_id: UUID, now: datetime, kind: str = TOKEN) -> ApiTokenRow | None:
-    """End a token, or a client; the first moment counts. None when there is none of this kind."""
+    """End a token or a client. If it has ended before, the first time stays. None if there is none of this kind."""
     row = await tx.row(_REVOKE, token=token_id, now=now, of_kind=kind)
     return ApiTokenRow._make(row) if row else None
 
@@ -168,9 +168,10 @@ async def revoke_api_token(tx: Transaction, token_id: UUID, now: datetime, kind:
 async def change_secret(
     tx: Transaction, token_id: UUID, sha256: str, former_ends_at: datetime, actor: Actor
 ) -> ApiTokenRow:
-    """Give a token or client another secret. The present one works until `former_ends_at`, the one before no more.
+    """Give a token or client a new secret.
 
-    The actor learns the secret.
+    The present secret works until `former_ends_at`, the secret before it ends now. `actor` is stored, because the actor
+    knows the new secret.
     """
     (row,) = await tx.rows(
         _CHANGE_SECRET,
@@ -185,7 +186,7 @@ async def change_secret(
 
 
 async def revoke_made_tokens(tx: Transaction, makers: Sequence[str], now: datetime) -> list[ApiTokenRow]:
-    """End the live API tokens that these credentials made, and what those made, to the last."""
+    """End the live API tokens that these credentials made, and all tokens that those made in turn."""
     ended: list[ApiTokenRow] = []
     while made := [ApiTokenRow._make(row) for row in await tx.rows(_REVOKE_MADE, makers=list(makers), now=now)]:
         ended += made
@@ -194,15 +195,15 @@ async def revoke_made_tokens(tx: Transaction, makers: Sequence[str], now: dateti
 
 
 async def mark_used(tx: Transaction, uses: Mapping[TokenId, datetime]) -> None:
-    """Remember when tokens were last seen."""
+    """Store the time of each token's last use."""
     await tx.run(_USED, seen=[{"token_id": token_id, "used_at": used_at} for token_id, used_at in uses.items()])
 
 
 async def read_api_tokens(tx: Reads, kind: str = TOKEN) -> list[ApiTokenRow]:
-    """All tokens of the tenant, or all clients, newest first, ended ones too."""
+    """Return all tokens or all clients of the tenant, newest first, with those that have ended."""
     return [ApiTokenRow._make(row) for row in await tx.rows(_LISTED, of_kind=kind)]
 
 
 async def read_api_tokens_by_id(tx: Reads, ids: Sequence[UUID], kind: str = TOKEN) -> dict[UUID, ApiTokenRow]:
-    """The tokens, or clients, among ``ids``."""
+    """Return the tokens or clients among ``ids``."""
     return {row.id: ApiTokenRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids), of_kind=kind)}

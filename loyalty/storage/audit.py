@@ -32,7 +32,7 @@ class AuditRow(NamedTuple):
 
 
 class AuditFilter(NamedTuple):
-    """What the log is narrowed to; None is no limit. ``actor`` is a name or the subject of a credential."""
+    """Limits the list of the audit log; None is no limit. ``actor`` is a name or the subject of a credential."""
 
     subjects: Sequence[AuditSubject] | None = None
     subject_id: str | None = None
@@ -56,17 +56,17 @@ async def insert_audit_entries(tx: Transaction, rows: Sequence[AuditRow]) -> Non
 
 
 async def read_audit_page(tx: Reads, wanted: AuditFilter, window: Window[TimePlace]) -> list[AuditRow]:
-    """A page of the log, newest first unless the window says otherwise."""
+    """Return a page of the log, newest first unless the window says otherwise."""
     return [_row(row) for row in await _narrow(wanted).read(tx, window)]
 
 
 async def count_audit_listed(tx: Reads, wanted: AuditFilter) -> int:
-    """How many entries a list has, up to its ceiling."""
+    """Count the entries of a list, up to its ceiling."""
     return await _narrow(wanted).count(tx)
 
 
 async def read_audit_entries_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, AuditRow]:
-    """The entries among ``ids``."""
+    """Return the entries among ``ids``."""
     return {row.id: _row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 

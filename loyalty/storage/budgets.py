@@ -1,4 +1,4 @@
-"""Booking what was spent of budgets, in one statement for all buckets of a tenant that are booked together."""
+"""Book what was spent of budgets, in one statement for all buckets of a tenant that are booked together."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ from tenancy.table import INSTANT, tenant_parameter
 from tenancy.tables import tenants
 
 MAX_FORGOTTEN = 100
-"""Buckets that are full again and are forgotten with one booking: as many as one can make."""
+"""The number of full buckets whose rows one booking deletes: as many as one booking can make."""
 
 _now = bindparam("now", type_=INSTANT)
 _scopes = bindparam("scopes", type_=ARRAY(Text()))
@@ -37,7 +37,7 @@ _spent = (
     .table_valued("scope", "full_at", "per_second", name="spent")
     .render_derived()
 )
-# Others wait for nothing here: what somebody else has locked is forgotten another time.
+# This does not wait: a row that another transaction has locked is deleted at a later booking.
 _full = (
     select(budgets.c.scope)
     .where(budgets.c.tenant_id == tenant_parameter(), budgets.c.full_at <= _now, budgets.c.scope != all_(_scopes))
@@ -58,7 +58,7 @@ _fresh = insert(budgets).from_select(
 )
 _new = _fresh.excluded
 _missing_so_far = (func.greatest(budgets.c.full_at, _now) - _now) * cast(budgets.c.per_second, Double) / _new.per_second
-"""How long what is missing takes to come back, at the rate that counts now."""
+"""The time until the bucket is full, converted to the present rate."""
 
 
 def _own_limit(limit: ColumnElement[int | None]) -> ScalarSelect[int | None]:
@@ -81,7 +81,10 @@ _BOOK = (
 
 
 class Spending(NamedTuple):
-    """What was spent of one bucket: full again at `full_at`, if it was full before, at so many points a second."""
+    """The points spent of one bucket. If it was full before, it is full again at `full_at`.
+
+    The rate is in points a second.
+    """
 
     scope: str
     full_at: datetime
@@ -89,9 +92,9 @@ class Spending(NamedTuple):
 
 
 class Booked(NamedTuple):
-    """What all processes have booked: for each bucket when it will be full.
+    """For each bucket the time when it will be full, after the bookings of all processes.
 
-    `own_limits` are those that the platform gave this tenant; None where those of the settings count.
+    `own_limits` are the limits that the platform gave this tenant; None if those of the settings count.
     """
 
     full_at: dict[str, datetime]
@@ -99,7 +102,7 @@ class Booked(NamedTuple):
 
 
 async def book_spending(tx: Transaction, spending: Sequence[Spending], now: datetime) -> Booked:
-    """Book what was spent of at least one bucket. Some of those that are full again are forgotten."""
+    """Book what was spent of one or more buckets. The rows of some full buckets are deleted."""
     rows = await tx.rows(
         _BOOK,
         scopes=[one.scope for one in spending],

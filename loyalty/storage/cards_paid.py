@@ -1,7 +1,8 @@
-"""What gift cards pay of a purchase, by its natural key: active holds, captures, and what came back of these.
+"""What gift cards pay of a purchase, found by its natural key: active holds, captures, and money that came back.
 
-Cards have other owners than the purchase, or none, so the lock of an account guards nothing here. Whatever changes what
-a card pays takes the lock of the purchase (`purchase_locks.py`) and moves its row of `checkouts` to the next version.
+The holder of a card may be another customer than the owner of the purchase, or nobody. So the lock of an account
+protects nothing here. Every change of these payments takes the lock of the purchase (`purchase_locks.py`) and raises
+the version of its row of `checkouts`.
 """
 
 from typing import Any, NamedTuple
@@ -22,9 +23,10 @@ _HOLD = gift_card_holds.alias("paying_card_hold")
 
 
 class PurchaseOfCard(NamedTuple):
-    """What an operation that changes what a card pays must know of the purchase.
+    """The facts about a purchase that an operation on a card needs.
 
-    ``version`` is that of the row in `checkouts`, 0 without one. ``customer_id`` is set where the purchase is recorded.
+    ``version`` is the version of the row in `checkouts`, 0 without a row. ``customer_id`` is set if the purchase is
+    recorded.
     """
 
     version: int = 0
@@ -32,7 +34,7 @@ class PurchaseOfCard(NamedTuple):
 
 
 def cards_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What cards pay of a purchase as one array, labelled for ``read_cards_paid``."""
+    """Return a column: an array of what cards pay of a purchase, labelled for ``read_cards_paid``."""
     sums: tuple[ColumnElement[Any], ...] = (
         func.sum(case((_HOLD.c.state == literal(HoldState.ACTIVE), _HOLD.c.amount_minor), else_=0)),
         func.sum(_HOLD.c.captured_minor),
@@ -52,7 +54,7 @@ def cards_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> Col
 
 
 def read_cards_paid(row: Any) -> PaidWithCards:
-    """What cards pay of a purchase, from the column of ``cards_paid``."""
+    """Return what cards pay of a purchase, from the column of ``cards_paid``."""
     return PaidWithCards(*(int(one or 0) for one in row.cards_paid))
 
 
@@ -60,13 +62,13 @@ _PAID = select(cards_paid(bindparam("kind", type_=Text), bindparam("external_id"
 
 
 async def read_paid_with_cards(tx: Reads, key: PurchaseKey) -> PaidWithCards:
-    """What cards pay of one purchase."""
+    """Return what cards pay of one purchase."""
     (row,) = await tx.rows(_PAID, kind=key.kind, external_id=key.external_id)
     return read_cards_paid(row)
 
 
 def purchase_of_card(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    """What an operation on a card must know of the purchase, labelled for ``read_purchase_of_card``."""
+    """Return the columns about a purchase that an operation on a card needs, labelled for ``read_purchase_of_card``."""
     version = select(checkouts.c.version).where(
         checkouts.c.tenant_id == tenant_parameter(),
         checkouts.c.purchase_kind == kind,
@@ -84,5 +86,5 @@ def purchase_of_card(kind: ColumnElement[Any], external_id: ColumnElement[Any]) 
 
 
 def read_purchase_of_card(row: Any) -> PurchaseOfCard:
-    """What is known of a purchase, from the columns of ``purchase_of_card``."""
+    """Return the facts about a purchase, from the columns of ``purchase_of_card``."""
     return PurchaseOfCard(row.checkout_version, row.purchase_customer_id)

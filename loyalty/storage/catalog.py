@@ -1,4 +1,4 @@
-"""The tenant's catalogue: names, categories, zones and points of what purchases refer to by external id."""
+"""The tenant's catalogue: names, categories, zones and points of the items that purchases name by external id."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from tenancy.table import insert_rows, record_set, tenant_parameter
 
 
 class CatalogPlace(NamedTuple):
-    """Where an item stands in the list: by kind, then by external id."""
+    """The place of an item in the list: by kind, then by external id."""
 
     kind: str
     external_id: str
@@ -76,7 +76,7 @@ async def save_items(tx: Transaction, items: Sequence[CatalogItem], now: datetim
 
 
 def item_values(item: CatalogItem) -> dict[str, Any]:
-    """An item by the columns that it is stored in."""
+    """Return an item's values by column."""
     return {
         "kind": item.kind,
         "external_id": item.external_id,
@@ -92,27 +92,27 @@ def item_values(item: CatalogItem) -> dict[str, Any]:
 
 
 async def delete_items(tx: Transaction, keys: Sequence[CatalogPlace]) -> int:
-    """Remove items; returns how many there were."""
+    """Delete items; returns how many there were."""
     return await tx.run(_DELETE, keys=[key._asdict() for key in keys])
 
 
 async def count_items(tx: Transaction) -> int:
-    """How many items the catalogue has."""
+    """Count the items of the catalogue."""
     row = await tx.row(_COUNT)
     return int(row[0]) if row else 0
 
 
 async def read_items_by_key(tx: Reads, keys: Sequence[CatalogPlace]) -> list[CatalogItem]:
-    """The items that have one of these keys."""
+    """Return the items with these keys."""
     return [_item(row) for row in await tx.rows(_BY_KEYS, keys=[key._asdict() for key in {*keys}])]
 
 
 class CatalogFilter(NamedTuple):
-    """What a list of items is narrowed to; None is no limit."""
+    """Limits a list of items; None is no limit."""
 
     kind: CatalogKind | None = None
     search: str | None = None
-    """What stands in the name, or begins the external id."""
+    """A text inside the name, or at the beginning of the external id."""
 
 
 _SPELLED = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"})
@@ -143,12 +143,12 @@ def _is_found() -> ColumnElement[bool]:
 
 
 async def count_items_listed(tx: Reads, wanted: CatalogFilter) -> int:
-    """How many items a list has, up to its ceiling."""
+    """Count the items of a list, up to its ceiling."""
     return await _narrow_items(wanted).count(tx)
 
 
 async def read_items(tx: Reads, wanted: CatalogFilter, *, window: Window[CatalogPlace]) -> list[CatalogItem]:
-    """A page of items in the order of kind and external id."""
+    """Return a page of items in the order of kind and external id."""
     return [_item(row) for row in await _narrow_items(wanted).read(tx, window)]
 
 
@@ -167,10 +167,10 @@ def _item(row: Any) -> CatalogItem:
 
 
 def earning_of(stored: str | None) -> CatalogEarning | None:
-    """What is stored of whether an item earns."""
+    """Return whether an item earns, from its stored value."""
     return CatalogEarning(stored) if stored else None
 
 
 def rate_of(points: int | None, per_minor: int | None) -> EarningRate | None:
-    """A rate of an item's own from its columns."""
+    """Return an item's own rate, from its columns."""
     return None if points is None or per_minor is None else EarningRate(points, per_minor)

@@ -1,6 +1,6 @@
-"""What a checkout must know: the points that it may use, and the purchase that they are to pay for.
+"""The facts that a checkout needs: the points that it may use, and the purchase that they pay for.
 
-A customer may have thousands of open lots. So the database adds them up, and hands over those that are taken.
+A customer may have thousands of open lots. So the database sums them, and returns only the lots that a hold takes from.
 """
 
 from datetime import datetime
@@ -24,10 +24,10 @@ from tenancy.table import INSTANT, tenant_parameter
 
 
 class CheckoutPoints(NamedTuple):
-    """A customer's points as a quote knows them, and what is known of the purchase.
+    """The sums of a customer's points for a quote, and the known facts about the purchase.
 
-    ``held`` points are set aside by the customer's own active holds for this very purchase. They count in the other two
-    sums, because a new hold may replace the one that holds them. ``spendable`` leaves out what the purchase has earned.
+    ``held`` points are set aside by the customer's own active holds for this purchase. The other two sums include them,
+    because a new hold may replace these holds. ``spendable`` leaves out the points that the purchase has earned.
     """
 
     balance: int
@@ -37,10 +37,10 @@ class CheckoutPoints(NamedTuple):
 
 
 class CheckoutLots(NamedTuple):
-    """The lots that a hold takes from, and what is known of the purchase.
+    """The lots that a hold takes from, and the known facts about the purchase.
 
-    ``spendable`` adds up what may pay, in these ``lots`` and in all others. Points of the accruals ``earned_with`` the
-    purchase do not pay for it (PB-06).
+    ``spendable`` sums the points that may pay, in these ``lots`` and in all others. Points of the accruals
+    ``earned_with`` the purchase do not pay for it (PB-06).
     """
 
     lots: list[Lot]
@@ -106,7 +106,7 @@ def _add_up() -> Any:
 
 def _rank() -> Any:
     counted = func.sum(lots.c.remaining).filter(_may_pay)
-    # What the lots before this one have: points are taken from it only where these do not suffice.
+    # The points of the lots before this one. Points are taken from this lot only if those are too few.
     before = counted.over(order_by=spending_order(lots.c), rows=(None, -1))
     return (
         select(
@@ -125,7 +125,10 @@ _ranked = _rank()
 
 
 def _with_purchase(columns: list[Any], points: Any, on: ColumnElement[bool]) -> Select[Any]:
-    """One row for each of the points' rows, or one without: what is known of the purchase is told in any case."""
+    """Return each of the points' rows with the facts about the purchase.
+
+    Without points, return one row with these facts.
+    """
     return (
         select(
             *columns,
@@ -147,7 +150,7 @@ _CHECKOUT_LOTS = _with_purchase(
 async def read_checkout_points(
     tx: Reads, customer_id: CustomerId, purchase: PurchaseKey | None, now: datetime
 ) -> CheckoutPoints:
-    """What a customer could use at a checkout, without a lock."""
+    """Return what a customer could use at a checkout, without a lock."""
     kind, external_id = purchase or ("", "")
     row = await tx.row(_CHECKOUT_POINTS, customer=customer_id, kind=kind, external_id=external_id, now=now)
     if row is None:
@@ -158,7 +161,10 @@ async def read_checkout_points(
 async def read_checkout_lots(
     tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey | None, wanted: int, now: datetime
 ) -> CheckoutLots:
-    """The open lots of a locked customer from which so many points are taken, in this order, and those that are due."""
+    """Return the open lots from which a hold of so many points takes, in the order of spending, and the due lots.
+
+    The customer must be locked.
+    """
     kind, external_id = purchase or ("", "")
     rows = await tx.rows(
         _CHECKOUT_LOTS, customer=customer_id, kind=kind, external_id=external_id, wanted=wanted, now=now

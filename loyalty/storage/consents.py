@@ -1,4 +1,4 @@
-"""When customers agreed to marketing, and when they took it back."""
+"""The consents of customers: when each was given or withdrawn."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -45,7 +45,7 @@ _HISTORY = (
 async def read_consents(
     tx: Reads, customer_ids: Sequence[CustomerId], limit: int
 ) -> dict[CustomerId, list[ConsentRow]]:
-    """The last consents of each customer, newest first; who has none is absent."""
+    """Return the last consents of each customer, newest first. A customer without any is left out."""
     found: dict[CustomerId, list[ConsentRow]] = {}
     for row in await tx.rows(_HISTORY, ids=list(customer_ids), limit=limit):
         found.setdefault(row.customer_id, []).append(ConsentRow._make(row))

@@ -49,7 +49,7 @@ from tenancy.tables import tenants
 
 
 class Membership(NamedTuple):
-    """A membership or an invitation: its row, the role that it gives, and the locations that it is limited to."""
+    """A membership or an invitation: its row, its role, and its scope of locations."""
 
     id: UUID
     role_id: UUID
@@ -57,42 +57,42 @@ class Membership(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the database knows about a credential at this moment."""
+    """The standing of a credential: what the database says about it now."""
 
     tenant_state: str
     loyalty_enabled: bool
-    """Whether the program is on, and granted."""
+    """Whether the program is on and the platform grants the module."""
     loyalty_entitled: bool
     token: ApiTokenRow | None
     customer_id: UUID | None
     former_ids: frozenset[UUID]
-    """Of customers who have become this one."""
+    """The ids of customers who were merged into this customer."""
     maker: ApiTokenRow | None
     """The API token that made the credential."""
     allowed_origins: frozenset[str]
-    """Of the tenant: the origins of browser pages that may call."""
+    """The origins of browser pages that the tenant allows."""
     revoked: bool
     """Whether the signed token, or the signed token that made it, was revoked."""
     issuer_version: int | None = None
-    """Of the identity provider, as its tenant has set it now."""
+    """The present version of the tenant's identity provider."""
     archived: bool = False
-    """Whether the customer is archived: then no token of the customer is good."""
+    """Whether the customer is archived. Then every token of the customer is refused."""
     member: Membership | None = None
-    """Of a person of the team."""
+    """The membership of a person of the team."""
     invitation: Membership | None = None
-    """An open invitation of the address that their provider has verified."""
+    """The open invitation of the address that the person's provider has verified."""
     was_removed: bool = False
     """Whether the person was a member once and was removed."""
     documents: DocumentPolicy = NO_POLICY
-    """Of the tenant: who may run trusted documents only, and how often those have changed."""
+    """The tenant's rule about trusted documents, and how often the tenant has changed its trusted documents."""
     session_id: UUID | None = None
-    """Of the session of a person who signed in with a browser, unless they have signed out."""
+    """The browser session of the person, unless they have signed out."""
     own_roles: tuple[HeldRole, ...] = ()
-    """Of the roles that the person may have by a claim, a membership or an invitation: those that the tenant made."""
+    """The roles made by the tenant that the person may have by a claim, a membership or an invitation."""
 
 
 class Revocation(NamedTuple):
-    """The end of one signed token (``TOKEN``, by its id), or of all that a subject has by now (``SUBJECT``).
+    """The end of one signed token (``TOKEN``, by its id), or of all tokens of a subject issued until now (``SUBJECT``).
 
     The subject of an API token stands for the customer tokens that it made.
     """
@@ -247,7 +247,7 @@ _asked = record_set(
 
 
 def _use_asked_column(element: Any, **_options: Any) -> Any:
-    """The column of what is asked that stands where the question about one credential has a parameter."""
+    """Replace a parameter of the statement about one credential by the column of the asked rows."""
     return _asked.c.get(element.key) if isinstance(element, BindParameter) else None
 
 
@@ -268,7 +268,7 @@ _REVOKE_SIGNED = _revocation.on_conflict_do_update(
 
 
 async def read_standing(tx: Reads, *, token_id: UUID | None = None, customer_id: UUID | None = None) -> Standing | None:
-    """The standing of an API token, OAuth client or customer by its id; None when the tenant does not exist."""
+    """Return the standing of an API token, OAuth client or customer by its id; None if the tenant does not exist."""
     asked: dict[str, Any] = {
         "token_id": token_id,
         "customer_id": customer_id,
@@ -314,12 +314,12 @@ def _build_held_role(role_id: str, name: str, permissions: list[str], daily_poin
 
 
 async def read_standing_of(tx: Reads, actor: Actor) -> Standing | None:
-    """The standing of an actor's credential; None when the tenant does not exist."""
+    """Return the standing of an actor's credential; None if the tenant does not exist."""
     return await _read(tx, _collect_parameters(actor))
 
 
 async def read_standings(tx: Reads, actors: Sequence[Actor]) -> list[Standing | None]:
-    """The standings of many actors of one tenant, in their order, in one statement."""
+    """Return the standings of many actors of one tenant, in their order, with one statement."""
     asked = [{"ordinal": ordinal, **_collect_parameters(actor)} for ordinal, actor in enumerate(actors)]
     found = {row.ordinal: _standing(row) for row in await tx.rows(_STANDINGS, asked=asked)}
     return [found.get(ordinal) for ordinal in range(len(actors))]
@@ -331,14 +331,14 @@ async def _read(tx: Reads, asked: dict[str, Any]) -> Standing | None:
 
 
 def _collect_parameters(actor: Actor) -> dict[str, Any]:
-    """The parameters of the question about an actor's credential."""
+    """Return the parameters of the statement about an actor's credential."""
     return {
         "token_id": actor.token_id,
         "customer_id": actor.customer_id,
         "maker_token_id": actor.maker_token_id,
         "issuer_id": actor.issuer.id if actor.issuer else None,
         "signed": _list_presented_tokens(actor.signed, actor.maker_token_id),
-        # Only people of a provider are members: an operator's token is the way in when nobody is left.
+        # Only people who sign in at a provider are members. An operator's token is the way in if there is no member.
         "person": actor.subject if actor.issuer else None,
         "email": actor.email,
         "claimed": [{"id": role_id} for role_id in sorted(actor.claimed)],
@@ -347,12 +347,15 @@ def _collect_parameters(actor: Actor) -> dict[str, Any]:
 
 
 async def revoke_signed(tx: Transaction, revocation: Revocation, now: datetime, revoked_by: str) -> None:
-    """End signed tokens; the last moment counts, so that a subject can be revoked again."""
+    """Revoke signed tokens. The last time counts, so that a subject can be revoked again."""
     await tx.run(_REVOKE_SIGNED, **revocation._asdict(), now=now, revoked_by=revoked_by)
 
 
 def _list_presented_tokens(signed: Sequence[SignedToken], maker_token_id: UUID | None) -> list[dict[str, Any]]:
-    """By what each signed token may have been revoked, with the subject of the API token that made the first."""
+    """Return the revocations that can end each signed token.
+
+    The first one may also end with the API token that made it.
+    """
     if maker_token_id is not None:
         maker = subject_of_token(TokenId(maker_token_id))
         signed = [*signed, *(SignedToken(f"made by {maker}", maker, token.issued_at) for token in signed[:1])]

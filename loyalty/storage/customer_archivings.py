@@ -1,4 +1,4 @@
-"""When customers were archived, when they came back, and why."""
+"""When customers were archived or came back, and why."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -50,7 +50,7 @@ _HISTORY = (
 async def read_archivings(
     tx: Reads, customer_ids: Sequence[CustomerId], limit: int
 ) -> dict[CustomerId, list[ArchivingRow]]:
-    """The last archivings of each customer, newest first. A customer without any is absent."""
+    """Return the last archivings of each customer, newest first. A customer without any is left out."""
     found: dict[CustomerId, list[ArchivingRow]] = {}
     for row in await tx.rows(_HISTORY, ids=list(customer_ids), limit=limit):
         found.setdefault(row.customer_id, []).append(ArchivingRow._make(row))

@@ -1,4 +1,4 @@
-"""Lists of customers: what they are narrowed to, how they are ordered, and how many there are."""
+"""Lists of customers: their filters, their order, and their count."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -30,14 +30,14 @@ from tenancy.table import INSTANT, among, tenant_parameter
 
 
 class TimeSpan(NamedTuple):
-    """A span of time, its end left out; None is no limit."""
+    """A span of time without its end; None is no limit."""
 
     start_at: datetime | None = None
     end_at: datetime | None = None
 
 
 class CustomerFilter(NamedTuple):
-    """What a list of customers is narrowed to; None is no limit, and everything that is given must hold."""
+    """Limits a list of customers; None is no limit. All given limits must hold."""
 
     having: PointsFilter = PointsFilter.ANY
     search: str | None = None
@@ -48,11 +48,11 @@ class CustomerFilter(NamedTuple):
     locale: str | None = None
     marketing_consent: bool | None = None
     birthdays: tuple[DayOfYear, DayOfYear] | None = None
-    """The first and the last day; where the last is before the first, the turn of the year lies between."""
+    """The first and the last day. If the last day is before the first, the span includes the turn of the year."""
     created: TimeSpan | None = None
     last_purchase: TimeSpan | None = None
     archived: bool = False
-    """Archived customers only; by default customers who are not."""
+    """True for archived customers only, False for customers who are not archived."""
 
 
 _HAVING: dict[PointsFilter, Callable[[], ColumnElement[bool]]] = {
@@ -62,7 +62,8 @@ _HAVING: dict[PointsFilter, Callable[[], ColumnElement[bool]]] = {
     PointsFilter.NONE: lambda: and_(accounts.c.available == 0, accounts.c.pending == 0, accounts.c.held == 0),
 }
 _LAST_CHARACTER = "\U0010ffff"
-"""No word holds it, and it stands behind every other character: `muller` and this is beyond all that begin so."""
+"""No word holds it, and it sorts behind every other character: `muller` with it sorts behind all words that
+begin so."""
 
 _LISTED: Select[Any] = (
     select(literal_column("1"))
@@ -90,13 +91,13 @@ async def read_customer_page(
     order: CustomerOrder,
     window: Window[CustomerPlace],
 ) -> list[tuple[CustomerPlace, CustomerRow]]:
-    """A page of customers with their places, in reading direction."""
+    """Return a page of customers with their places, in reading direction."""
     rows = await _narrow(CUSTOMERS, _ORDER[order], wanted).read(tx, window)
     return [(_place(row, order), read_customer_row(row)) for row in rows]
 
 
 async def count_customers_listed(tx: Reads, wanted: CustomerFilter) -> int:
-    """How many customers a list has, up to its ceiling."""
+    """Count the customers of a list, up to its ceiling."""
     return await _narrow(_LISTED, _ORDER[CustomerOrder.NEWEST], wanted).count(tx)
 
 
@@ -117,7 +118,7 @@ def _narrow(statement: Select[Any], order: Keyset, wanted: CustomerFilter) -> Na
 
 
 def _keep_found(rows: Narrowed, wanted: CustomerFilter) -> None:
-    """Keep customers who have every word of a search, and every tag."""
+    """Keep customers who have every word of the search, and every tag."""
     for number, words in enumerate(split_search(wanted.search or "")):
         ways = {f"word_{number}_{way}": word for way, word in enumerate(words)}
         ends = {f"beyond_{number}_{way}": word + _LAST_CHARACTER for way, word in enumerate(words)}
@@ -127,7 +128,7 @@ def _keep_found(rows: Narrowed, wanted: CustomerFilter) -> None:
 
 
 def _keep_known(rows: Narrowed, wanted: CustomerFilter) -> None:
-    """Keep customers by what is known about them."""
+    """Keep customers by the known facts about them."""
     rows.keep_equal(accounts.c.tier_id, wanted.tier_id)
     rows.keep_among(customers.c.locale, _spellings(wanted.locale))
     if wanted.external_ids is not None:
@@ -142,7 +143,7 @@ def _keep_known(rows: Narrowed, wanted: CustomerFilter) -> None:
 
 
 def _is_named() -> ColumnElement[bool]:
-    """A customer with one of these external ids, or the target of a customer with one of them."""
+    """Return the condition: a customer has one of these external ids, or is the target of a customer with one."""
     named = select(target_of(NAMED)).where(
         NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.external_id, "external_ids")
     )
@@ -150,12 +151,12 @@ def _is_named() -> ColumnElement[bool]:
 
 
 def _spellings(locale: str | None) -> list[str] | None:
-    """A locale as it is kept, and as earlier releases kept what was told."""
+    """Return the spellings of a locale: the stored one, and those that earlier releases stored."""
     return None if locale is None else [locale, locale.lower(), locale.upper()]
 
 
 def _keep_last_purchase(rows: Narrowed, span: TimeSpan) -> None:
-    """Keep customers with a purchase from the start on, and none from the end on.
+    """Keep customers with a purchase after the start of the span, and none after its end.
 
     An index leads from a customer to both.
     """
@@ -189,7 +190,7 @@ def _has_tag(number: int) -> ColumnElement[bool]:
 
 
 def _has_word(number: int) -> ColumnElement[bool]:
-    """A customer with a word that begins as one word of the search does, in one of the ways to write it.
+    """Return the condition: one of the customer's words begins with a word of the search, in one of its spellings.
 
     A prefix is a range of words, so that the index serves it under row-level security and with a generic plan.
     """

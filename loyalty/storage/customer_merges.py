@@ -1,4 +1,4 @@
-"""Merges of customers: who became whom, and what else moves besides the ledger."""
+"""Merges of customers: the source and the target, and the rows that move besides the ledger."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ _BY_IDS = (
     )
     .where(customer_merges.c.tenant_id == tenant_parameter(), among(customer_merges.c.id, "ids"))
 )
-# In the order in which recordings lock customers, and with all rows that a merge moves: so nobody waits in a circle.
+# Locked in the same order as recordings lock customers, with all rows that a merge moves: so there is no deadlock.
 _PROFILES = (
     select(customers.c.id)
     .where(
@@ -83,7 +83,7 @@ _target_id = bindparam("target", type_=customers.c.id.type)
 
 
 def _move(table: Table) -> Update:
-    """Let the columns of a table that name the source name the target."""
+    """Return the statement that writes the target into the columns of a table that name the source."""
     columns = [table.c[name] for name in customer_columns_of(table)]
     return (
         update(table)
@@ -114,14 +114,14 @@ _LABELS = (
 
 
 async def read_merges_by_id(tx: Reads, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
-    """The merges among ``ids``."""
+    """Return the merges among ``ids``."""
     return {row.id: MergeRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def lock_profiles(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:
-    """Lock the profiles of a merge before its accounts, as recordings do.
+    """Lock the profiles of a merge before its accounts, in the same order as recordings.
 
-    Raises StaleRead when somebody became the source while it waited: that profile is not locked yet.
+    Raises StaleRead if another customer was merged into the source meanwhile: that profile is not locked yet.
     """
     locked = await tx.rows(_LOCK, source=source_id, target=target_id)
     if await tx.rows(_PROFILES, source=source_id, target=target_id) != locked:
@@ -129,11 +129,14 @@ async def lock_profiles(tx: Transaction, source_id: CustomerId, target_id: Custo
 
 
 async def write_labels(tx: Transaction, customer_id: CustomerId, labels: Mapping[str, Any]) -> None:
-    """Write the identifiers and tags of a customer, and since when they are so."""
+    """Write the identifiers and tags of a customer, with the times since when they are so."""
     await tx.run(_LABELS, customer=customer_id, **{f"new_{name}": value for name, value in labels.items()})
 
 
 async def move_customer(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:
-    """Let the source's id lead to the target; its purchases, with what they earned, and its gift cards belong to it."""
+    """Let the source's id lead to the target.
+
+    Its purchases with their accruals and its gift cards move to the target.
+    """
     for statement in (_LEAD, _ACCRUALS, _PURCHASES):
         await tx.run(statement, source=source_id, target=target_id)

@@ -1,4 +1,4 @@
-"""Customers with their account, tier and the way to the next tier: values that must agree, read in one statement."""
+"""Customers with their account, tier and progress to the next tier: values that must agree, read in one statement."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -37,7 +37,7 @@ class PointsRow(NamedTuple):
 
 
 class TierProgressRow(NamedTuple):
-    """How far a customer is from the next tier."""
+    """The progress of a customer to the next tier."""
 
     current: TierRow | None
     next: TierRow | None
@@ -95,13 +95,13 @@ class CustomerOrder(DescribedEnum):
 
 
 class CustomerPlace(NamedTuple):
-    """Where a customer stands in a list: the value it is ordered by, then its id."""
+    """The place of a customer in a list: the value of the order, then the id."""
 
     value: str | int | UUID
     id: CustomerId
 
 
-# What leads to the next tier, as `counted` in the rules has it.
+# The points that lead to the next tier, as `counted` in the rules returns them.
 _counted = case(
     (programs.c.settings["tiering"]["basis"].astext == TierBasis.EARNED_IN_WINDOW, accounts.c.window_points),
     (
@@ -162,15 +162,15 @@ CUSTOMERS = (
     )
     .where(customers.c.tenant_id == tenant_parameter())
 )
-"""Every list and look-up of customers narrows this one."""
+"""The statement that every list and look-up of customers begins with."""
 # A look-up finds the customer who is named, then follows a merge to the target by a second key. Under row-level
 # security an index serves only what is leakproof. CASE is; coalesce is not and would read all customers of the tenant.
 NAMED = customers.alias("named")
-"""The customer that is named, who may have been merged."""
+"""The customer that a call names, who may be a merged customer."""
 
 
 def target_of(named: FromClause) -> Case[Any]:
-    """The id of a customer, or of the customer into whom this one was merged."""
+    """Return the id of a customer, or of the target if the customer was merged."""
     return case((named.c.merged_into.is_(None), named.c.id), else_=named.c.merged_into)
 
 
@@ -181,7 +181,7 @@ _NAMED = CUSTOMERS.add_columns(NAMED.c.id.label("named_id"), NAMED.c.external_id
 _BY_IDS = _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.id, "ids"))
 _BY_EXTERNAL_IDS = _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.external_id, "external_ids"))
 MAX_CANDIDATES = 10
-"""How many customers a refusal names when a look-up may mean several."""
+"""The number of customers that a refusal names if a look-up may mean several."""
 
 
 _BY_SHARED = {
@@ -214,41 +214,47 @@ _CANDIDATES_BY_SHARED = {what: _CANDIDATES.where(condition) for what, condition 
 
 
 async def read_customers_by_id(tx: Reads, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
-    """The customers among ``ids``, each as whom they have become."""
+    """Return the customers among ``ids``; for a merged customer the target."""
     return {row.named_id: read_customer_row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_customer(tx: Reads, customer_id: CustomerId) -> CustomerRow | None:
-    """One customer by id."""
+    """Return one customer by id."""
     return (await read_customers_by_id(tx, [customer_id])).get(customer_id)
 
 
 async def read_customers_by_external_id(tx: Reads, external_ids: Sequence[str]) -> dict[str, CustomerRow]:
-    """The customers by the ids that the caller's own system has for them; of merged ones the targets."""
+    """Return customers by their external ids; for a merged customer the target."""
     rows = await tx.rows(_BY_EXTERNAL_IDS, external_ids=list(external_ids))
     return {row.named_external_id: read_customer_row(row) for row in rows}
 
 
 async def read_customer_by_external_id(tx: Reads, external_id: str) -> CustomerRow | None:
-    """One customer by the id that the caller's own system has for it."""
+    """Return one customer by external id."""
     return (await read_customers_by_external_id(tx, [external_id])).get(external_id)
 
 
 async def read_customers_by_shared_name(tx: Reads, name: SharedName) -> list[CustomerRow]:
-    """The customers with an e-mail address and the like, the oldest first; at most ``MAX_CANDIDATES``."""
+    """Return the customers with a shared name, such as an e-mail address, the oldest first.
+
+    At most ``MAX_CANDIDATES`` are returned.
+    """
     found = [read_customer_row(row) for row in await tx.rows(_BY_SHARED[name.what], **name.values)]
     return list({customer.id: customer for customer in found}.values())
 
 
 async def find_candidates(tx: Reads, name: SharedName) -> list[CustomerCandidate]:
-    """Whom an e-mail address and the like may mean, merged customers as targets; at most ``MAX_CANDIDATES``."""
+    """Return the customers that a shared name may mean, targets for merged ones; at most ``MAX_CANDIDATES``."""
     return [CustomerCandidate._make(row) for row in await tx.rows(_CANDIDATES_BY_SHARED[name.what], **name.values)]
 
 
 async def find_customer_id(
     tx: Transaction, *, customer_id: CustomerId | None, external_id: str | None
 ) -> CustomerId | None:
-    """The id of the customer, or of the target of a merge, by id or external id; an erased customer is nobody."""
+    """Return the id of a customer by id or external id; for a merged customer the target's.
+
+    None for an erased customer.
+    """
     if customer_id is not None:
         row = await tx.row(_ID_BY_ID, id=customer_id)
     else:
@@ -265,7 +271,7 @@ def customer_row(
     counted: int,
     point_value: PointValue,
 ) -> CustomerRow:
-    """A customer as clients see it, from a stored profile and an account."""
+    """Return a customer as clients see it, from a stored profile and an account."""
     current, following = tier_row(tier), tier_row(next_tier)
     ahead = measure_way(tier, next_tier, counted)
     return CustomerRow(
@@ -307,7 +313,7 @@ def customer_row(
 
 
 def read_customer_row(row: Any) -> CustomerRow:
-    """A customer from a row of ``CUSTOMERS``."""
+    """Return a customer from a row of ``CUSTOMERS``."""
     stored = row.point_value
     return customer_row(
         row,

@@ -1,4 +1,4 @@
-"""The figures of each local day, as the reader of the log adds them up."""
+"""The daily figures, which a reader of the log keeps."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -32,11 +32,11 @@ _BETWEEN = (
 
 
 async def add_figures(tx: Transaction, figures: Sequence[DailyFigure]) -> None:
-    """Add to what is known of each day and kind."""
+    """Add to the stored figures of each day and kind."""
     await tx.run(_ADD, figures=[one._asdict() | {"day": one.day.isoformat()} for one in figures])
 
 
 async def read_figures(tx: Reads, first_day: date, last_day: date) -> list[DailyFigure]:
-    """The figures of a range of days, both included, in their order."""
+    """Return the figures of a range of days in their order; both ends are included."""
     rows = await tx.rows(_BETWEEN, first_day=first_day, last_day=last_day)
     return [DailyFigure._make(row)._replace(kind=EventKind(row.kind)) for row in rows]

@@ -1,8 +1,8 @@
-"""Frozen dataclasses of the rules as JSON documents, and back: one way for everything that is stored whole.
+"""Write frozen dataclasses of the rules as JSON documents, and read them: one way for all values that are stored whole.
 
-A document has a member for each field. Enums and ids are their values, sets are lists in a fixed order, so that equal
-values are equal documents. A member that is missing has its field's default: a release that adds a setting reads what
-an earlier one stored. A member that no field knows is ignored, as when a newer release has written it.
+A document has a member for each field. Enums and ids become their values, sets become lists in a fixed order, so equal
+values give equal documents. A missing member has its field's default: so a release with a new setting reads documents
+of an earlier one. An unknown member is ignored: a newer release has written it.
 """
 
 import types
@@ -28,15 +28,15 @@ T = TypeVar("T")
 Json = Any
 
 KIND = "kind"
-"""The member that names the class where a field may hold one of several."""
+"""The member that names the class, if a field may hold several classes."""
 
 
 class Shape(NamedTuple):
-    """Where the document of a class differs from its fields.
+    """The differences between the document of a class and its fields.
 
     ``kind`` names the class among others. The members of a ``flat`` field stand beside the others, not below it. A
-    ``sparse`` field stands there only when it is not the default, so that documents of earlier releases stay equal.
-    ``texts`` are written and read by functions of their own.
+    ``sparse`` field is left out if it has its default, so that documents of earlier releases stay equal. ``texts`` have
+    functions of their own to write and read them.
     """
 
     kind: str | None = None
@@ -72,11 +72,11 @@ _SCALARS: tuple[tuple[Any, Callable[[Any], Json]], ...] = (
     (UUID, str),
     (Fraction, quantity_document),
 )
-"""How single values are written; a ``datetime`` is a ``date``, and writes its time too."""
+"""The functions that write single values. A ``datetime`` is a ``date``, and its time is written, too."""
 
 
 class _Reader(NamedTuple):
-    """How one field is read from a document."""
+    """Reads one field from a document."""
 
     name: str
     read: Callable[[Json], Any]
@@ -85,7 +85,7 @@ class _Reader(NamedTuple):
 
 
 def to_document(value: Any) -> Json:
-    """Return a value as a JSON document. Raises TypeError for what has no form there."""
+    """Return a value as a JSON document. Raises TypeError for a value that has no form in JSON."""
     if is_dataclass(value) and not isinstance(value, type):
         return _object_of(value)
     if isinstance(value, Mapping):
@@ -103,16 +103,16 @@ def to_document(value: Any) -> Json:
 
 
 def from_document(kind: type[T], stored: Json) -> T:
-    """Return the value of a class that a document holds.
+    """Return the value of a class from its document.
 
-    Raises KeyError for a member that is missing and has no default, ValueError for a value that none can be.
+    Raises KeyError for a missing member without a default, and ValueError for an impossible value.
     """
     value: T = _reader_of(cast("Hashable", kind))(stored)
     return value
 
 
 def from_optional(kind: type[T], stored: Json) -> T | None:
-    """Return the value that a document holds, or None where nothing is stored."""
+    """Return the value from a document; None if nothing is stored."""
     return None if stored is None else from_document(kind, stored)
 
 
@@ -123,13 +123,13 @@ def read_award(stored: Json) -> Award:
 
 
 def read_formula(stored: Json) -> Formula | None:
-    """Return how a rule came to its points; None in lines that were stored before there were formulas."""
+    """Return the formula of a rule's points; None in lines that were stored before formulas were."""
     formula: Formula | None = _reader_of(Formula | None)(stored)
     return formula
 
 
 def read_evaluation(stored: Json) -> tuple[EvaluationLine, ...]:
-    """Return the lines of an evaluation, as an accrual keeps them."""
+    """Return the lines of an evaluation that an accrual stores."""
     return tuple(from_document(EvaluationLine, line) for line in stored)
 
 
@@ -139,7 +139,7 @@ def read_lines(stored: Json) -> tuple[PurchaseLine, ...]:
 
 
 def read_payments(stored: Json) -> tuple[Payment, ...]:
-    """Return the payments that were told of a purchase; none where nothing is stored."""
+    """Return the reported payments of a purchase; none if nothing is stored."""
     return tuple(from_document(Payment, payment) for payment in stored or ())
 
 
@@ -160,13 +160,13 @@ def _object_of(value: Any) -> dict[str, Json]:
 
 
 def _place(value: Any) -> Any:
-    """Members of an enum stand in the order of their definition, everything else in its own."""
+    """Return the sorting key of a value: members of an enum in the order of their definition, others in their own."""
     return list(type(value)).index(value) if isinstance(value, Enum) else value
 
 
 @cache
 def _reader_of(kind: Any) -> Callable[[Json], Any]:
-    """How values of a type are read: decided once for each type."""
+    """Return the function that reads values of a type. It is made once for each type."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         return _reader_of_union(get_args(kind))

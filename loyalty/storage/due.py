@@ -1,7 +1,7 @@
-"""Where time alone has made something due: which tenants, asked by the relay role across all of them.
+"""Find the tenants in which time has made something due. The relay role asks for all tenants together.
 
-A row is due by an index that is sorted by its time, so a look costs the same however many rows wait. A sandbox may be
-ahead of the others, so its rows are compared with its own clock.
+An index sorted by time finds due rows, so a look costs the same for any number of waiting rows. The clock of a sandbox
+may be ahead, so its rows are compared with its own clock.
 """
 
 import re
@@ -17,18 +17,18 @@ from tenancy.table import INSTANT, metadata
 from tenancy.tables import tenants
 
 MAX_ROWS_LOOKED_AT = 200
-"""Due rows of all tenants that one look reads, those that wait longest first. Where more are due, each tenant is asked
-for its first row, so that the backlog of one tenant hides no other."""
+"""The number of due rows of all tenants that one look reads, the longest due first. If more are due, the look reads the
+first row of each tenant, so that the backlog of one tenant hides no other."""
 
 _AHEAD = func.make_interval(0, 0, 0, 0, 0, 0, tenants.c.clock_advance_seconds)
 
 
 class NoDueIndex(TypeError):
-    """A sweep is to find its work by an index that does not begin with a time."""
+    """The index of a sweep does not begin with a time."""
 
 
 class Due:
-    """What becomes due in a table: its rows of an index that begins with their time and the tenant."""
+    """Finds due rows of a table by an index that begins with their time and the tenant."""
 
     def __init__(self, index: Index) -> None:
         """Raises NoDueIndex."""
@@ -50,12 +50,12 @@ class Due:
 
     @property
     def read_columns(self) -> set[str]:
-        """The columns that the relay role must be allowed to read, and no others of the table."""
+        """The columns that the relay role must be allowed to read. It needs no other columns of the table."""
         words = set(re.findall(r"\w+", str(self._waits)))
         return {self._at.name, "tenant_id", *(words & set(self.table.c.keys()))}
 
     def _ask_soonest(self) -> Any:
-        """Tenants with due rows, found by the time; and how many due rows were looked at."""
+        """Return the statement for tenants with due rows, found by time. It also returns how many due rows it read."""
         look = (
             select(self.table.c.tenant_id, self._at.label("since"))
             .where(self._waits, self._at <= bindparam("now", type_=INSTANT))
@@ -77,12 +77,12 @@ class Due:
         )
 
     def _ask_each_tenant(self) -> Any:
-        """Tenants with due rows, those that wait longest first, however many rows of each are due."""
+        """Return the statement for tenants with due rows, the longest due first, for any number of due rows."""
         found = self._first_rows(true()).subquery("found")
         return select(found.c.tenant_id).order_by(found.c.since).limit(bindparam("limit"))
 
     def _first_rows(self, which: ColumnElement[bool]) -> Any:
-        """The first row of each tenant, where its time has come by the tenant's own clock."""
+        """Return each tenant's first row, if its time has come by the tenant's own clock."""
         first = (
             select(self._at.label("since"))
             .where(self.table.c.tenant_id == tenants.c.tenant_id, self._waits, self._at.is_not(None))
@@ -99,7 +99,7 @@ class Due:
 
 
 def due_by(index_name: str) -> Due:
-    """What becomes due by the index of this name. Raises NoDueIndex, also where there is none of this name."""
+    """Return the `Due` for the index of this name. Raises NoDueIndex, also if there is no such index."""
     for table in metadata.tables.values():
         for index in table.indexes:
             if index.name == index_name:
@@ -108,7 +108,7 @@ def due_by(index_name: str) -> Due:
 
 
 async def read_due_tenants(connection: AsyncConnection, due: Due, now: datetime, limit: int) -> list[TenantId]:
-    """Up to so many tenants where something is due, those that wait longest first."""
+    """Return up to so many tenants with due rows, the longest due first."""
     asked = {"now": now, "limit": limit}
     rows = (await connection.execute(due.soonest, {**asked, "rows": MAX_ROWS_LOOKED_AT})).all()
     if rows and rows[0].looked == MAX_ROWS_LOOKED_AT:
@@ -117,9 +117,9 @@ async def read_due_tenants(connection: AsyncConnection, due: Due, now: datetime,
 
 
 async def read_lateness(connection: AsyncConnection, due: Due, now: datetime) -> float:
-    """How long the row that waits longest has been due, in seconds; 0 where nothing is due.
+    """Return for how many seconds the row that waits longest has been due; 0 if no row is due.
 
-    It goes by the common clock: a sandbox that has advanced its own is caught up with by what advances it.
+    It uses the common clock: after a sandbox has advanced its clock, its due rows are done by the advance itself.
     """
     oldest = (await connection.execute(due.oldest, {"now": now})).scalar_one_or_none()
     return 0.0 if oldest is None else (now - oldest).total_seconds()

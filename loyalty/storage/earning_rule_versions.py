@@ -1,4 +1,4 @@
-"""Every version of an earning rule, with who made it."""
+"""Every version of an earning rule, with its author."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 
 MAX_RULE_VERSIONS = 100
-"""Versions of one rule that are shown, the newest ones."""
+"""The number of versions of one rule that are shown, the newest."""
 
 
 class RuleVersionRow(NamedTuple):
@@ -78,14 +78,14 @@ _PAUSED = (
 
 
 async def read_paused_rules(tx: Reads) -> list[PausedRule]:
-    """When each rule was paused: from which edit to which."""
+    """Return when each rule was paused: from which edit to which."""
     return [PausedRule._make(row) for row in await tx.rows(_PAUSED)]
 
 
 async def read_rule_versions(tx: Reads, ids: Sequence[RuleId]) -> dict[RuleId, list[RuleVersionRow]]:
-    """The newest versions of each rule, newest first, each with what it changed."""
+    """Return the newest versions of each rule, newest first, each with its changed fields."""
     found: dict[RuleId, list[RuleVersionRow]] = {}
-    # One more than is shown: what the oldest one changed is known from the one before it.
+    # One more than is shown: the changes of the oldest shown version are found by comparing it with the one before.
     for row in await tx.rows(_HISTORY, ids=list(ids), limit=MAX_RULE_VERSIONS + 1):
         found.setdefault(row.rule_id, []).append(_row(row))
     return {rule_id: _compare(versions)[:MAX_RULE_VERSIONS] for rule_id, versions in found.items()}

@@ -1,4 +1,4 @@
-"""Earning rules: what is in force, and every version there ever was."""
+"""Earning rules: those in force, and all their versions."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -78,19 +78,19 @@ _DELETE = (
 
 
 class RulePlace(NamedTuple):
-    """Where a rule stands in the list: by priority, then by age."""
+    """The place of a rule in the list: by priority, then by age."""
 
     priority: int
     id: RuleId
 
 
 async def read_rules(tx: Reads, *, active: bool | None, window: Window[RulePlace]) -> list[EarningRuleRow]:
-    """A page of rules in the order of their priority, or towards the first when the window is backwards."""
+    """Return a page of rules in the order of their priority; the other way round if the window is backwards."""
     return [_row(row) for row in await _narrow_rules(active=active).read(tx, window)]
 
 
 async def count_rules_listed(tx: Reads, *, active: bool | None) -> int:
-    """How many rules a list has, up to its ceiling."""
+    """Count the rules of a list, up to its ceiling."""
     return await _narrow_rules(active=active).count(tx)
 
 
@@ -101,44 +101,44 @@ def _narrow_rules(*, active: bool | None) -> Narrowed:
 
 
 async def read_rules_by_id(tx: Reads, ids: list[RuleId]) -> dict[RuleId, EarningRuleRow]:
-    """The rules among ``ids`` that exist and are not deleted."""
+    """Return the rules among ``ids`` that exist and are not deleted."""
     return {row.id: _row(row) for row in await tx.rows(_BY_IDS, ids=ids)}
 
 
 async def read_rule_ever(tx: Transaction, rule_id: RuleId) -> EarningRuleRow:
-    """A rule that was made once, also when it is deleted by now."""
+    """Return a rule, even if it is deleted."""
     (row,) = await tx.rows(_EVER, id=rule_id)
     return _row(row)
 
 
 async def lock_rule(tx: Transaction, rule_id: RuleId) -> EarningRuleRow | None:
-    """A rule, locked for an edit."""
+    """Return a rule, and lock it for an edit."""
     row = await tx.row(_LOCK, id=rule_id)
     return _row(row) if row else None
 
 
 async def count_rules(tx: Transaction) -> int:
-    """How many rules the tenant has that are not deleted."""
+    """Count the tenant's rules that are not deleted."""
     row = await tx.row(_COUNT)
     return int(row[0]) if row else 0
 
 
 async def insert_rule(tx: Transaction, rule: EarningRuleRow, by: Actor) -> None:
-    """A new rule with its first version."""
+    """Insert a new rule with its first version."""
     definition = rule_definition(rule)
     await tx.run(_INSERT, id=rule.id, now=rule.updated_at, **definition)
     await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, **_author(by), **definition)
 
 
 async def update_rule(tx: Transaction, rule: EarningRuleRow, by: Actor) -> None:
-    """The next version of a rule; earlier versions stay."""
+    """Write the next version of a rule; earlier versions stay."""
     definition = rule_definition(rule)
     await tx.run(_UPDATE, rule=rule.id, now=rule.updated_at, **definition)
     await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, **_author(by), **definition)
 
 
 async def delete_rule(tx: Transaction, rule_id: RuleId, now: datetime) -> None:
-    """Take a rule out of force; what it earned stays explained by its versions."""
+    """Take a rule out of force. Its versions stay and explain what it has earned."""
     await tx.run(_DELETE, rule=rule_id, now=now)
 
 
@@ -147,7 +147,7 @@ def _author(by: Actor) -> dict[str, Any]:
 
 
 def rule_definition(rule: EarningRuleRow) -> dict[str, Any]:
-    """What a rule says, by the columns that hold it."""
+    """Return a rule's definition by column."""
     return {
         "name": rule.name,
         "priority": rule.priority,

@@ -33,7 +33,7 @@ class EntryRow(NamedTuple):
     actor: str
     actor_name: str | None = None
     reason: str | None = None
-    """Why, as the caller put it."""
+    """The reason in the caller's words."""
 
 
 _ENTRY_COLUMNS = [entries.c[name] for name in EntryRow._fields]
@@ -43,12 +43,12 @@ _ENTRIES_BY_ID = _ENTRIES.where(among(entries.c.id, "ids"))
 
 
 async def read_entries_by_id(tx: Reads, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:
-    """The entries among ``ids``."""
+    """Return the entries among ``ids``."""
     return {row.id: EntryRow._make(row) for row in await tx.rows(_ENTRIES_BY_ID, ids=list(ids))}
 
 
 class EntryFilter(NamedTuple):
-    """What a list of entries is narrowed to; None is no limit. ``note`` stands in one of the notes of an adjustment."""
+    """Limits a list of entries; None is no limit. ``note`` is a text inside a note of an adjustment."""
 
     customer_id: CustomerId | None = None
     kinds: tuple[str, ...] | None = None
@@ -76,7 +76,7 @@ _HAS_NOTE = (
 
 
 def narrow_entries(wanted: EntryFilter) -> Narrowed:
-    """Entries by when they happened."""
+    """Return the list of entries, ordered by time."""
     known, rows = entries.c, Narrowed(_ENTRIES, _BY_TIME)
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_among(known.kind, wanted.kinds)
@@ -92,5 +92,5 @@ def narrow_entries(wanted: EntryFilter) -> Narrowed:
 
 
 async def read_entry_page(tx: Reads, wanted: EntryFilter, *, window: Window[TimePlace]) -> list[EntryRow]:
-    """A page of entries, newest first unless the window says otherwise."""
+    """Return a page of entries, newest first unless the window says otherwise."""
     return [EntryRow._make(row) for row in await narrow_entries(wanted).read(tx, window)]

@@ -1,7 +1,8 @@
-"""Erase a person: the statements that take the person away, from every table.
+"""Erase a person: remove from every table the texts that name a customer.
 
-Numbers, ids and instants stay. Of a text that a hash covers, the SHA-256 stays beside it, so that chains can be proved.
-`tests/loyalty/services/test_customer_erase.py` holds every column of every table against what is done here.
+Numbers, ids and instants stay. If a hash covers a removed text, the text's SHA-256 is kept in its place, so that chains
+can still be proved. `tests/loyalty/services/test_customer_erase.py` compares every column of every table with this
+module.
 """
 
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ from tenancy.table import INSTANT, tenant_parameter
 
 
 class PersonRow(NamedTuple):
-    """A customer, or one who was merged into that customer, with what names the person."""
+    """A customer, or one who was merged into that customer, with the texts that name the person."""
 
     id: CustomerId
     external_id: str
@@ -81,12 +82,12 @@ class PersonRow(NamedTuple):
 
 
 class TextsOf(NamedTuple):
-    """What is taken from the rows of a table: texts that go, and names of actors who were this customer."""
+    """The texts to remove from the rows of a table, and the names of actors who were this customer."""
 
     table: Table
     texts: dict[str, str | None]
     actors: tuple[tuple[str, str], ...] = ()
-    """The column of the name, and the column of what sort of caller that was."""
+    """The column of the actor's name, and the column of the actor's kind."""
 
 
 _ACTOR = (("actor", "actor_kind"),)
@@ -110,7 +111,7 @@ TEXTS: Sequence[TextsOf] = (
         _ACTOR,
     ),
 )
-"""Texts that no hash covers."""
+"""The texts that no hash covers."""
 
 
 # ── who it is ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,9 +124,9 @@ _LOCK = _PEOPLE.with_for_update()
 
 
 async def lock_person(tx: Transaction, customer_id: CustomerId) -> list[PersonRow]:
-    """Lock the profiles of a customer and of all who were merged into that customer, before their accounts.
+    """Lock the profiles of a customer and of all customers merged into it, before their accounts.
 
-    Raises StaleRead when somebody was merged meanwhile: that profile is not locked yet.
+    Raises StaleRead if another customer was merged meanwhile: that profile is not locked yet.
     """
     locked = [PersonRow._make(row) for row in await tx.rows(_LOCK, customer=customer_id)]
     if {row.id for row in await tx.rows(_PEOPLE, customer=customer_id)} != {row.id for row in locked}:
@@ -141,18 +142,18 @@ def _sha256(text: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _mask(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What stands in place of an id that names the person: the same for the same id, so that keys stay keys."""
+    """Return the replacement for an id that names the person. Equal ids get equal replacements, so keys stay keys."""
     return literal(ERASED_PREFIX, Text).op("||")(func.encode(_sha256(text), "hex"))
 
 
 def _names_person(text: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a text holds one of the ``marks`` of the person, without regard to case."""
+    """Return the condition: a text holds one of the ``marks`` of the person, compared without case."""
     mark = func.unnest(bindparam("marks", type_=ARRAY(Text))).column_valued("mark")
     return select(literal(1)).where(func.strpos(func.lower(text), mark) > 0).exists()
 
 
 def _mask_actors(table: Table, actors: Sequence[tuple[str, str]]) -> dict[str, ColumnElement[Any]]:
-    """What stands in place of the names of customers; the team's stay."""
+    """Return the replacements for the names of customers as actors; names of the team stay."""
     own = literal(str(ActorKind.CUSTOMER), Text)
     return {name: case((table.c[kind] == own, own), else_=table.c[name]) for name, kind in actors}
 
@@ -228,7 +229,7 @@ _REFERENCES = (
     .values(reference=_mask(gift_cards.c.reference))
 )
 
-# A purchase that was reassigned to somebody else has left entries with who it was reported for.
+# A purchase that was reassigned to another customer has left entries that name the first customer.
 _OWN_PURCHASES = union_all(
     select(purchases.c.id).where(belongs_to_person(purchases)),
     select(entries.c.reference_id).where(
@@ -350,9 +351,9 @@ _FORGOTTEN = tuple(_forget(texts) for texts in TEXTS)
 
 
 async def erase_person(tx: Transaction, ids: Sequence[CustomerId], marks: Sequence[str], now: datetime) -> None:
-    """Take all that names a person away: the customers ``ids`` are one person, whose accounts are locked.
+    """Erase a person: the customers ``ids``, whose accounts must be locked.
 
-    ``marks`` are texts in small letters that name the person where ids and keys of callers hold them.
+    ``marks`` are texts in small letters that name the person inside ids and keys of callers.
     """
     named = await tx.rows(_READ_NAMED, ids=list(ids), marks=list(marks)) if marks else []
     for statement in (*_LABELS, *_FORGOTTEN, _ENTRIES, _REASSIGNED, _CARD_ENTRIES, _CARD_HOLDS):

@@ -1,4 +1,4 @@
-"""Events: written with the change they tell of, positioned by the relay, read by subscriptions from any position."""
+"""Events: written with their change in one commit, given positions by the relay, read from any position."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,13 +20,14 @@ from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 
 RELAY_BATCH = 1_000
-"""Events of one tenant in one batch of the relay, while no other tenant waits."""
+"""The events of one tenant in one batch of the relay, if no other tenant waits."""
 RELAY_SHARES = 10
-"""While several tenants wait, they share a batch: each gets a part of it, but never less than a tenth."""
+"""If several tenants wait, they share a batch. Each gets a part of it, but never less than a tenth."""
 RELAY_TENANTS = 20
-"""Tenants that are served in one batch, the longest waiting first."""
+"""The number of tenants in one batch, the longest waiting first."""
 MOST_POSITIONED = RELAY_BATCH // RELAY_SHARES * RELAY_TENANTS
-"""Events of one batch at most. A constant of the statement: what it updates is planned for so many rows."""
+"""The largest number of events in one batch. It is a constant of the statement, so its update is planned for so many
+rows."""
 CHANNEL = "treue_events"
 MAX_PAYLOAD_BYTES = 7_500
 """PostgreSQL refuses a payload of 8,000 bytes or more."""
@@ -36,13 +37,13 @@ HINTS_PER_PAYLOAD = (MAX_PAYLOAD_BYTES - 2) // MAX_HINT_BYTES
 
 
 class EventRow(NamedTuple):
-    """A committed event at its place in the tenant's log."""
+    """A committed event with its position in the tenant's log."""
 
     id: EventId
     position: int
     kind: str
     customer_id: CustomerId | None
-    """Who is told of it; None for a gift card that belonged to nobody."""
+    """The customer who is told of it; None for a gift card without a holder."""
     payload: dict[str, Any]
     occurred_at: datetime
 
@@ -71,9 +72,9 @@ _WAITING = """
             ORDER BY tenant_id, recorded_at LIMIT 1
         ) following
     )"""
-"""The tenants whose events wait for their position, each with the oldest of them."""
+"""Finds the tenants whose events wait for their position, each with its oldest event."""
 
-# It goes from tenant to tenant by the index of what waits, which begins with the tenant. So it never reads or sorts
+# It goes from tenant to tenant by the index of waiting events, which begins with the tenant. So it never reads or sorts
 # more of a backlog than a batch takes. Tenants whose events wait longest come first, and no backlog keeps others out.
 # Rows are locked in order and without skipping, so a second relay waits for the first and then finds nothing left:
 # two relays never give one customer's events positions in the wrong order.
@@ -124,12 +125,12 @@ _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
 async def read_events(tx: Reads, *, after: int, limit: int) -> list[EventRow]:
-    """The events after a position, in order."""
+    """Return the events after a position, in order."""
     return [EventRow._make(row) for row in await tx.rows(_AFTER, after=after, limit=limit)]
 
 
 class EventFilter(NamedTuple):
-    """Which events of a log are wanted; None is no limit."""
+    """Limits the events of a log; None is no limit."""
 
     kinds: Sequence[EventKind] | None = None
     customer_id: CustomerId | None = None
@@ -138,12 +139,12 @@ class EventFilter(NamedTuple):
 
     @property
     def is_indexed(self) -> bool:
-        """Whether an index finds the events, however far they are apart."""
+        """Whether an index finds the events, even if they are far apart."""
         return self.customer_id is not None or self.subject is not None
 
 
 async def read_event_page(tx: Reads, wanted: EventFilter, *, after: int, up_to: int, limit: int) -> list[EventRow]:
-    """The first events of a filter in ``(after, up_to]``, in order."""
+    """Return the first events of a filter in ``(after, up_to]``, in order."""
     parameters: dict[str, Any] = {
         "after": after,
         "up_to": up_to,
@@ -163,7 +164,7 @@ def _event_page(
     of_customer: bool,  # noqa: FBT001 - the same
     of_subject: bool,  # noqa: FBT001 - the same
 ) -> Select[Any]:
-    """The statement of a page of a log."""
+    """Return the statement for a page of a log."""
     statement = _AFTER.where(events.c.position <= bindparam("up_to"))
     if of_kinds:
         statement = statement.where(among(events.c.kind, "kinds"))
@@ -176,19 +177,19 @@ def _event_page(
 
 
 async def read_last_position(tx: Reads) -> int:
-    """The position of the newest event, 0 when there is none yet."""
+    """Return the position of the newest event; 0 if there is none."""
     row = await tx.row(_LAST)
     return int(row[0]) if row else 0
 
 
 async def read_last_positions(database: Database, tenant_ids: Sequence[TenantId]) -> dict[TenantId, int]:
-    """The position of the newest event of each of these tenants, asked in one statement; none for an empty log."""
+    """Return the position of each tenant's newest event, with one statement. A tenant with an empty log is left out."""
     rows = await database.ask_of_followed(tenant_ids, _LAST_OF_MANY, tenants=list(tenant_ids))
     return {TenantId(row.tenant_id): row.last_position for row in rows}
 
 
 class Positioned(NamedTuple):
-    """How far a tenant's log reaches after a relay batch."""
+    """The newest position of a tenant's log after a batch of the relay."""
 
     tenant_id: TenantId
     last_position: int
@@ -196,7 +197,7 @@ class Positioned(NamedTuple):
 
 
 async def position_events(connection: AsyncConnection, readers: Sequence[str] = ()) -> list[Positioned]:
-    """Give the next committed events of all tenants their positions, and tell the readers of them.
+    """Give positions to the next committed events of all tenants, and tell the readers about them.
 
     Runs as the relay role, outside any tenant.
     """
@@ -206,7 +207,7 @@ async def position_events(connection: AsyncConnection, readers: Sequence[str] = 
 
 
 async def read_relay_lag(connection: AsyncConnection) -> float:
-    """How long the oldest committed event of all tenants waits for its position, in seconds; 0 where none waits.
+    """Return for how many seconds the oldest committed event of all tenants waits for its position; 0 if none waits.
 
     Runs as the relay role, outside any tenant.
     """
@@ -215,7 +216,7 @@ async def read_relay_lag(connection: AsyncConnection) -> float:
 
 
 def encode_hints(positioned: Sequence[Positioned]) -> list[str]:
-    """The payloads that tell how far logs have grown: JSON lists of [tenant, last position], each short enough."""
+    """Return payloads with the newest positions of logs: JSON lists of [tenant, last position], each short enough."""
     return [
         orjson.dumps([log[:2] for log in positioned[start : start + HINTS_PER_PAYLOAD]]).decode()
         for start in range(0, len(positioned), HINTS_PER_PAYLOAD)
@@ -223,7 +224,7 @@ def encode_hints(positioned: Sequence[Positioned]) -> list[str]:
 
 
 def decode_hints(payload: str) -> list[tuple[TenantId, int]]:
-    """How far which logs have grown; ValueError when the payload is not one of ours."""
+    """Return the newest position of each log in a payload. Raises ValueError for a payload of another form."""
     try:
         return [(TenantId(UUID(tenant)), int(position)) for tenant, position in orjson.loads(payload)]
     except (AttributeError, TypeError) as error:
@@ -231,6 +232,6 @@ def decode_hints(payload: str) -> list[tuple[TenantId, int]]:
 
 
 async def notify(connection: AsyncConnection, payloads: Sequence[str]) -> None:
-    """Hint to every listening process, at commit, that logs have grown."""
+    """Send hints to every listening process at commit: logs have grown."""
     for payload in payloads:
         await connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})

@@ -1,4 +1,4 @@
-"""Which lots are due to expire, or to be told of, and what expires when."""
+"""Lots that are due to expire, notices that are due, and the points that expire on each day."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -20,14 +20,14 @@ from tenancy.tables import tenants
 
 
 class DueLot(NamedTuple):
-    """A lot that time has made due, and whose it is."""
+    """A lot that is due to expire, with its customer."""
 
     lot_id: LotId
     customer_id: CustomerId
 
 
 class Notice(NamedTuple):
-    """That points of a lot will expire at an instant, so many days before: told once."""
+    """A notice that points of a lot will expire at an instant, so many days before. It is told once."""
 
     lot_id: LotId
     expires_at: datetime
@@ -35,7 +35,7 @@ class Notice(NamedTuple):
 
 
 class ExpiringRow(NamedTuple):
-    """So many points can be spent until the end of a local day."""
+    """The points that can be spent until the end of a local day."""
 
     last_day: date
     expires_at: datetime
@@ -99,17 +99,17 @@ _BY_IDS = select(*(lots.c[name] for name in LotRow._fields)).where(
 
 
 async def read_due_lots(tx: Transaction, now: datetime, limit: int) -> list[DueLot]:
-    """Lots with points left whose time is over, those that have been over longest first."""
+    """Return lots with points left whose time is over, the longest over first."""
     return [DueLot(row.id, row.customer_id) for row in await tx.rows(_DUE, now=now, limit=limit)]
 
 
 async def read_due_notices(tx: Transaction, now: datetime, limit: int) -> list[DueLot]:
-    """Lots whose owner is due to be told."""
+    """Return lots with a due notice."""
     return [DueLot(row.id, row.customer_id) for row in await tx.rows(_NOTICES, now=now, limit=limit)]
 
 
 async def read_lots_of(tx: Transaction, seen: Sequence[DueLot]) -> dict[CustomerId, list[Lot]]:
-    """These lots as they are, by customer; the accounts must be locked."""
+    """Return the present state of these lots by customer; the accounts must be locked."""
     found: dict[CustomerId, list[Lot]] = {one.customer_id: [] for one in seen}
     for row in await tx.rows(_LOTS, ids=[one.lot_id for one in seen]):
         found[CustomerId(row.customer_id)].append(lot_of(row))
@@ -117,17 +117,17 @@ async def read_lots_of(tx: Transaction, seen: Sequence[DueLot]) -> dict[Customer
 
 
 async def read_notices_told(tx: Transaction, lot_ids: Sequence[LotId]) -> set[Notice]:
-    """Which notices of these lots have been told."""
+    """Return which notices of these lots have been told."""
     return {Notice._make(row) for row in await tx.rows(_TOLD, ids=list(lot_ids))}
 
 
 async def read_expiring(
     tx: Reads, customer_ids: Sequence[CustomerId], now: datetime
 ) -> dict[CustomerId, list[ExpiringRow]]:
-    """What of each customer's points expires when, soonest first; what never does is left out.
+    """Return for each customer which points expire when, soonest first. Points that never expire are left out.
 
-    All of one day expires at one instant, so there is a row for each day. ``now`` is the time of tenants whose clock
-    has not been advanced.
+    All points of one day expire at one instant, so there is one row for each day. ``now`` is the time for tenants that
+    have not advanced their clock.
     """
     found: dict[CustomerId, list[ExpiringRow]] = {customer_id: [] for customer_id in customer_ids}
     for row in await tx.rows(_EXPIRING, customers=list(customer_ids), now=now):
@@ -137,5 +137,5 @@ async def read_expiring(
 
 
 async def read_lots_by_id(tx: Reads, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
-    """The lots among ``ids``."""
+    """Return the lots among ``ids``."""
     return {row.id: LotRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}

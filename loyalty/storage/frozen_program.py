@@ -1,7 +1,8 @@
-"""The configuration that a purchase was evaluated with, read again after it has changed.
+"""Read the configuration of a purchase's evaluation again, after it has changed.
 
-Rules and settings are kept by version. Of the catalogue each change keeps the state that it ends (`catalog_history`).
-So an item at a config version is the oldest state that ended after it, or what it is now.
+Rules and settings are stored by version. For the catalogue each change stores the state that it ends
+(`catalog_history`). So the state of an item at a config version is the oldest state that ended after it, or the present
+state.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ ItemKey = tuple[CatalogKind, str]
 
 
 class FormerState(NamedTuple):
-    """What an item was until a config version; None where there was none."""
+    """The state of an item until a config version; None if the item did not exist."""
 
     until: int
     item: CatalogItem | None
@@ -41,12 +42,12 @@ class FormerPrograms(NamedTuple):
     history: dict[ItemKey, list[FormerState]]
 
     def item_at(self, key: ItemKey, config_version: int) -> CatalogItem | None:
-        """An item as it was at a config version."""
+        """Return an item's state at a config version."""
         ended = [state for state in self.history.get(key, ()) if state.until > config_version]
         return min(ended).item if ended else self.items.get(key)
 
     def catalog_at(self, config_version: int) -> list[CatalogItem]:
-        """All items that are known here, as they were at a config version."""
+        """Return the states of all items that were read, at a config version."""
         keys = sorted({*self.items, *self.history})
         return [item for key in keys if (item := self.item_at(key, config_version)) is not None]
 
@@ -58,7 +59,10 @@ def _aggregate(table: Any, *conditions: Any) -> Any:
 
 
 def _is_wanted(table: Any) -> Any:
-    """Items by name, and all categories: what an item says of its category is only known once it was read."""
+    """Return the condition: items by name, and all categories.
+
+    The category of an item is known only after reading it.
+    """
     return or_(among(table.c.external_id, "items"), table.c.kind == CatalogKind.CATEGORY)
 
 
@@ -80,7 +84,7 @@ _READ = select(
 )
 
 _COMPARED = [column for column in catalog_items.c if column.name not in ("tenant_id", "name", "updated_at")]
-"""What of an item decides what is earned."""
+"""The columns of an item that decide about its points."""
 _OF_KEYS = ("kind", "external_id")
 _given = record_set("given", [("stays", Boolean()), *((column.name, column.type) for column in _COMPARED)])
 _exists = catalog_items.c.kind.is_not(None)
@@ -113,7 +117,7 @@ _KEEP = (
 async def read_former_programs(
     tx: Transaction, rules: Iterable[RuleVersion], versions: Iterable[int], items: Iterable[str], since: int
 ) -> FormerPrograms:
-    """Rules and settings by version, and items of the catalogue with all that they were since a config version."""
+    """Return rules and settings by version, and items of the catalogue with all their states since a config version."""
     row = await tx.row(
         _READ,
         rules=[{"rule_id": rule_id, "version": version} for rule_id, version in set(rules)],
@@ -138,13 +142,13 @@ async def read_former_programs(
 
 
 async def keep_former_items(tx: Transaction, items: Sequence[CatalogItem], until: int) -> None:
-    """Before items are saved: keep what they were until the next config version, where they change what is earned."""
+    """Before items are saved: store their states until the next config version, if the change affects points."""
     names = [column.name for column in _COMPARED]
     rows = [{name: values[name] for name in names} | {"stays": True} for values in map(item_values, items)]
     await tx.run(_KEEP, given=rows, until=until)
 
 
 async def keep_removed_items(tx: Transaction, keys: Sequence[tuple[str, str]], until: int) -> None:
-    """Before items are removed: keep what they were until the next config version."""
+    """Before items are removed: store their states until the next config version."""
     rows = [{"kind": kind, "external_id": external_id, "stays": False} for kind, external_id in keys]
     await tx.run(_KEEP, given=rows, until=until)

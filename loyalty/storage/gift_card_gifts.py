@@ -1,4 +1,4 @@
-"""Gifts: reading them by id, those of a card, and those of a giver."""
+"""Read gifts by id, by card, and by giver."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -13,11 +13,11 @@ from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 
 MAX_GIFTS = 100
-"""Gifts of one card, or of one giver, that are shown: the newest."""
+"""The number of gifts of one card, or of one giver, that are shown, the newest."""
 
 
 class GiftRow(NamedTuple):
-    """A gift card that was handed to somebody, and who took it, if somebody did."""
+    """A gift of a gift card, with the customer who claimed the card, if one did."""
 
     id: GiftCardGiftId
     gift_card_id: GiftCardId
@@ -40,15 +40,15 @@ _OF_GIVERS = select_newest(_COLUMNS, "giver_id", ("given_at", "id"), MAX_GIFTS)
 
 
 async def read_gifts_by_id(tx: Reads, ids: Sequence[GiftCardGiftId]) -> dict[GiftCardGiftId, GiftRow]:
-    """The gifts among ``ids``."""
+    """Return the gifts among ``ids``."""
     return {row.id: GiftRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_gifts_of_cards(tx: Reads, card_ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftRow]]:
-    """The newest gifts of each card, newest first."""
+    """Return the newest gifts of each card, newest first."""
     return await read_newest(tx, _OF_CARDS, "gift_card_id", card_ids, GiftRow._make)
 
 
 async def read_gifts_of_givers(tx: Reads, giver_ids: Sequence[CustomerId]) -> dict[CustomerId, list[GiftRow]]:
-    """The newest gifts of each giver, newest first."""
+    """Return the newest gifts of each giver, newest first."""
     return await read_newest(tx, _OF_GIVERS, "giver_id", giver_ids, GiftRow._make)

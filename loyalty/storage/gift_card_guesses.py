@@ -1,4 +1,4 @@
-"""Counting wrong codes of gift cards, in one statement that makes the guesses of one scope wait for each other."""
+"""Count wrong codes of gift cards, in one statement. Guesses of one scope wait for each other."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,12 +12,12 @@ from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter
 
 MAX_FORGOTTEN = 20
-"""Windows that have ended and are forgotten with one guess: more than one guess can make."""
+"""The number of ended windows whose rows one guess deletes: more than one guess can make."""
 
 _now = bindparam("now", type_=INSTANT)
 _scopes = bindparam("scopes", type_=ARRAY(Text()))
 _scope = func.unnest(_scopes).column_valued("scope")
-# Others wait for nothing here: what somebody else has locked is forgotten another time.
+# This does not wait: a row that another transaction has locked is deleted at a later guess.
 _ended = (
     select(guesses.c.scope)
     .where(guesses.c.tenant_id == tenant_parameter(), guesses.c.ends_at <= _now, guesses.c.scope != all_(_scopes))
@@ -55,9 +55,10 @@ _COUNT = (
 async def count_guess(
     tx: Transaction, scopes: Sequence[str], *, wrong: bool, now: datetime, ends_at: datetime
 ) -> list[Guesses]:
-    """Count a code in its scopes, a right one as none; until the transaction ends, other guesses there wait.
+    """Count a guess in its scopes; a right code counts 0.
 
-    A window that has ended begins again and would end at ``ends_at``; some others that have ended are forgotten.
+    Until the transaction ends, other guesses in these scopes wait. A window that has ended begins again, and then ends
+    at ``ends_at``. Some other ended windows are deleted.
     """
     rows = await tx.rows(_COUNT, scopes=list(scopes), wrong=int(wrong), now=now, ends_at=ends_at)
     return [Guesses._make(row) for row in rows]

@@ -1,4 +1,4 @@
-"""Money of gift cards that is set aside at a checkout, and what of it was spent."""
+"""Holds of gift cards: money that is set aside at a checkout, and the captured part of it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from tenancy.table import INSTANT, among, tenant_parameter
 
 
 class GiftCardHoldRow(NamedTuple):
-    """Money of a card that is, or was, set aside at a checkout. One that was captured is a payment."""
+    """A hold of a gift card. A captured hold is a payment."""
 
     id: GiftCardHoldId
     gift_card_id: GiftCardId
@@ -47,17 +47,17 @@ class GiftCardHoldRow(NamedTuple):
 
     @property
     def purchase(self) -> PurchaseKey | None:
-        """The natural key of its purchase, when the checkout named it."""
+        """The natural key of its purchase, if the checkout named one."""
         return name_purchase(self.purchase_kind, self.purchase_external_id)
 
     @property
     def numbers(self) -> CardHold:
-        """What the rules decide by."""
+        """The numbers by which the rules decide."""
         return CardHold(self.state, self.amount_minor, self.expires_at, self.captured_minor, self.returned_minor)
 
 
 class AbandonedHold(NamedTuple):
-    """A hold whose time is over, of which card, and whose card that is."""
+    """A hold whose time is over, with its card and the card's holder."""
 
     id: GiftCardHoldId
     gift_card_id: GiftCardId
@@ -118,7 +118,10 @@ _ABANDONED_LOCKED = select(_ABANDONED, _take_its_purchase(_ABANDONED.c)).order_b
 
 
 async def prepare_for_card_hold(tx: Transaction, call: KeyedCall, hold_id: GiftCardHoldId) -> PreparedCard | None:
-    """For an operation about a hold, and wait until nobody records its purchase; None without a program."""
+    """Read the facts for an operation on a hold, and wait until no transaction records its purchase.
+
+    Returns None without a program.
+    """
     row = await tx.row(_PREPARE_BY_HOLD, **call.parameters, hold=hold_id)
     prepared = read_prepared_card(row)
     if prepared is None or prepared.card_id is None:
@@ -127,20 +130,20 @@ async def prepare_for_card_hold(tx: Transaction, call: KeyedCall, hold_id: GiftC
 
 
 async def read_card_holds_by_id(tx: Reads, ids: Sequence[GiftCardHoldId]) -> dict[GiftCardHoldId, GiftCardHoldRow]:
-    """The holds of cards among ``ids``."""
+    """Return the holds of cards among ``ids``."""
     return {row.id: card_hold_row(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
 
 
 async def read_card_hold_with_purchase(
     tx: Transaction, hold_id: GiftCardHoldId
 ) -> tuple[GiftCardHoldRow, KnownCheckout]:
-    """A hold that exists, with what is known of the purchase that it is to pay for."""
+    """Return an existing hold, with the known facts about the purchase for which it pays."""
     (row,) = await tx.rows(_HOLD_WITH_PURCHASE, hold=hold_id)
     return card_hold_row([getattr(row, name) for name in GiftCardHoldRow._fields]), build_known_checkout(row)
 
 
 async def read_abandoned_card_holds(tx: Transaction, now: datetime, limit: int) -> list[AbandonedHold]:
-    """Active holds of cards whose time is over, those that waited longest first, and the locks of their purchases."""
+    """Return active holds of cards whose time is over, the longest over first. Take the locks of their purchases."""
     found = await tx.rows(_ABANDONED_LOCKED, now=now, limit=limit)
     return [
         AbandonedHold(row.id, row.gift_card_id, row.holder_id or row.buyer_id, read_purchase_of_card(row))
@@ -149,7 +152,7 @@ async def read_abandoned_card_holds(tx: Transaction, now: datetime, limit: int) 
 
 
 def card_hold_row(row: Any) -> GiftCardHoldRow:
-    """A hold of a card from its columns."""
+    """Return a hold of a card from its columns."""
     made = GiftCardHoldRow._make(row)
     kind = PurchaseKind(made.purchase_kind) if made.purchase_kind else None
     return made._replace(state=HoldState(made.state), purchase_kind=kind)

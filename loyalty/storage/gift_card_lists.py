@@ -1,4 +1,4 @@
-"""Pages of gift cards by when they were issued, and the newest entries and holds of each."""
+"""Pages of gift cards by the time of issue, and the newest entries and holds of each card."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,11 +27,11 @@ from tenancy.reading import Reads
 from tenancy.table import INSTANT, tenant_parameter
 
 MAX_OF_A_CARD = 100
-"""Entries of one card, or active holds, that are shown with it: the newest."""
+"""The number of entries, or of active holds, that are shown with one card, the newest."""
 
 
 class GiftCardFilter(NamedTuple):
-    """What a list of cards is narrowed to; None is no limit. ``states`` are those at the instant ``at``."""
+    """Limits a list of cards; None is no limit. ``states`` are the states at the instant ``at``."""
 
     holder_id: CustomerId | None = None
     buyer_id: CustomerId | None = None
@@ -47,7 +47,7 @@ _BY_ISSUING = Keyset((gift_cards.c.issued_at, gift_cards.c.id), descending=True)
 
 
 def narrow_cards(wanted: GiftCardFilter) -> Narrowed:
-    """Cards by when they were issued."""
+    """Return the list of cards, ordered by the time of issue."""
     known, rows = gift_cards.c, Narrowed(_CARDS, _BY_ISSUING)
     rows.keep_equal(known.holder_id, wanted.holder_id)
     rows.keep_equal(known.buyer_id, wanted.buyer_id)
@@ -82,17 +82,17 @@ _HOLDS_OF = select_newest(
 
 
 async def read_card_page(tx: Reads, wanted: GiftCardFilter, window: Window[TimePlace]) -> list[GiftCardRow]:
-    """A page of cards."""
+    """Return a page of cards."""
     return [card_row(row) for row in await narrow_cards(wanted).read(tx, window)]
 
 
 async def read_entries_of_cards(tx: Reads, card_ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftCardEntryRow]]:
-    """The newest entries of each card, newest first."""
+    """Return the newest entries of each card, newest first."""
     return await read_newest(tx, _ENTRIES_OF, "gift_card_id", card_ids, card_entry_row)
 
 
 async def read_active_holds_of_cards(
     tx: Reads, card_ids: Sequence[GiftCardId]
 ) -> dict[GiftCardId, list[GiftCardHoldRow]]:
-    """The newest active holds of each card, newest first."""
+    """Return the newest active holds of each card, newest first."""
     return await read_newest(tx, _HOLDS_OF, "gift_card_id", card_ids, card_hold_row)

@@ -1,4 +1,4 @@
-"""Products of gift cards: what is in force, and every version there ever was."""
+"""Products of gift cards: those in force, and all their versions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,7 +42,7 @@ class GiftCardProductRow(NamedTuple):
 
     @property
     def face(self) -> Money:
-        """What a new card is worth."""
+        """The face value of a new card."""
         return Money(self.face_minor, self.currency)
 
     @property
@@ -69,7 +69,7 @@ class GiftCardProductRow(NamedTuple):
         )
 
     def with_definition(self, product: GiftCardProduct) -> "GiftCardProductRow":
-        """The row with everything that a change can change."""
+        """Return the row with all fields that a change can set."""
         return self._replace(
             name=product.name,
             description=product.description,
@@ -86,9 +86,9 @@ class GiftCardProductRow(NamedTuple):
 
 
 class GiftCardProductFilter(NamedTuple):
-    """What a list of products is narrowed to; None is no limit. ``search`` stands in the name.
+    """Limits a list of products; None is no limit. ``search`` is a text inside the name.
 
-    ``offered`` are those that customers see: on sale, and for points.
+    ``offered`` limits it to the products that customers see: on sale, and for points.
     """
 
     active: bool | None = None
@@ -140,7 +140,7 @@ _INSERT_VERSION = insert(gift_card_product_versions).values(
 
 
 def _narrow_products(wanted: GiftCardProductFilter) -> Narrowed:
-    """Products by when they were made."""
+    """Return the list of products, ordered by their creation."""
     rows = Narrowed(_ALL, _BY_CREATION)
     known = gift_card_products.c
     rows.keep_if("active", lambda: known.active.is_(True), wanted.active)
@@ -157,26 +157,26 @@ def _narrow_products(wanted: GiftCardProductFilter) -> Narrowed:
 async def read_product_page(
     tx: Reads, wanted: GiftCardProductFilter, window: Window[TimePlace]
 ) -> list[GiftCardProductRow]:
-    """A page of products."""
+    """Return a page of products."""
     return [_row(row) for row in await _narrow_products(wanted).read(tx, window)]
 
 
 async def count_products_listed(tx: Reads, wanted: GiftCardProductFilter) -> int:
-    """How many products a list has, up to its ceiling."""
+    """Count the products of a list, up to its ceiling."""
     return await _narrow_products(wanted).count(tx)
 
 
 async def read_products_by_id(
     tx: Reads, ids: Sequence[GiftCardProductId]
 ) -> dict[GiftCardProductId, GiftCardProductRow]:
-    """The products among ``ids``, archived ones too."""
+    """Return the products among ``ids``, also archived ones."""
     return {row.id: _row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_product_sales(
     tx: Transaction, product_id: GiftCardProductId, customer_id: CustomerId | None
 ) -> tuple[GiftCardProductRow | None, ProductSales]:
-    """A product, and what was sold of it: in all, and to one customer, whose account must be locked."""
+    """Return a product with the numbers of its sales: all, and those to one customer, whose account must be locked."""
     row = await tx.row(_SALES, id=product_id, customer=customer_id)
     if row is None:
         return None, ProductSales(None)
@@ -185,25 +185,28 @@ async def read_product_sales(
 
 
 async def lock_product(tx: Transaction, product_id: GiftCardProductId) -> GiftCardProductRow | None:
-    """A product, locked for an edit. A sale takes no lock: its posting counts it where the version is the same."""
+    """Return a product, and lock it for an edit.
+
+    A sale takes no lock: its posting counts it if the version is the same.
+    """
     row = await tx.row(_LOCK, id=product_id)
     return _row(row) if row else None
 
 
 async def count_products(tx: Transaction) -> int:
-    """How many products the tenant has that are not archived."""
+    """Count the tenant's products that are not archived."""
     row = await tx.row(_COUNT)
     return int(row[0]) if row else 0
 
 
 async def insert_product(tx: Transaction, product: GiftCardProductRow, created_by: str) -> None:
-    """A new product with its first version."""
+    """Insert a new product with its first version."""
     await tx.run(_INSERT, **_values(product))
     await _keep_version(tx, product, created_by)
 
 
 async def update_product(tx: Transaction, product: GiftCardProductRow, created_by: str) -> None:
-    """The next version of a product; earlier versions stay."""
+    """Write the next version of a product; earlier versions stay."""
     values = _values(product)
     await tx.run(_UPDATE, product=product.id, **{name: values[name] for name in _WRITTEN})
     await _keep_version(tx, product, created_by)

@@ -1,4 +1,4 @@
-"""Gift cards that are to pay at a checkout, with what they have set aside for it already."""
+"""Read the gift cards for a checkout, with the money that they have already set aside for it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from tenancy.table import among, tenant_parameter
 
 
 class CardToPay(NamedTuple):
-    """A card, and what its active holds set aside for one purchase."""
+    """A card, and the money that its active holds set aside for one purchase."""
 
     card: GiftCardRow
     held_minor: int
@@ -41,7 +41,7 @@ _CARDS_TO_PAY = select(*CARD_COLUMNS, cast(_HELD, BigInteger).label("held_for_pu
 async def read_cards_to_pay(
     tx: Reads, ids: Sequence[GiftCardId], hashes: Sequence[bytes], purchase: PurchaseKey | None
 ) -> list[CardToPay]:
-    """The cards with these ids, and those with a code of these hashes."""
+    """Return the cards with these ids, and the cards with these hashes of a code."""
     kind, external_id = purchase or ("", "")
     rows = await tx.rows(_CARDS_TO_PAY, ids=list(ids), hashes=list(hashes), kind=kind, external_id=external_id)
     return [CardToPay(card_row(row[:-1]), row.held_for_purchase) for row in rows]

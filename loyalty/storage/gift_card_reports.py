@@ -40,7 +40,7 @@ _LIABILITY = (
 
 
 async def sum_card_sales(tx: Reads, start_at: datetime, end_at: datetime) -> list[CardSales]:
-    """The cards that were issued in ``[start_at, end_at)``, by currency and origin."""
+    """Sum the cards issued in ``[start_at, end_at)``, by currency and origin."""
     rows = await tx.rows(_SALES, start_at=start_at, end_at=end_at)
     # The sum of bigints is numeric, which holds any of them.
     return [
@@ -57,12 +57,12 @@ async def sum_card_sales(tx: Reads, start_at: datetime, end_at: datetime) -> lis
 
 
 async def sum_card_moves(tx: Reads, start_at: datetime, end_at: datetime) -> list[CardMoves]:
-    """What moved balances of cards in ``[start_at, end_at)``, by currency and kind of entry."""
+    """Sum the entries of cards in ``[start_at, end_at)``, by currency and kind of entry."""
     rows = await tx.rows(_MOVES, start_at=start_at, end_at=end_at)
     return [CardMoves(row.currency, GiftCardEntryKind(row.kind), int(row.amount_minor)) for row in rows]
 
 
 async def sum_card_liability(tx: Reads, end_at: datetime) -> list[CardLiability]:
-    """What all cards were worth just before an instant, by currency."""
+    """Sum the balances of all cards just before an instant, by currency."""
     rows = await tx.rows(_LIABILITY, end_at=end_at)
     return [CardLiability(row.currency, int(row.amount_minor)) for row in rows]

@@ -1,4 +1,4 @@
-"""How the codes of gift cards are kept, a slice of a tenant's cards at a time, for a change of the keys."""
+"""Read and write the stored codes of gift cards, some of a tenant's cards at a time, for a change of the keys."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ BEFORE_ALL_CARDS = GiftCardId(UUID(int=0))
 
 
 class SealedCode(NamedTuple):
-    """The code of a card as it is kept: by which hash it is found, and encrypted."""
+    """The stored code of a card: the hash by which it is found, and its encrypted form."""
 
     id: GiftCardId
     code_hash: bytes
@@ -39,13 +39,13 @@ _KEEP = (
 
 
 async def lock_sealed_codes(tx: Transaction, after: GiftCardId, limit: int) -> list[SealedCode]:
-    """The codes of the next cards of a tenant by their ids; nobody changes these cards until the transaction ends."""
+    """Return the codes of a tenant's next cards by their ids, and lock these cards until the transaction ends."""
     rows = await tx.rows(_SLICE, after=after, limit=limit)
     return [SealedCode(GiftCardId(row.id), bytes(row.code_hash), bytes(row.code_sealed)) for row in rows]
 
 
 async def keep_sealed_codes(tx: Transaction, codes: Sequence[SealedCode]) -> None:
-    """Write the codes of locked cards as they are kept now."""
+    """Write the new stored codes of locked cards."""
     seals = [
         {"id": str(id_), "code_hash": encode_bytea(code_hash), "code_sealed": encode_bytea(code_sealed)}
         for id_, code_hash, code_sealed in codes

@@ -1,4 +1,4 @@
-"""Gift cards: what an operation must know before it locks, the locks, and reading by id."""
+"""Gift cards: the facts that an operation reads before it locks, the locks, and reading by id."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from tenancy.table import INSTANT, among, among_these, tenant_parameter
 
 
 class GiftCardRow(NamedTuple):
-    """A gift card with its account. The code is encrypted; `code_ending` is the part that everybody sees."""
+    """A gift card with its account. The code is encrypted; `code_ending` is the part that may be shown."""
 
     id: GiftCardId
     product_id: GiftCardProductId | None
@@ -63,11 +63,11 @@ class GiftCardRow(NamedTuple):
 
     @property
     def owner_id(self) -> CustomerId | None:
-        """Whom events about the card are told of: who has it, else who bought it."""
+        """The customer who is told about events of the card: its holder, else its buyer."""
         return self.holder_id or self.buyer_id
 
     def with_account(self, account: CardAccount) -> "GiftCardRow":
-        """The card with its numbers as they are afterwards."""
+        """Return the card with new numbers."""
         return self._replace(**asdict(account))
 
 
@@ -91,7 +91,7 @@ class GiftCardEntryRow(NamedTuple):
 
 
 class PreparedCard(NamedTuple):
-    """What an operation on a card must know before it locks anything; the customers are locked before the card."""
+    """The facts that an operation on a card needs before it locks anything. Customers are locked before the card."""
 
     config_version: int
     kept_key: KeptKey | None
@@ -99,11 +99,11 @@ class PreparedCard(NamedTuple):
     buyer_id: CustomerId | None
     holder_id: CustomerId | None
     purchase: PurchaseOfCard = PurchaseOfCard()
-    """The purchase that the operation is about, if it is about one."""
+    """The purchase of the operation, if it has one."""
 
     @property
     def customer_ids(self) -> tuple[CustomerId | None, ...]:
-        """Whose accounts are locked before the card: who bought it, who has it, and whose purchase it pays for."""
+        """The customers to lock before the card: its buyer, its holder, and the owner of its purchase."""
         return (self.buyer_id, self.holder_id, self.purchase.customer_id)
 
 
@@ -136,7 +136,7 @@ _LOCK = _CARDS_BY_ID.order_by(gift_cards.c.id).with_for_update()
 
 
 def prepare_statement(condition: ColumnElement[bool], tables: Any = gift_cards, more: Sequence[Any] = ()) -> Any:
-    """Read the key of a call, the version of the program, and which card is meant, if there is one.
+    """Return a statement that reads the key of a call, the version of the program, and the card that is meant.
 
     ``more`` are columns beside those of the card.
     """
@@ -163,14 +163,17 @@ _PREPARE_TO_HOLD = _PREPARE_BY_ID.add_columns(
 
 
 async def prepare_for_card(tx: Transaction, call: KeyedCall, card_id: GiftCardId) -> PreparedCard | None:
-    """For an operation about a card that is named by its id; None without a program."""
+    """Read the facts for an operation on a card with this id; None without a program."""
     return read_prepared_card(await tx.row(_PREPARE_BY_ID, **call.parameters, card=card_id))
 
 
 async def prepare_to_hold_card(
     tx: Transaction, call: KeyedCall, card_id: GiftCardId, purchase: PurchaseKey
 ) -> PreparedCard | None:
-    """The same for a new hold, and wait until nobody else begins with its purchase."""
+    """Read the facts for a new hold, and wait until no other operation begins with its purchase.
+
+    Returns None without a program.
+    """
     named = {"purchase_kind": purchase.kind, "purchase_id": purchase.external_id}
     row = await tx.row(_PREPARE_TO_HOLD, **call.parameters, **named, card=card_id)
     prepared = read_prepared_card(row)
@@ -178,7 +181,7 @@ async def prepare_to_hold_card(
 
 
 def read_prepared_card(row: Any) -> PreparedCard | None:
-    """What a `prepare_statement` has found."""
+    """Return the result of a `prepare_statement`."""
     if row is None:
         return None
     kept = KeptKey(row.fingerprint, row.result_id) if row.fingerprint is not None else None
@@ -191,39 +194,39 @@ async def lock_cards(tx: Transaction, ids: Sequence[GiftCardId]) -> dict[GiftCar
 
 
 async def read_due_cards(tx: Transaction, now: datetime, limit: int) -> list[GiftCardRow]:
-    """Cards whose time is over and of which something is left to expire, those that waited longest first."""
+    """Return cards whose time is over and which have something left to expire, the longest over first."""
     return [card_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
 
 
 async def read_due_card_notices(tx: Transaction, now: datetime, limit: int) -> list[GiftCardRow]:
-    """Cards of whose expiry somebody is due to be told."""
+    """Return cards with a due notice of their expiry."""
     return [card_row(row) for row in await tx.rows(_NOTICES, now=now, limit=limit)]
 
 
 async def read_lost_minor(tx: Transaction, card_id: GiftCardId) -> int:
-    """What has expired of a card and has not come back with an extension."""
+    """Return the money of a card that has expired and has not come back with an extension."""
     row = await tx.row(_LOST, card=card_id)
     return int(row[0]) if row else 0
 
 
 async def read_cards_by_id(tx: Reads, ids: Sequence[GiftCardId]) -> dict[GiftCardId, GiftCardRow]:
-    """The cards among ``ids``."""
+    """Return the cards among ``ids``."""
     return {row.id: card_row(row) for row in await tx.rows(_CARDS_BY_ID, ids=list(ids))}
 
 
 async def read_card_by_code(tx: Reads, hashes: Sequence[bytes]) -> GiftCardRow | None:
-    """The card of a code, by its hash under one of the keys."""
+    """Return the card of a code, by the code's hash under one of the keys."""
     row = await tx.row(_CARD_BY_CODE, hashes=list(hashes))
     return card_row(row) if row else None
 
 
 async def read_card_entries_by_id(tx: Reads, ids: Sequence[GiftCardEntryId]) -> dict[GiftCardEntryId, GiftCardEntryRow]:
-    """The entries of cards among ``ids``."""
+    """Return the entries of cards among ``ids``."""
     return {row.id: card_entry_row(row) for row in await tx.rows(_ENTRIES_BY_ID, ids=list(ids))}
 
 
 def card_row(row: Any) -> GiftCardRow:
-    """A card from its columns."""
+    """Return a card from its columns."""
     made = GiftCardRow._make(row)
     return made._replace(
         origin=GiftCardOrigin(made.origin),
@@ -234,6 +237,6 @@ def card_row(row: Any) -> GiftCardRow:
 
 
 def card_entry_row(row: Any) -> GiftCardEntryRow:
-    """An entry of a card from its columns."""
+    """Return an entry of a card from its columns."""
     made = GiftCardEntryRow._make(row)
     return made._replace(kind=GiftCardEntryKind(made.kind), hash=bytes(made.hash))

@@ -1,6 +1,6 @@
-"""Everything that is held about one customer, a page at a time: which columns of which rows, and who reads them.
+"""Read everything that is held about one customer, a page at a time: the tables, their columns, and their readers.
 
-Each column of a table that belongs to a customer stands in one of three lists; a test finds one that does not.
+Each column of a table that belongs to a customer is in one of three lists; a test finds a column that is in none.
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ from tenancy.reading import Reads
 from tenancy.table import among_these, tenant_parameter
 
 MAX_PEOPLE = 1_000
-"""Customers merged into one another whose data an export brings together."""
+"""The number of merged customers whose data one export includes."""
 
 
 class HeldRecord(NamedTuple):
-    """One row of what is held; names and values are those that are stored."""
+    """One row of held data, with the stored names and values."""
 
     place: "HeldPlace"
     section: HeldSection
@@ -48,7 +48,7 @@ class HeldRecord(NamedTuple):
 
 
 class HeldPlace(NamedTuple):
-    """Where a record stands in an export: its section by number, its id, and its number where several share an id."""
+    """The place of a record in an export: the number of its section, its id, and its number among records of one id."""
 
     section: int
     id: UUID
@@ -56,26 +56,26 @@ class HeldPlace(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The rows of a section: whose they are, and who reads which of their columns."""
+    """The rows of a section: their customer, and the readers of each column."""
 
     section: HeldSection
     table: Table
     own: str
-    """Columns that the customer reads; the team reads them, too."""
+    """Columns that the customer and the team read."""
     internal: str = ""
-    """Columns for the team only: who did it, why, labels of the team."""
+    """Columns that only the team reads: the actor, the reason, labels of the team."""
     left_out: str = ""
-    """Columns that say nothing about the customer: hashes, marks, what keeps the rows in order."""
+    """Columns that say nothing about the customer: hashes, marks, numbers that only order the rows."""
     own_owners: tuple[str, ...] | None = None
-    """The columns that make a row the customer's own, where customers read fewer rows than the team."""
+    """The columns that make a row the customer's own, if customers read fewer rows than the team."""
     row: str = "id"
     number: str | None = None
     through: Table | None = None
-    """The table that says whose the rows are, where they do not say so themselves."""
+    """The table that names the customer of the rows, if their own table does not."""
     through_by: str = ""
     for_customers: bool = True
     only_own: tuple[str, ...] = ()
-    """The values of `field` that customers read; empty where there is no such column."""
+    """The values of `field` that customers read; empty if there is no such column."""
 
 
 _WHO = "actor"
@@ -262,7 +262,7 @@ _PEOPLE = select(customers.c.id).where(IS_OF_PERSON).order_by(customers.c.id).li
 
 
 def camel_case(name: str) -> str:
-    """A column's name as clients spell names."""
+    """Return a column's name in the spelling of clients."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
 
@@ -314,18 +314,18 @@ def _read(*, to_team: bool) -> CompoundSelect[Any]:
 
 _READ = {to_team: _read(to_team=to_team) for to_team in (True, False)}
 BEGINNING = HeldPlace(-1, UUID(int=0), 0)
-"""Where an export begins."""
+"""The place where an export begins."""
 
 
 async def read_people(tx: Reads, customer_id: CustomerId) -> list[CustomerId]:
-    """A customer, and those who were merged into this one."""
+    """Return the ids of a customer and of all customers merged into it."""
     return [CustomerId(row.id) for row in await tx.rows(_PEOPLE, customer=customer_id)]
 
 
 async def read_held_data(
     tx: Reads, ids: Sequence[CustomerId], beyond: HeldPlace, limit: int, *, to_team: bool
 ) -> list[HeldRecord]:
-    """The next records about customers who are one person; ``to_team`` with what customers do not read."""
+    """Return the next records about customers who are one person. ``to_team`` includes what only the team reads."""
     place = {"beyond_section": beyond.section, "beyond_id": beyond.id, "beyond_number": beyond.number}
     rows = await tx.rows(_READ[to_team], ids=list(ids), limit=limit, **place)
     return [HeldRecord(HeldPlace(row.section, row.id, row.number), HELD[row.section].section, row.data) for row in rows]

@@ -1,4 +1,4 @@
-"""Holds: points that are set aside at a checkout, and the lots behind them."""
+"""Holds of points at a checkout, and their lots."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ from tenancy.table import INSTANT, among, tenant_parameter
 
 
 class HoldRow(NamedTuple):
-    """Points that are, or were, set aside at a checkout."""
+    """A hold of points, active or ended."""
 
     id: HoldId
     customer_id: CustomerId
@@ -52,28 +52,28 @@ class HoldRow(NamedTuple):
 
     @property
     def left_points(self) -> int:
-        """How many points can still be captured: what was set aside, less what went back early."""
+        """How many points can still be captured: the points set aside, less the points that went back early."""
         return self.points - self.lowered_points
 
     @property
     def active(self) -> ActiveHold:
-        """As the limits of its purchase see it."""
+        """The hold as the limits of its purchase count it."""
         value = point_value(self.value_points, self.value_minor, self.currency)
         return ActiveHold(self.id, self.left_points, self.discount_minor, value, read_terms(self.terms))
 
     @property
     def numbers(self) -> PointsHold:
-        """As the rules decide about it."""
+        """The numbers by which the rules decide."""
         return PointsHold(self.customer_id, self.state, self.expires_at, self.points, self.active)
 
     @property
     def purchase(self) -> PurchaseKey | None:
-        """The natural key of its purchase; None for a hold from before each named one."""
+        """The natural key of its purchase; None for a hold from before each hold named one."""
         return name_purchase(self.purchase_kind, self.purchase_external_id)
 
 
 class PartOfLot(NamedTuple):
-    """So many points of one lot, and whose lot it is; ``lowered_points`` of a hold went back before."""
+    """A number of points of one lot, and the lot's customer. ``lowered_points`` of a hold went back before."""
 
     customer_id: CustomerId
     lot: Lot
@@ -82,7 +82,7 @@ class PartOfLot(NamedTuple):
 
 
 class UnpaidDebit(NamedTuple):
-    """A debit that took more than the lots had: so many of its points are debt, or were until a credit paid."""
+    """A debit that took more points than the lots had. These points are debt until a credit pays it."""
 
     entry_id: EntryId
     points: int
@@ -114,7 +114,7 @@ _HELD = (
         among(hold_lots.c.hold_id, "holds"),
         hold_lots.c.points > hold_lots.c.lowered_points,
     )
-    # What would expire first pays a debt first.
+    # The points with the soonest expiry pay a debt first.
     .order_by(*spending_order(lots.c))
 )
 
@@ -183,14 +183,14 @@ _UNPAID = (
 
 
 async def read_hold_with_purchase(tx: Transaction, hold_id: HoldId) -> tuple[HoldRow, KnownCheckout]:
-    """A hold that exists, with what is known of the purchase that it is to pay for."""
+    """Return an existing hold, with the known facts about the purchase for which it pays."""
     (row,) = await tx.rows(_HOLD_WITH_PURCHASE, hold=hold_id)
     hold = HoldRow._make(getattr(row, name) for name in HoldRow._fields)
     return _read_enums(hold), build_known_checkout(row)
 
 
 async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[HoldId, list[PartOfLot]]:
-    """What each hold has set aside, lot by lot, in the order in which lots are spent."""
+    """Return the lots of each hold, in the order in which lots are spent."""
     found: dict[HoldId, list[PartOfLot]] = {hold_id: [] for hold_id in hold_ids}
     for row in await tx.rows(_HELD, holds=list(hold_ids)):
         found[HoldId(row.hold_id)].append(
@@ -200,32 +200,32 @@ async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[Ho
 
 
 async def read_unpaid_debits(tx: Transaction, customer_id: CustomerId) -> list[UnpaidDebit]:
-    """The debits of a customer that took more than lots have paid for, oldest first."""
+    """Return the debits of a customer that took more than lots have paid, oldest first."""
     return [UnpaidDebit(row.id, int(row.points)) for row in await tx.rows(_UNPAID, customer=customer_id)]
 
 
 async def read_holds_by_id(tx: Reads, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
-    """The holds among ``ids``."""
+    """Return the holds among ``ids``."""
     return {row.id: hold_row(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
 
 
 async def read_abandoned_holds(tx: Transaction, now: datetime, limit: int) -> list[HoldRow]:
-    """Active holds whose time is over, those that waited longest first."""
+    """Return active holds whose time is over, the longest over first."""
     return [hold_row(row) for row in await tx.rows(_ABANDONED, now=now, limit=limit)]
 
 
 async def read_active_holds_for(tx: Transaction, purchase: PurchaseKey) -> list[HoldRow]:
-    """The active holds that are to pay for a purchase, oldest first."""
+    """Return the active holds that pay for a purchase, oldest first."""
     return [hold_row(row) for row in await tx.rows(_ACTIVE_FOR_PURCHASES, **purchase._asdict())]
 
 
 async def read_holds_moved_at(tx: Transaction, purchase: PurchaseKey, moment: datetime) -> list[HoldRow]:
-    """The holds for a purchase that ended or were lowered at a moment, oldest first."""
+    """Return the holds for a purchase that ended or were lowered at a moment, oldest first."""
     return [hold_row(row) for row in await tx.rows(_HOLDS_MOVED, **purchase._asdict(), moment=moment)]
 
 
 def hold_row(row: Any) -> HoldRow:
-    """A hold from its columns."""
+    """Return a hold from its columns."""
     return _read_enums(HoldRow._make(row))
 
 

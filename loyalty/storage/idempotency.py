@@ -1,7 +1,8 @@
-"""Idempotency keys: kept for ever, in the same transaction as what they stand for.
+"""Idempotency keys: stored without end, in the same transaction as their result.
 
-A key belongs to one client and one operation, so no caller meets, blocks or learns of the keys of another. Keys from
-before keys had an owner have the client ``OWNERLESS``; they are found for everybody of the tenant but its customers.
+A key belongs to one client and one operation. So no caller meets, blocks or learns of the keys of another. Keys from
+before keys had an owner have the client ``OWNERLESS``; they are found for all callers of the tenant except its
+customers.
 """
 
 from datetime import datetime
@@ -17,11 +18,11 @@ from tenancy.database import Transaction
 from tenancy.table import among, tenant_parameter
 
 OWNERLESS = ""
-"""The client of a key from before keys had an owner. What a customer's hold had used was given to the customer."""
+"""The client of a key from before keys had an owner. A key of a customer's hold was given to the customer later."""
 
 
 class IdempotencyKeyRow(NamedTuple):
-    """A key as it is kept: whose it is, for which operation and request, and what came of it."""
+    """A stored key: its client, its operation, its request, and its result."""
 
     key: str
     operation: str
@@ -32,9 +33,9 @@ class IdempotencyKeyRow(NamedTuple):
 
 
 class KeyedCall(NamedTuple):
-    """A call that carries an idempotency key: who asks for what.
+    """A call with an idempotency key: its client, its operation and its fingerprint.
 
-    ``clients`` are the names whose keys count for this caller; a new key is kept under the first.
+    ``clients`` are the names whose keys count for this caller. A new key is stored under the first one.
     """
 
     key: str
@@ -44,27 +45,27 @@ class KeyedCall(NamedTuple):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What `KEPT_FOR_CALL` is asked with."""
+        """The parameters of `KEPT_FOR_CALL`."""
         return {"key": self.key, "operation": self.operation, "mark": self.fingerprint, "clients": self.clients}
 
     def row(self, result_id: UUID, now: datetime) -> IdempotencyKeyRow:
-        """The row that keeps the key."""
+        """Return the row that stores the key."""
         return IdempotencyKeyRow(self.key, self.operation, self.clients[0], self.fingerprint, result_id, now)
 
 
 NO_CALL = KeyedCall("", "", "", ())
-"""A call without a key, such as a quote: nothing was kept for it."""
+"""A call without a key, such as a quote: nothing is stored for it."""
 
 
 class KeptKey(NamedTuple):
-    """What an idempotency key was used for."""
+    """The request and the result for which a key was used."""
 
     fingerprint: str
     result_id: UUID
 
 
 def name_call(actor: Actor, key: str, operation: str, fingerprint: str) -> KeyedCall:
-    """The call of an actor that must happen once."""
+    """Return the call of an actor that must happen once."""
     ownerless = () if actor.kind is ActorKind.CUSTOMER else (OWNERLESS,)
     return KeyedCall(key, operation, fingerprint, (*actor.clients, *ownerless))
 
@@ -78,11 +79,11 @@ _of_call: ColumnElement[bool] = and_(
 KEPT_FOR_CALL: Select[Any] = (
     select(idempotency_keys.c.fingerprint, idempotency_keys.c.result_id)
     .where(_of_call)
-    # Two customers who were merged may both have used the key: the same request goes first.
+    # Two merged customers may both have used the key: the key with the same request comes first.
     .order_by((idempotency_keys.c.fingerprint == bindparam("mark", type_=Text())).desc(), idempotency_keys.c.created_at)
     .limit(1)
 )
-"""The key of a call as it was kept, at most one row; asked with `KeyedCall.parameters`."""
+"""Finds the stored key of a call, at most one row. Its parameters are `KeyedCall.parameters`."""
 
 _KEEP = insert(idempotency_keys).values(
     tenant_id=tenant_parameter(),
@@ -96,26 +97,26 @@ _KEEP = insert(idempotency_keys).values(
 
 
 async def keep_key(tx: Transaction, call: KeyedCall, result_id: UUID, now: datetime) -> None:
-    """Keep a key outside of a posting, where its use is guarded by a lock."""
+    """Store a key outside of a posting. A lock must protect its use."""
     await tx.run(_KEEP, **call.row(result_id, now)._asdict())
 
 
 async def read_kept_key(tx: Transaction, call: KeyedCall) -> KeptKey | None:
-    """What the key of a call was used for, or None when it is new for this client and operation."""
+    """Return what the key of a call was used for; None if it is new for this client and operation."""
     row = await tx.row(KEPT_FOR_CALL, **call.parameters)
     return KeptKey._make(row) if row else None
 
 
 async def read_replayed_result(tx: Transaction, call: KeyedCall) -> UUID | None:
-    """The result that this very request had before, or None when the key is new for this client and operation.
+    """Return the earlier result of this same request; None if the key is new for this client and operation.
 
-    Raises IdempotencyConflict when the key stands for another input.
+    Raises IdempotencyConflict if the key was used for another input.
     """
     return find_replayed_result(await read_kept_key(tx, call), call)
 
 
 def find_replayed_result(kept: KeptKey | None, call: KeyedCall) -> UUID | None:
-    """The same for a key that was read together with other things."""
+    """Return the same as `read_replayed_result`, for a key that was read together with other facts."""
     if kept is None:
         return None
     if kept.fingerprint != call.fingerprint:

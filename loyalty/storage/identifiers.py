@@ -1,4 +1,4 @@
-"""Whose the identifiers of customers are."""
+"""Find the customers to whom identifiers belong."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ _OWNERS = (
 async def read_identifier_owners(
     tx: Transaction, keys: Sequence[IdentifierKey]
 ) -> dict[IdentifierKey, CustomerCandidate]:
-    """The customers who have these identifiers; keys that nobody has are absent."""
+    """Return the customers with these identifiers. A key without a customer is left out."""
     wanted = set(keys)
     found: dict[IdentifierKey, CustomerCandidate] = {}
     for row in await tx.rows(_OWNERS, values=sorted({key.value for key in wanted})):

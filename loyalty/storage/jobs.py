@@ -1,4 +1,4 @@
-"""Background jobs of a tenant: what they have done, and where they go on."""
+"""Background jobs of a tenant: their progress and their result."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,19 +27,19 @@ class JobRow(NamedTuple):
     cursor: UUID | None
     problem: str | None
     arguments: dict[str, Any] | None
-    """What it was asked to do, as a document; None where an earlier release put it in line."""
+    """The arguments of the job as a document; None if an earlier release started it."""
     result: dict[str, Any] | None
-    """What came of its batches so far, as a document; None before the first."""
+    """The result of its batches so far as a document; None before the first batch."""
     actor_kind: str | None
     actor_subject: str | None
     actor: str | None
-    """Who asked for it; None for jobs that are older than the record of it."""
+    """The actor who asked for it; None for jobs from before the actor was stored."""
     created_at: datetime
     updated_at: datetime
 
 
 class NewJob(NamedTuple):
-    """A job that somebody asks for."""
+    """A job to start."""
 
     id: JobId
     kind: str
@@ -111,13 +111,13 @@ _LINE = (
 
 
 async def count_open_accounts(tx: Transaction) -> int:
-    """How many customers of the tenant have an account that is not closed."""
+    """Count the tenant's customers with an account that is not closed."""
     counted = await tx.row(_COUNT_ACCOUNTS)
     return int(counted[0]) if counted else 0
 
 
 async def start_job(tx: Transaction, new: NewJob) -> JobRow:
-    """Put a job in line."""
+    """Insert a job, so that a worker takes it."""
     await tx.run(_INSERT, **new._asdict())
     return JobRow(
         id=new.id,
@@ -138,13 +138,13 @@ async def start_job(tx: Transaction, new: NewJob) -> JobRow:
 
 
 async def claim_job(tx: Transaction, job_id: JobId) -> JobRow | None:
-    """Lock an unfinished job; None when it is finished or another worker has it."""
+    """Lock an unfinished job; None if it is finished or another worker has locked it."""
     row = await tx.row(_CLAIM, id=job_id)
     return JobRow._make(row) if row else None
 
 
 async def save_job(tx: Transaction, job: JobRow) -> None:
-    """Keep how far a job is."""
+    """Store the progress of a job."""
     await tx.run(
         _UPDATE,
         job=job.id,
@@ -159,12 +159,12 @@ async def save_job(tx: Transaction, job: JobRow) -> None:
 
 
 async def read_jobs_by_id(tx: Reads, ids: Sequence[JobId]) -> dict[JobId, JobRow]:
-    """The jobs among ``ids``."""
+    """Return the jobs among ``ids``."""
     return {row.id: JobRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_due_jobs(connection: AsyncConnection, limit: int) -> list[DueJob]:
-    """Unfinished jobs of all tenants, oldest first; runs as the relay role, outside any tenant."""
+    """Return unfinished jobs of all tenants, oldest first. Runs as the relay role, outside any tenant."""
     return [DueJob._make(row) for row in await connection.execute(_DUE, {"limit": limit})]
 
 
@@ -174,9 +174,9 @@ class JobsInLine(NamedTuple):
     state: str
     jobs: int
     oldest: datetime
-    """When one of them was last worked on, or put in line: that of the job that has waited longest."""
+    """When the job that has waited longest was last worked on, or was started."""
 
 
 async def read_line(connection: AsyncConnection) -> list[JobsInLine]:
-    """Unfinished jobs of all tenants by their state; runs as the relay role, outside any tenant."""
+    """Return the unfinished jobs of all tenants by their state. Runs as the relay role, outside any tenant."""
     return [JobsInLine._make(row) for row in await connection.execute(_LINE)]

@@ -1,4 +1,4 @@
-"""What is known of a purchase that is to be paid: as it is recorded, if it is, and what pays for it already."""
+"""The known facts about a purchase before it is paid: its recorded state, if it is recorded, and its payments."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from tenancy.table import tenant_parameter
 
 
 class RecordedPurchase(NamedTuple):
-    """What a checkout must know of its purchase where it is recorded; `payments` are those that reports told."""
+    """The facts that a checkout needs about a recorded purchase. `payments` are those in reports."""
 
     id: PurchaseId
     customer_id: CustomerId
@@ -38,15 +38,15 @@ class RecordedPurchase(NamedTuple):
 
     @property
     def left_minor(self) -> int:
-        """The total less what was refunded."""
+        """The total less the refunds."""
         return self.total_minor - self.refunded_minor
 
 
 class KnownCheckout(NamedTuple):
-    """What is known of the purchase that a checkout names: as it is recorded, if it is, and what pays for it already.
+    """The known facts about the purchase that a checkout names: its recorded state, if any, and its payments.
 
-    ``version`` is that of the row in `checkouts`, 0 without one. ``paid`` is what points pay, ``cards`` what gift
-    cards do.
+    ``version`` is the version of the row in `checkouts`, 0 without a row. ``paid`` is what points pay, ``cards`` what
+    gift cards pay.
     """
 
     version: int = 0
@@ -61,15 +61,15 @@ class KnownCheckout(NamedTuple):
 
     @property
     def beside_points_minor(self) -> int:
-        """What pays beside points."""
+        """What others than points pay."""
         return sum_beside_points(self._payments, self.cards, self._refunded_minor)
 
     def beside_cards_minor(self, points_minor: int) -> int:
-        """What pays beside gift cards, where points pay so much."""
+        """Return what others than gift cards pay, if points pay so much."""
         return sum_beside_cards(self._payments, points_minor, self.cards, self._refunded_minor)
 
     def build_purchase_to_pay(self, but: frozenset[HoldId] = frozenset()) -> PurchaseToPay:
-        """The purchase as points pay for it; the holds ``but`` do not count as paid."""
+        """Return the purchase for a payment with points. The holds ``but`` do not count as paid."""
         purchase, paid = self.purchase, self.paid.without(but).sum
         if purchase is None:
             return PurchaseToPay(self.owner_ids, None, None, paid)
@@ -89,7 +89,7 @@ _NAMES = RecordedPurchase._fields
 
 
 def list_known_columns(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    """The columns of ``build_known_checkout``, over tables that ``join_purchase`` has joined."""
+    """Return the columns for ``build_known_checkout``, over tables that ``join_purchase`` has joined."""
     return [
         cast(func.coalesce(checkouts.c.version, 0), Integer).label("checkout_version"),
         *(purchases.c[name].label(f"paid_{name}") for name in _NAMES),
@@ -100,7 +100,7 @@ def list_known_columns(kind: ColumnElement[Any], external_id: ColumnElement[Any]
 
 
 def join_purchase(kind: ColumnElement[Any], external_id: ColumnElement[Any], tables: Any) -> Any:
-    """Join a purchase by its natural key, and the row that guards its checkout."""
+    """Join a purchase by its natural key, and the row that protects its checkout."""
     return tables.outerjoin(
         purchases,
         (purchases.c.tenant_id == tenant_parameter())
@@ -123,13 +123,13 @@ _KNOWN = (
 
 
 async def read_known_checkout(tx: Reads, key: PurchaseKey) -> KnownCheckout:
-    """What is known of one purchase."""
+    """Return the known facts about one purchase."""
     row = await tx.row(_KNOWN, kind=key.kind, external_id=key.external_id)
     return KnownCheckout() if row is None else build_known_checkout(row)
 
 
 def build_known_checkout(row: Any) -> KnownCheckout:
-    """What is known of a purchase, from ``list_known_columns``."""
+    """Return the known facts about a purchase, from ``list_known_columns``."""
     purchase = None
     if row.paid_id is not None:
         made = RecordedPurchase._make(getattr(row, f"paid_{name}") for name in _NAMES)

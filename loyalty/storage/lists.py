@@ -1,7 +1,7 @@
-"""Pages of what happened: purchases, adjustments, holds and redemptions, each by its time, the newest first.
+"""Pages of purchases, adjustments, holds, redemptions and lots, each ordered by time, the newest first.
 
-A list narrowed to a customer, to locations, or to nothing, reads its page from an index. Other filters are checked row
-by row on the way, so a page of something rare in a long list reads more than it answers.
+An index serves a list that is limited to a customer, to locations, or to nothing. Other filters check row by row. So a
+page of rare rows in a long list reads more rows than it returns.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from tenancy.table import tenant_parameter
 
 
 class PurchaseFilter(NamedTuple):
-    """What a list of purchases is narrowed to; None is no limit. ``search`` is a prefix of the external id."""
+    """Limits a list of purchases; None is no limit. ``search`` is a prefix of the external id."""
 
     customer_id: CustomerId | None = None
     kind: PurchaseKind | None = None
@@ -43,7 +43,7 @@ class PurchaseFilter(NamedTuple):
 
 
 class AdjustmentFilter(NamedTuple):
-    """What a list of adjustments is narrowed to; None is no limit. ``note`` stands in one of the two notes."""
+    """Limits a list of adjustments; None is no limit. ``note`` is a text inside one of the two notes."""
 
     customer_id: CustomerId | None = None
     reasons: Sequence[AdjustmentReason] | None = None
@@ -56,7 +56,7 @@ class AdjustmentFilter(NamedTuple):
 
 
 class HoldFilter(NamedTuple):
-    """What a list of holds is narrowed to; None is no limit."""
+    """Limits a list of holds; None is no limit."""
 
     customer_id: CustomerId | None = None
     states: Sequence[HoldState] | None = None
@@ -68,7 +68,7 @@ class HoldFilter(NamedTuple):
 
 
 class RedemptionFilter(NamedTuple):
-    """What a list of redemptions is narrowed to; None is no limit."""
+    """Limits a list of redemptions; None is no limit."""
 
     customer_id: CustomerId | None = None
     purchase: PurchaseKey | None = None
@@ -79,7 +79,7 @@ class RedemptionFilter(NamedTuple):
 
 
 class LotFilter(NamedTuple):
-    """What a list of lots is narrowed to; None is no limit."""
+    """Limits a list of lots; None is no limit."""
 
     customer_id: CustomerId | None = None
     states: Sequence[LotState] | None = None
@@ -105,7 +105,7 @@ _BY_OPENING = Keyset((lots.c.opened_at, lots.c.id), descending=True)
 
 
 def narrow_purchases(wanted: PurchaseFilter) -> Narrowed:
-    """Purchases by when they were first recorded."""
+    """Return the list of purchases, ordered by their first report."""
     known, rows = purchases.c, Narrowed(_PURCHASES, _BY_RECORDING)
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_equal(known.kind, wanted.kind)
@@ -118,7 +118,7 @@ def narrow_purchases(wanted: PurchaseFilter) -> Narrowed:
 
 
 def narrow_adjustments(wanted: AdjustmentFilter) -> Narrowed:
-    """Adjustments by when they were made."""
+    """Return the list of adjustments, ordered by time."""
     known, rows = adjustments.c, Narrowed(_ADJUSTMENTS, _BY_ADJUSTING)
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_among(known.reason, wanted.reasons)
@@ -132,7 +132,10 @@ def narrow_adjustments(wanted: AdjustmentFilter) -> Narrowed:
 
 
 def _keep_locations(rows: Narrowed, location: ColumnElement[Any], wanted: OfLocations) -> None:
-    """Keep rows of some locations: of one customer by looking through them, of everybody by the index of each."""
+    """Keep rows of some locations.
+
+    Rows of one customer are checked one by one; else the index of each location is used.
+    """
     if wanted.customer_id is None:
         rows.keep_each(location, wanted.locations)
     else:
@@ -145,7 +148,7 @@ def _has_note() -> ColumnElement[bool]:
 
 
 def narrow_holds(wanted: HoldFilter) -> Narrowed:
-    """Holds by when the points were set aside."""
+    """Return the list of holds, ordered by their creation."""
     known, rows = holds.c, Narrowed(_HOLDS, _BY_HOLDING)
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_among(known.state, wanted.states)
@@ -157,7 +160,7 @@ def narrow_holds(wanted: HoldFilter) -> Narrowed:
 
 
 def narrow_redemptions(wanted: RedemptionFilter) -> Narrowed:
-    """Redemptions by when the points were spent."""
+    """Return the list of redemptions, ordered by time."""
     known, rows = redemptions.c, Narrowed(_REDEMPTIONS, _BY_REDEEMING)
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
@@ -168,7 +171,7 @@ def narrow_redemptions(wanted: RedemptionFilter) -> Narrowed:
 
 
 def narrow_lots(wanted: LotFilter) -> Narrowed:
-    """Lots by when they came."""
+    """Return the list of lots, ordered by their opening."""
     known, rows = lots.c, Narrowed(_LOTS, _BY_OPENING)
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_among(known.state, wanted.states)

@@ -1,4 +1,4 @@
-"""Which entries happened at some locations: those of purchases, adjustments and redemptions that name one of them."""
+"""Find the entries that happened at some locations: those of purchases, adjustments and redemptions there."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from loyalty.storage.tables import adjustments, entries, purchases, redemptions
 from tenancy.table import among, tenant_parameter
 
 LOCATIONS = "locations"
-"""The parameter that holds the external ids of the locations."""
+"""The parameter with the external ids of the locations."""
 
 _LOCATED: Sequence[tuple[ReferenceKind, Table]] = (
     (ReferenceKind.PURCHASE, purchases),
@@ -19,7 +19,7 @@ _LOCATED: Sequence[tuple[ReferenceKind, Table]] = (
 
 
 def _read_location(table: Table) -> ScalarSelect[str | None]:
-    """The location of what an entry refers to, looked up by its key for each entry that is read."""
+    """Return the location of an entry's purchase, adjustment or redemption, looked up by its key for each entry."""
     located = table.alias(f"located_{table.name}")
     return (
         select(located.c.location)
@@ -31,4 +31,4 @@ def _read_location(table: Table) -> ScalarSelect[str | None]:
 
 _location = case(*((entries.c.reference_kind == kind, _read_location(table)) for kind, table in _LOCATED))
 HAPPENED_THERE = among(_location, LOCATIONS)
-"""Whether an entry happened at one of the locations; one that refers to something else happened nowhere."""
+"""The condition that the entry happened at one of the locations. An entry of another kind happened at none."""

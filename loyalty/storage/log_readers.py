@@ -1,7 +1,7 @@
-"""How far each reader of a log is: which are due, whose turn it is, and where they go on.
+"""The progress of each reader of a log: the due readers, their turns, and their positions.
 
-A turn is taken by moving the due time ahead, so no row stays locked while a reader works: the relay, which tells the
-readers of new events, never waits for one.
+A worker takes a turn by moving its due time ahead. So no row stays locked while a reader works, and the relay, which
+tells the readers of new events, never waits for one.
 """
 
 from collections.abc import Sequence
@@ -24,21 +24,21 @@ class Turn(NamedTuple):
     """A reader's turn at the log of a tenant."""
 
     position: int
-    """It reads what comes after it."""
+    """The turn reads the events after this position."""
     reaches: int
-    """The last event that there was when the turn began."""
+    """The position of the last event when the turn began."""
     attempts: int
-    """Turns since the last one that ended well, this one included."""
+    """Turns since the last successful one, with this one."""
 
 
 class ReaderState(NamedTuple):
-    """How far a reader is in the log of a tenant."""
+    """The progress of a reader in the log of a tenant."""
 
     position: int
     reaches: int
     attempts: int
     problem: str | None
-    """Why its last turn failed; None where it went well."""
+    """Why its last turn failed; None if it was successful."""
 
 
 def _seconds_from_now(parameter: str) -> ColumnElement[datetime]:
@@ -102,43 +102,49 @@ _STATE = select(*(log_readers.c[name] for name in ReaderState._fields)).where(*_
 
 
 async def register_readers(connection: AsyncConnection, readers: Sequence[str]) -> None:
-    """Let readers begin with the logs that there are, and tell them of what they were not told; as the relay role."""
+    """Register readers for all existing logs, and tell them of events that they were not told of.
+
+    Runs as the relay role.
+    """
     await connection.execute(_REGISTER, {"readers": list(readers)})
 
 
 async def read_due_logs(connection: AsyncConnection, reader: str, limit: int) -> list[TenantId]:
-    """Up to so many tenants whose log a reader may read on, those that wait longest first; as the relay role."""
+    """Return up to so many tenants whose log a reader may read, the longest waiting first. Runs as the relay role."""
     rows = await connection.execute(_DUE, {"name": reader, "limit": limit})
     return [TenantId(row.tenant_id) for row in rows]
 
 
 async def take_turn(tx: Transaction, reader: str, seconds: float) -> Turn | None:
-    """Take the turn of a reader for so many seconds; None when another worker has it, or nothing is due."""
+    """Take the turn of a reader for so many seconds; None if another worker has it, or nothing is due."""
     row = await tx.row(_TAKE, name=reader, seconds=seconds)
     return Turn._make(row) if row else None
 
 
 async def move_reader(tx: Transaction, reader: str, turn: Turn, read_up_to: int) -> bool | None:
-    """Move a reader on, and tell whether the log goes on; None when another worker has moved it meanwhile."""
+    """Store a reader's new position. Returns whether the log has more events; None if another worker took the turn."""
     row = await tx.row(_MOVE, name=reader, read_after=turn.position, read_up_to=read_up_to)
     return bool(row.more) if row else None
 
 
 async def put_off_reader(tx: Transaction, reader: str, turn: Turn, seconds: float, reason: str) -> None:
-    """Let a reader rest so many seconds after a turn that failed. Does nothing when somebody took a later turn."""
+    """Let a reader pause for so many seconds after a failed turn.
+
+    Does nothing if another worker has taken a later turn.
+    """
     await tx.run(_PUT_OFF, name=reader, read_after=turn.position, attempt=turn.attempts, seconds=seconds, reason=reason)
 
 
 async def read_reader_state(tx: Reads, reader: str) -> ReaderState | None:
-    """How far a reader is; None before the relay or a worker has told it of the log for the first time."""
+    """Return the progress of a reader; None before the reader was told of the log for the first time."""
     row = await tx.row(_STATE, name=reader)
     return ReaderState._make(row) if row else None
 
 
 async def read_lateness_of_readers(connection: AsyncConnection, readers: Sequence[str]) -> float:
-    """How long the log that waits longest for one of these readers has waited, in seconds; 0 where none waits.
+    """Return for how many seconds the log that waits longest for one of these readers has waited; 0 if none waits.
 
-    A turn that failed is due again when its rest is over. Runs as the relay role, outside any tenant.
+    A failed turn is due again after its pause. Runs as the relay role, outside any tenant.
     """
     seconds = (await connection.execute(_LATENESS, {"readers": list(readers)})).scalar_one()
     return 0.0 if seconds is None else float(seconds)

@@ -1,4 +1,4 @@
-"""Open lots as a decision about points begins with them."""
+"""Read the open lots before a decision about points."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -17,7 +17,7 @@ LOT_COLUMNS = [lots.c[name] for name in ("customer_id", *_LOT_NAMES)]
 
 
 def spending_order(columns: Any) -> tuple[ColumnElement[Any], ...]:
-    """The order in which lots are spent: what expires first, then what is oldest."""
+    """Return the order in which lots are spent: the soonest expiry first, then the oldest."""
     return columns.expires_at.asc().nulls_last(), columns.opened_at, columns.id
 
 
@@ -33,7 +33,7 @@ _OPEN_LOTS = (
 
 
 async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, list[Lot]]:
-    """The lots with something left, in the order they are spent in; the accounts must be locked."""
+    """Return the lots with points left, in the order in which they are spent. The accounts must be locked."""
     found: dict[CustomerId, list[Lot]] = {customer_id: [] for customer_id in customer_ids}
     for row in await tx.rows(_OPEN_LOTS, customers=list(customer_ids)):
         found[CustomerId(row.customer_id)].append(lot_of(row))
@@ -41,5 +41,5 @@ async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) ->
 
 
 def lot_of(row: Any) -> Lot:
-    """A lot as the rules know it, from ``LOT_COLUMNS``."""
+    """Return a lot for the rules, from ``LOT_COLUMNS``."""
     return Lot(**{name: getattr(row, name) for name in _LOT_NAMES})

@@ -1,4 +1,4 @@
-"""The members of a tenant's team: who they are, which role they have, since when and until when."""
+"""The members of a tenant's team, with their roles and the times when they were added and removed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from tenancy.table import among, tenant_parameter
 
 
 class MemberRow(NamedTuple):
-    """A member of the team, or somebody who was one. ``subject`` is empty until an invited person has signed in."""
+    """A present or removed member of the team. ``subject`` is empty until an invited person has signed in."""
 
     id: UUID
     name: str
@@ -34,10 +34,10 @@ class MemberRow(NamedTuple):
 
 
 class MemberFilter(NamedTuple):
-    """What a list of members is narrowed to; None is no limit."""
+    """Limits a list of members; None is no limit."""
 
     present: bool | None = None
-    """Only members who were not removed, or only those who were."""
+    """True for members who were not removed, False for removed ones."""
     role_id: UUID | None = None
 
 
@@ -90,7 +90,7 @@ _JOIN = (
 
 
 def narrow_members(wanted: MemberFilter) -> Narrowed:
-    """Members by when they were added."""
+    """Return the list of members, ordered by the time when they were added."""
     rows = Narrowed(_ROWS, _BY_TIME)
     rows.keep_if("present", lambda: members.c.removed_at.is_(None), wanted.present)
     rows.keep_equal(members.c.role_id, wanted.role_id)
@@ -98,51 +98,51 @@ def narrow_members(wanted: MemberFilter) -> Narrowed:
 
 
 async def read_member_page(tx: Reads, wanted: MemberFilter, window: Window[TimePlace]) -> list[MemberRow]:
-    """A page of members, those who were added last first unless the window says otherwise."""
+    """Return a page of members, the last added first unless the window says otherwise."""
     return [MemberRow._make(row) for row in await narrow_members(wanted).read(tx, window)]
 
 
 async def read_members_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, MemberRow]:
-    """The members among ``ids``, removed ones too."""
+    """Return the members among ``ids``, also removed ones."""
     return {row.id: MemberRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_member_of_email(tx: Reads, email: str) -> MemberRow | None:
-    """The present member with this address."""
+    """Return the present member with this address."""
     row = await tx.row(_BY_EMAIL, email=email)
     return MemberRow._make(row) if row else None
 
 
 async def read_member_of_subject(tx: Reads, subject: str) -> MemberRow | None:
-    """The present member who is this person."""
+    """Return the present member with this subject."""
     row = await tx.row(_BY_SUBJECT, subject=subject)
     return MemberRow._make(row) if row else None
 
 
 async def read_members_of_role(tx: Reads, role_id: UUID) -> list[MemberRow]:
-    """The present members who have a role."""
+    """Return the present members with a role."""
     return [MemberRow._make(row) for row in await tx.rows(_OF_ROLE, role=role_id)]
 
 
 async def read_scoped_members(tx: Reads) -> list[MemberRow]:
-    """The present members who are limited to locations."""
+    """Return the present members with a scope of locations."""
     return [MemberRow._make(row) for row in await tx.rows(_SCOPED)]
 
 
 async def count_members(tx: Reads) -> int:
-    """How many members there are, invited ones included."""
+    """Count the members, with invited ones."""
     row = await tx.row(_COUNT)
     return int(row[0]) if row else 0
 
 
 async def count_other_owners(tx: Reads, member_id: UUID) -> int:
-    """How many owners have signed in, one member left out."""
+    """Count the owners who have signed in, without one member."""
     row = await tx.row(_COUNT_OTHER_OWNERS, member=member_id)
     return int(row[0]) if row else 0
 
 
 async def insert_member(tx: Transaction, row: MemberRow) -> None:
-    """Keep a new member."""
+    """Insert a new member."""
     kept = row._asdict()
     del kept["removed_at"]
     await tx.run(_INSERT, **kept)
@@ -162,11 +162,11 @@ async def change_member(tx: Transaction, row: MemberRow) -> None:
 
 
 async def remove_member(tx: Transaction, member_id: UUID, now: datetime, actor: str) -> None:
-    """Take somebody out of the team; the row stays."""
+    """Remove a member from the team; the row stays."""
     await tx.run(_REMOVE, member=member_id, now=now, actor=actor)
 
 
 async def join_member(tx: Transaction, member_id: UUID, subject: str, now: datetime) -> MemberRow | None:
-    """Let an invited person be known by their subject; None when somebody has accepted it, or it was taken back."""
+    """Give an invited member their subject; None if the invitation was accepted before or withdrawn."""
     row = await tx.row(_JOIN, member=member_id, person=subject, now=now)
     return MemberRow._make(row) if row else None

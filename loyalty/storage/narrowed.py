@@ -1,7 +1,7 @@
-"""A list that is narrowed step by step: read a page of it, or count it up to a ceiling.
+"""A list with filters, added step by step: read a page of it, or count it up to a ceiling.
 
 A statement is made once for each set of steps and each form of a window, and kept: making and compiling it costs more
-than running it. So a step says by its name what its condition is, and values travel as parameters.
+than running it. So the name of a step identifies its condition, and values are parameters.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -20,13 +20,13 @@ from tenancy.reading import Reads
 from tenancy.table import INSTANT, among
 
 MAX_TOTAL_COUNT = 10_000
-"""Rows that a list counts: of a longer one only this is known."""
+"""The number of rows that a list counts. For a longer list only this number is known."""
 MAX_KEPT_STATEMENTS = 1_000
-"""Statements of lists that one process keeps; the one that was not used for longest is made again."""
+"""The number of statements of lists that one process keeps. The one that was not used for longest is dropped."""
 
 
 class Narrowed:
-    """A list over the rows of a statement, with the conditions that narrow it and their parameters."""
+    """A list over the rows of a statement, with its filters and their parameters."""
 
     def __init__(self, rows: Select[Any], order: Keyset) -> None:
         self._rows, self._order = rows, order
@@ -35,7 +35,7 @@ class Narrowed:
         self._parameters: dict[str, Any] = {}
 
     def keep(self, step: str, condition: Callable[[], ColumnElement[bool]], **parameters: object) -> None:
-        """Keep rows for which a condition holds. Steps of one list that have the same name have the same condition."""
+        """Keep rows for which a condition holds. In one list, steps with the same name must have the same condition."""
         self._steps[step] = condition
         self._parameters |= parameters
 
@@ -46,7 +46,7 @@ class Narrowed:
         wanted: bool | None,  # noqa: FBT001 - a value of a filter
         **parameters: object,
     ) -> None:
-        """Keep rows for which a condition holds, or those for which it does not; None keeps all."""
+        """Keep rows for which a condition is as wanted: true or false; None keeps all."""
         if wanted is not None:
             self.keep(step if wanted else f"not_{step}", condition if wanted else lambda: ~condition(), **parameters)
 
@@ -70,8 +70,8 @@ class Narrowed:
     def keep_each(self, column: ColumnElement[Any], values: Sequence[Any] | None) -> None:
         """Keep rows with one of these values, each once; None keeps all.
 
-        A page is put together from a page of each value. So an index of value and order serves it, however many rows
-        other values have.
+        The page is made of a page for each value. So an index of value and order serves it, for any number of rows with
+        other values.
         """
         if values is not None:
             self._each = column
@@ -84,7 +84,7 @@ class Narrowed:
             self.keep(name, lambda: starts_with(column, name), **{name: prefix})
 
     def keep_within(self, column: ColumnElement[Any], start_at: datetime | None, end_at: datetime | None) -> None:
-        """Keep rows of a span of time, its end left out."""
+        """Keep rows of a span of time without its end."""
         start, end = f"start_{column.key}", f"end_{column.key}"
         if start_at is not None:
             self.keep(start, lambda: column >= bindparam(start, type_=INSTANT), **{start: start_at})
@@ -105,13 +105,13 @@ class Narrowed:
             self.keep_equal(external_id, named.external_id)
 
     async def read(self, tx: Reads, window: Window[Any]) -> Sequence[Any]:
-        """Read a window of what is left, in the order of the list."""
+        """Read a window of the list in its order."""
         form = (window.limit, window.descends(by_default=self._order.descending), window.beyond is not None)
         place = {} if window.beyond is None else dict(zip(_MARKS, window.beyond, strict=True))
         return await tx.rows(self._statement(form, partial(self._page, *form)), **self._parameters, **place)
 
     async def count(self, tx: Reads) -> int:
-        """Count what is left: at most one more than ``MAX_TOTAL_COUNT``, where the counting ends."""
+        """Count the rows of the list. Counting stops at one more than ``MAX_TOTAL_COUNT``."""
         row = await tx.row(self._statement("count", self._count), **self._parameters)
         return int(row[0]) if row else 0
 
@@ -136,10 +136,11 @@ class Narrowed:
         beyond: bool,  # noqa: FBT001 - partial
         rows: Select[Any],
     ) -> Select[Any]:
-        """A page out of a page of each value.
+        """Return a page made of a page for each value.
 
-        A value is bounded from both sides and is the first column of the order. So only an index that begins with it
-        gives this order; told that it is equal, the planner takes the index of all rows where it expects most to match.
+        A value is compared from both sides and is the first column of the order, so only an index that begins with it
+        gives this order. With a comparison by equality the planner would take the index of all rows if it expects most
+        rows to match.
         """
         value, columns = _each.c.value, self._order.columns
         ordered = (column, *columns)
@@ -160,17 +161,20 @@ class Narrowed:
 
 
 def starts_with(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
-    """Texts that begin with another one, by the operator that an index serves."""
+    """Return the condition that a text begins with another one, by the operator that an index serves."""
     return column.op("^@", is_comparison=True)(bindparam(parameter))
 
 
 def has_text(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
-    """Texts that hold another one, whatever the case; no index serves it, so it is asked row by row."""
+    """Return the condition that a text holds another one, compared without case.
+
+    No index serves it, so each row is checked.
+    """
     return func.strpos(func.lower(column), func.lower(bindparam(parameter))) > 0
 
 
 def _cut(rows: Select[Any], columns: Sequence[Any], limit: int, descends: bool) -> Select[Any]:  # noqa: FBT001 - partial
-    """The first rows in the order of some columns."""
+    """Return the first rows in the order of some columns."""
     order = [column.desc() for column in columns] if descends else columns
     return rows.order_by(*order).limit(literal_column(str(limit)))
 
@@ -185,15 +189,15 @@ def _name_marks(columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any
 
 
 _EACH = "each"
-"""The parameter of the values of ``keep_each``."""
+"""The parameter with the values of ``keep_each``."""
 _each = func.unnest(bindparam(_EACH, type_=ARRAY(Text))).table_valued("value", name="each").render_derived()
 _MARKS = ("beyond_value", "beyond_id")
-"""The parameters of the place where a window begins."""
+"""The parameters with the place where a window begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a statement of a list depends on, and how it is made."""
+    """The facts on which a statement of a list depends, and the function that makes it."""
 
     key: Hashable
     make: Callable[[], Select[Any]] = field(compare=False)

@@ -1,4 +1,4 @@
-"""The newest rows that belong to each of several others, in one statement."""
+"""Read the newest rows for each of several owners, in one statement."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ _owners = func.unnest(bindparam("owners", type_=ARRAY(Uuid))).table_valued("id",
 def select_newest(
     columns: Sequence[Column[Any]], owner: str, order: tuple[str, ...], limit: int, *conditions: ColumnElement[bool]
 ) -> Select[Any]:
-    """Select up to ``limit`` rows of each owner, the largest in ``order`` first; an index leads from owner to rows."""
+    """Select up to ``limit`` rows of each owner, the largest in ``order`` first. An index leads from owner to rows."""
     table = columns[0].table
     newest = (
         select(*columns)
@@ -35,7 +35,7 @@ def select_newest(
 async def read_newest(
     tx: Reads, statement: Select[Any], owner: str, owner_ids: Sequence[Owner], make: Callable[[Any], Row]
 ) -> dict[Owner, list[Row]]:
-    """Read the rows of a `select_newest` for each owner, in its order; an empty list for who has none."""
+    """Read the rows of a `select_newest` for each owner, in its order; an empty list for an owner without rows."""
     found: dict[Owner, list[Row]] = {owner_id: [] for owner_id in owner_ids}
     for row in await tx.rows(statement, owners=list(owner_ids)):
         found[getattr(row, owner)].append(make(row))

@@ -1,4 +1,4 @@
-"""OAuth clients as they are kept: rows beside the API tokens, see `credentials`."""
+"""The stored OAuth clients: rows beside the API tokens, see `credentials`."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -23,5 +23,5 @@ class OAuthClientRow(NamedTuple):
 
 
 def client_row(row: ApiTokenRow) -> OAuthClientRow:
-    """What is kept of a client, as its tenant sees it."""
+    """Return a stored client as its tenant sees it."""
     return OAuthClientRow._make(getattr(row, name) for name in OAuthClientRow._fields)

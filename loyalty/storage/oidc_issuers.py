@@ -20,9 +20,9 @@ from tenancy.tables import token_directory
 
 
 class OidcIssuerRow(NamedTuple):
-    """A provider of a tenant: who issues, for whom, and which role each value of a claim stands for.
+    """A tenant's identity provider: its issuer and audience, and the role for each value of a claim.
 
-    A role is named: a built-in one by ``role``, one that the tenant has made by ``role_id``.
+    ``role`` names a built-in role, ``role_id`` a role made by the tenant.
     """
 
     id: UUID
@@ -38,7 +38,7 @@ class OidcIssuerRow(NamedTuple):
     removed_at: datetime | None
     client_id: str | None = None
     client_secret: bytes | None = None
-    """Sealed."""
+    """The sealed secret."""
 
 
 class SealedSecret(NamedTuple):
@@ -82,7 +82,7 @@ _REMOVE = (
     .values(
         removed_at=func.coalesce(oidc_issuers.c.removed_at, bindparam("now")),
         version=oidc_issuers.c.version + 1,
-        # Nobody signs in there any more: a secret that nobody needs is not kept.
+        # Nobody signs in at a removed provider, so its secret is deleted.
         client_secret=None,
     )
     .returning(*_COLUMNS)
@@ -108,7 +108,7 @@ _CLAIM_PAIR = (
 
 
 def parse_mapped_roles(row: OidcIssuerRow) -> list[tuple[str, UUID]]:
-    """The values of the claim, with the ids of the roles that they stand for."""
+    """Return the values of the claim with the ids of their roles."""
     return [
         (one["value"], UUID(one["role_id"]) if "role_id" in one else BUILT_IN_ROLES[TeamRole[one["role"]]].id)
         for one in row.roles
@@ -116,45 +116,45 @@ def parse_mapped_roles(row: OidcIssuerRow) -> list[tuple[str, UUID]]:
 
 
 def hash_of_pair(issuer: str, audience: str) -> str:
-    """The name of an issuer and audience in the directory: 64 hexadecimal digits, as of a credential."""
+    """Return the name of issuer and audience in the directory: 64 hexadecimal digits, like that of a credential."""
     return hashlib.sha256(f"oidc\n{len(issuer)}\n{issuer}\n{audience}".encode()).hexdigest()
 
 
 def list_issuers() -> Narrowed:
-    """The providers of a tenant by when they were set first."""
+    """Return the list of a tenant's providers, ordered by their first setting."""
     return Narrowed(_SET, _ISSUERS_BY_TIME)
 
 
 async def read_issuers(tx: Reads) -> list[OidcIssuerRow]:
-    """The providers of a tenant, the oldest first."""
+    """Return the providers of a tenant, the oldest first."""
     return [OidcIssuerRow._make(row) for row in await tx.rows(_LISTED)]
 
 
 async def read_issuers_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, OidcIssuerRow]:
-    """The providers among ``ids``."""
+    """Return the providers among ``ids``."""
     return {row.id: OidcIssuerRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_issuer_of_pair(tx: Reads, issuer: str, audience: str) -> OidcIssuerRow | None:
-    """The provider with this issuer and audience, a removed one too."""
+    """Return the provider with this issuer and audience, also a removed one."""
     row = await tx.row(_BY_PAIR, issuer=issuer, audience=audience)
     return OidcIssuerRow._make(row) if row else None
 
 
 async def has_issuer(tx: Reads, issuer_id: UUID) -> bool:
-    """Whether the tenant has, or had, a provider with this id."""
+    """Return whether the tenant has, or had, a provider with this id."""
     return await tx.row(_HAS, issuer_row=issuer_id) is not None
 
 
 async def claim_pair(tx: Transaction, issuer: str, audience: str, row_id: UUID) -> bool:
-    """Let an issuer and audience lead to the tenant, for good. Return False where they lead somewhere already."""
+    """Let an issuer and audience lead to the tenant, for good. Returns False if they already lead to a tenant."""
     return bool(await tx.run(_CLAIM_PAIR, sha256=hash_of_pair(issuer, audience), id=row_id))
 
 
 async def insert_issuer(tx: Transaction, row: OidcIssuerRow) -> bool:
     """Insert a provider, and the row by which its issuer and audience lead to the tenant.
 
-    Return False, and insert nothing, where they lead to another tenant.
+    Returns False, and inserts nothing, if they lead to another tenant.
     """
     if not await claim_pair(tx, row.issuer, row.audience, row.id):
         return False
@@ -165,7 +165,7 @@ async def insert_issuer(tx: Transaction, row: OidcIssuerRow) -> bool:
 
 
 async def change_issuer(tx: Transaction, issuer_id: UUID, row: OidcIssuerRow) -> OidcIssuerRow:
-    """Give a known provider another mapping, and bring it back when it was removed."""
+    """Give a known provider another mapping. A removed provider comes back."""
     (changed,) = await tx.rows(
         _CHANGE,
         issuer_row=issuer_id,
@@ -181,16 +181,19 @@ async def change_issuer(tx: Transaction, issuer_id: UUID, row: OidcIssuerRow) ->
 
 
 async def lock_client_secrets(tx: Transaction) -> list[SealedSecret]:
-    """The sealed client secrets of a tenant, of removed providers too, locked until the transaction ends."""
+    """Return the sealed client secrets of a tenant, and lock them until the transaction ends.
+
+    Secrets of removed providers are among them.
+    """
     return [SealedSecret(row.id, bytes(row.client_secret)) for row in await tx.rows(_LOCK_SECRETS)]
 
 
 async def keep_client_secret(tx: Transaction, secret: SealedSecret) -> None:
-    """Keep a client secret as it is sealed now."""
+    """Store a client secret that was sealed again."""
     await tx.run(_KEEP_SECRET, issuer_row=secret.id, new_client_secret=secret.client_secret)
 
 
 async def remove_issuer(tx: Transaction, issuer_id: UUID, now: datetime) -> OidcIssuerRow | None:
-    """Remove a provider; the first moment counts. None when there is none."""
+    """Remove a provider. If it was removed before, the first time stays. None if there is none."""
     row = await tx.row(_REMOVE, issuer_row=issuer_id, now=now)
     return OidcIssuerRow._make(row) if row else None

@@ -1,4 +1,4 @@
-"""What customers brought along from elsewhere."""
+"""The opening balances of customers."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -24,22 +24,22 @@ class OpeningBalanceRow(NamedTuple):
     lifetime_earned: int
     qualifying: int
     expires_on: date | None
-    """The last local day that the import told, if it did."""
+    """The last day in the import, if it has one."""
     expires_at: datetime | None
     earned_on: date | None
-    """The local day on which the points were earned, if the import told."""
+    """The local day on which the points were earned, if the import has one."""
     imported_at: datetime
     actor_kind: str
     actor: str
 
     @property
     def numbers(self) -> OpeningNumbers:
-        """What was brought along."""
+        """The numbers of the opening balance."""
         return OpeningNumbers(self.points, self.lifetime_earned, self.qualifying)
 
 
 class NamedOpening(NamedTuple):
-    """A customer whom an import names, or the target of its merge, and what came under this name before."""
+    """A customer whom an import names, or the target of its merge, and the earlier opening balance under this name."""
 
     id: CustomerId
     balance: OpeningBalanceRow | None
@@ -67,12 +67,12 @@ _OF_NAMES = (
 async def read_opening_balances_by_id(
     tx: Reads, ids: Sequence[OpeningBalanceId]
 ) -> dict[OpeningBalanceId, OpeningBalanceRow]:
-    """The opening balances among ``ids``."""
+    """Return the opening balances among ``ids``."""
     return {row.id: OpeningBalanceRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_named_openings(tx: Transaction, external_ids: Sequence[str]) -> dict[str, NamedOpening]:
-    """Customers by external id, each with what was brought along under that very name."""
+    """Return customers by external id, each with the opening balance under that same external id."""
     rows = await tx.rows(_OF_NAMES, external_ids=list(external_ids))
     return {
         row.external_id: NamedOpening(row.named, OpeningBalanceRow._make(row[2:]) if row.id else None) for row in rows

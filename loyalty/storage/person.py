@@ -1,4 +1,4 @@
-"""A person in the tables: one customer with all who were merged into that customer, and the rows that are theirs."""
+"""A person in the tables: one customer with all customers merged into it, and the rows that belong to them."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -30,6 +30,9 @@ def customer_columns_of(table: Table) -> tuple[str, ...]:
 
 
 def belongs_to_person(table: Table, columns: Sequence[str] | None = None) -> ColumnElement[bool]:
-    """Return whether one of the ``columns`` of a row names one of the customers ``ids``; by default any that can."""
+    """Return the condition: one of the ``columns`` of a row names one of the customers ``ids``.
+
+    Without ``columns``, all columns that name a customer are compared.
+    """
     names = customer_columns_of(table) if columns is None else columns
     return and_(table.c.tenant_id == tenant_parameter(), or_(*(among(table.c[name], "ids") for name in names)))

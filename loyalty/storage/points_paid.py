@@ -1,7 +1,8 @@
-"""What points pay of a purchase, by its natural key: active holds, and redemptions that were not wholly given back.
+"""What points pay of a purchase, found by its natural key: active holds, and redemptions that are not wholly returned.
 
-Nobody but the owner of a purchase pays for it with points, so all of it is read under the lock of one account. Before a
-purchase is recorded the first hold's customer owns it; the row of `checkouts` decides between two who begin at once.
+Only the owner of a purchase pays for it with points, so all of it is read under the lock of one account. Before a
+purchase is recorded, the customer of the first hold owns it; the row of `checkouts` decides between two holds that
+begin together.
 """
 
 from collections.abc import Sequence
@@ -36,12 +37,12 @@ class PurchaseKey(NamedTuple):
 
 
 def name_purchase(kind: PurchaseKind | None, external_id: str | None) -> PurchaseKey | None:
-    """Return the key of a purchase from two columns, which are both null where none is named."""
+    """Return the key of a purchase from two columns, which are both null if no purchase is named."""
     return None if kind is None or external_id is None else PurchaseKey(kind, external_id)
 
 
 class PayingHold(NamedTuple):
-    """An active hold for a purchase, and whose points it sets aside: a merged customer is named by the target's id."""
+    """An active hold for a purchase, and the customer of its points: for a merged customer the target."""
 
     id: HoldId
     owner_id: CustomerId
@@ -51,7 +52,7 @@ class PayingHold(NamedTuple):
 
 
 class PayingRedemption(NamedTuple):
-    """A redemption for a purchase with something left, and whose points they were."""
+    """A redemption for a purchase with points left, and the customer of these points."""
 
     id: RedemptionId
     owner_id: CustomerId
@@ -59,16 +60,16 @@ class PayingRedemption(NamedTuple):
 
 
 class PaidWithPoints(NamedTuple):
-    """All that points pay of one purchase, in the order in which it was set aside or spent."""
+    """All holds and redemptions that pay for one purchase, in their order."""
 
     holds: Sequence[PayingHold] = ()
     redemptions: Sequence[PayingRedemption] = ()
     given_back: PointsPaid = PointsPaid()
-    """What went back because a part of the purchase was refunded: it had paid for that part."""
+    """The points that went back because a part of the purchase was refunded: they had paid for that part."""
 
     @property
     def sum(self) -> PointsPaid:
-        """What all of it takes off."""
+        """The sum of all of them."""
         return sum_paid(
             [
                 *(PointsPaid(one.hold.points, one.hold.discount_minor) for one in self.holds),
@@ -78,12 +79,12 @@ class PaidWithPoints(NamedTuple):
 
     @property
     def owner_ids(self) -> frozenset[CustomerId]:
-        """Whose points pay."""
+        """The customers whose points pay."""
         held = frozenset(one.owner_id for one in self.holds)
         return held | frozenset(one.owner_id for one in self.redemptions)
 
     def without(self, hold_ids: frozenset[HoldId]) -> "PaidWithPoints":
-        """Return the same without these holds."""
+        """Return the payments without these holds."""
         return self._replace(holds=[one for one in self.holds if one.id not in hold_ids])
 
 
@@ -96,7 +97,7 @@ REFUNDED_TABLES = (_REFUNDED, purchase_refunds)
 
 
 def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The active holds for a purchase as one document, labelled for ``read_points_paid``."""
+    """Return a column with the active holds for a purchase as one document, labelled for ``read_points_paid``."""
     names = ("id", "discount_minor", "value_points", "value_minor", "currency", "terms", "capture_on")
     return _aggregate(
         _HOLD,
@@ -108,7 +109,7 @@ def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> C
 
 
 def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The redemptions for a purchase with something left as one document, labelled for ``read_points_paid``."""
+    """Return a column with the redemptions for a purchase that have points left, labelled for ``read_points_paid``."""
     return _aggregate(
         _REDEMPTION,
         kind,
@@ -119,10 +120,10 @@ def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]
 
 
 def select_given_back(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    """The points, and what they had taken off, that went back for refunds of a purchase: with them, or by hand later.
+    """Return the points that went back for refunds of a purchase, and their discount.
 
-    They had paid for what was refunded, so a valuation counts them as paid. Labelled ``given_back_points`` and
-    ``given_back_minor``.
+    They went back with the refund, or by hand later. They had paid for the refunded part, so a valuation counts them as
+    paid. Labelled ``given_back_points`` and ``given_back_minor``.
     """
     by_hand = (
         _RETURNED.c.tenant_id == tenant_parameter(),
@@ -147,7 +148,7 @@ def select_given_back(kind: ColumnElement[Any], external_id: ColumnElement[Any])
 
 
 def of_refunds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> tuple[ColumnElement[bool], ...]:
-    """The conditions for the refunds of a purchase, over ``REFUNDED_TABLES``."""
+    """Return the conditions for the refunds of a purchase, over ``REFUNDED_TABLES``."""
     return (
         _REFUNDED.c.tenant_id == tenant_parameter(),
         _REFUNDED.c.kind == kind,
@@ -158,7 +159,7 @@ def of_refunds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> tup
 
 
 def sum_of(column: Any, tables: Sequence[Any], conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[Any]:
-    """The sum of a column over tables that nothing round the statement has."""
+    """Return the sum of a column over tables that are not in the statement around it."""
     return select(func.sum(column)).where(*conditions).correlate_except(*tables).scalar_subquery()
 
 
@@ -196,7 +197,7 @@ _PAID = (
 
 
 async def read_paid_with_points(tx: Transaction, keys: Sequence[PurchaseKey]) -> list[PaidWithPoints]:
-    """What points pay of each purchase; the accounts of their owners must be locked."""
+    """Return what points pay of each purchase. The accounts of their owners must be locked."""
     named = [{"ordinal": ordinal, **key._asdict()} for ordinal, key in enumerate(keys)]
     return [
         read_points_paid(row)._replace(given_back=PointsPaid(row.given_back_points, row.given_back_minor))
@@ -205,7 +206,7 @@ async def read_paid_with_points(tx: Transaction, keys: Sequence[PurchaseKey]) ->
 
 
 def read_points_paid(row: Any) -> PaidWithPoints:
-    """What points pay of a purchase, from the columns of ``paying_holds`` and ``paying_redemptions``."""
+    """Return what points pay of a purchase, from the columns of ``paying_holds`` and ``paying_redemptions``."""
     return PaidWithPoints(
         sorted((_hold(one) for one in row.paying_holds or ()), key=lambda one: one.id),
         sorted((_redemption(one) for one in row.paying_redemptions or ()), key=lambda one: one.id),
@@ -213,7 +214,7 @@ def read_points_paid(row: Any) -> PaidWithPoints:
 
 
 def read_terms(stored: dict[str, int | None] | None) -> DiscountTerms:
-    """The terms of a hold as the rules know them; a hold from before they were kept has no limit but the total."""
+    """Return the terms of a hold for the rules. A hold from before terms were stored has no limit but the total."""
     return from_document(DiscountTerms, stored or {})
 
 

@@ -1,4 +1,4 @@
-"""The profile history: who changed what about a customer, and when."""
+"""The profile history: every change of a customer's profile, with its actor and its time."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,7 +31,7 @@ class ProfileChangeRow(NamedTuple):
 
 
 class ProfileChangeFilter(NamedTuple):
-    """Whose changes of which fields; None is all fields."""
+    """Limits a list of changes to a customer and to fields; None is all fields."""
 
     customer_id: CustomerId
     fields: Sequence[ProfileField] | None = None
@@ -44,7 +44,7 @@ _BY_TIME = Keyset((customer_profile_changes.c.recorded_at, customer_profile_chan
 
 
 def narrow_profile_changes(wanted: ProfileChangeFilter) -> Narrowed:
-    """Changes by when they were recorded."""
+    """Return the list of changes, ordered by the time when they were recorded."""
     rows = Narrowed(_CHANGES, _BY_TIME)
     rows.keep_equal(customer_profile_changes.c.customer_id, wanted.customer_id)
     rows.keep_among(customer_profile_changes.c.field, wanted.fields)
@@ -54,6 +54,6 @@ def narrow_profile_changes(wanted: ProfileChangeFilter) -> Narrowed:
 async def read_profile_change_page(
     tx: Reads, wanted: ProfileChangeFilter, window: Window[TimePlace]
 ) -> list[ProfileChangeRow]:
-    """A page of changes, the newest first unless the window says otherwise."""
+    """Return a page of changes, the newest first unless the window says otherwise."""
     found = [ProfileChangeRow._make(row) for row in await narrow_profile_changes(wanted).read(tx, window)]
     return [row._replace(field=ProfileField(row.field)) for row in found]

@@ -1,4 +1,4 @@
-"""The tenant's settings, and everything that evaluating a purchase needs, read in one statement."""
+"""The tenant's program, and all configuration for evaluating a purchase, read in one statement."""
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -42,11 +42,11 @@ class ProgramRow(NamedTuple):
     locale: str
     updated_at: datetime
     clock_advance: timedelta = timedelta(0)
-    """How far the clock of a sandbox has been advanced; nothing for every other tenant."""
+    """How far the clock of a sandbox has been advanced; zero for every other tenant."""
 
 
 class ProgramConfig(NamedTuple):
-    """All that rules are evaluated with, at one ``config_version``."""
+    """The configuration with which rules are evaluated, at one ``config_version``."""
 
     program: ProgramRow
     rules: tuple[EarningRule, ...]
@@ -54,7 +54,7 @@ class ProgramConfig(NamedTuple):
     former_tiers: tuple[Tier, ...]
     catalog: tuple[CatalogItem, ...]
     inactivity_days: tuple[int, ...]
-    """After how many days of inactivity points expire here, or did under a former version."""
+    """The numbers of days of inactivity after which points expire, in this and in former versions."""
 
 
 _PROGRAM = (
@@ -85,7 +85,7 @@ def _aggregate(table: Any, condition: Any, order: Any) -> Any:
 
 
 def _inactivity_days(table: Any, policy: Any) -> Any:
-    """The days of every policy of a table that is by inactivity."""
+    """Return the days of every policy by inactivity in a table."""
     return select(cast(policy["days"].astext, Integer).label("days")).where(
         table.c.tenant_id == tenant_parameter(), policy["kind"].astext == ExpiryKind.INACTIVITY
     )
@@ -102,7 +102,7 @@ _CONFIG = _PROGRAM.add_columns(
     # Deleted tiers too: an account may still stand in one until the re-tiering has come to it.
     _aggregate(tiers, sql("true"), tiers.c.min_points).label("tiers"),
     _aggregate(catalog_items, sql("true"), catalog_items.c.external_id).label("catalog"),
-    # Former versions too: points that came under them, or that they have promised, go on by what they said.
+    # Former versions count, too: points that were earned or promised under them keep their expiry policy.
     select(func.array_agg(_every_inactivity.c.days)).scalar_subquery().label("inactivity_days"),
 )
 
@@ -140,25 +140,28 @@ _TOUCH_CONFIG = (
 
 
 async def read_program(tx: Reads) -> ProgramRow | None:
-    """The tenant's program, or None while the tenant has none."""
+    """Return the tenant's program; None while the tenant has none."""
     row = await tx.row(_PROGRAM)
     return _program_row(row) if row else None
 
 
 async def read_config_version(tx: Reads) -> int | None:
-    """Which configuration is in force, or None while the tenant has no program."""
+    """Return the config version in force; None while the tenant has no program."""
     row = await tx.row(_CONFIG_VERSION)
     return int(row.config_version) if row else None
 
 
 async def lock_program(tx: Transaction) -> ProgramRow | None:
-    """The tenant's program, locked: edits of settings, rules, tiers and catalogue happen one after another."""
+    """Return the tenant's program, and lock it.
+
+    Edits of settings, rules, tiers and catalogue wait for each other at this lock.
+    """
     row = await tx.row(_LOCK_PROGRAM)
     return _program_row(row) if row else None
 
 
 async def read_config(tx: Reads) -> ProgramConfig | None:
-    """Settings, rules, tiers and catalogue as one moment saw them."""
+    """Return settings, rules, tiers and catalogue, all of one moment."""
     row = await tx.row(_CONFIG)
     if row is None:
         return None
@@ -173,7 +176,7 @@ async def read_config(tx: Reads) -> ProgramConfig | None:
 
 
 async def create_program(tx: Transaction, settings: ProgramSettings, now: datetime, created_by: str) -> None:
-    """The first version of a tenant's settings."""
+    """Insert the first version of a tenant's settings."""
     stored = to_document(settings)
     await tx.run(_CREATE, enabled=settings.enabled, settings=stored, now=now)
     await tx.run(_CREATE_VERSION, version=1, settings=stored, now=now, created_by=created_by)
@@ -182,14 +185,14 @@ async def create_program(tx: Transaction, settings: ProgramSettings, now: dateti
 async def save_program(
     tx: Transaction, settings: ProgramSettings, version: int, now: datetime, created_by: str
 ) -> None:
-    """A new version of a tenant's settings; earlier versions stay."""
+    """Write a new version of a tenant's settings; earlier versions stay."""
     stored = to_document(settings)
     await tx.run(_UPDATE, enabled=settings.enabled, settings=stored, version=version, now=now)
     await tx.run(_CREATE_VERSION, version=version, settings=stored, now=now, created_by=created_by)
 
 
 async def touch_config(tx: Transaction) -> None:
-    """Tell every process, at this commit, that what it has compiled for the tenant is old."""
+    """Raise the config version. At this commit every process learns that its compiled configuration is old."""
     await tx.run(_TOUCH_CONFIG)
 
 
@@ -208,7 +211,7 @@ def _program_row(row: Any) -> ProgramRow:
 
 
 def rule_from_document(stored: dict[str, Any]) -> EarningRule:
-    """A rule as it stands in the rules or their versions, read as JSON."""
+    """Return a rule from its row, or the row of a version, read as JSON."""
     return EarningRule(
         id=RuleId(UUID(stored["id"])),
         name=stored["name"],
@@ -234,7 +237,7 @@ def _tier(stored: dict[str, Any]) -> Tier:
 
 
 def catalog_item_from_document(stored: dict[str, Any]) -> CatalogItem:
-    """An item of the catalogue, or of its history, read as JSON."""
+    """Return an item from the row of the catalogue or of its history, read as JSON."""
     return CatalogItem(
         kind=CatalogKind(stored["kind"]),
         external_id=stored["external_id"],

@@ -12,16 +12,19 @@ from sqlalchemy.sql.elements import ColumnElement
 from tenancy.table import tenant_parameter
 
 PURCHASE_LOCKS = 32
-"""How many locks the purchases of a tenant share: a batch of 1,000 takes at most as many."""
+"""The number of locks that the purchases of a tenant share: a batch of 1,000 takes at most as many."""
 
 
 def share_purchase(kind: ColumnElement[str], external_id: ColumnElement[str]) -> ColumnElement[str]:
-    """Wait until no hold for the purchase is being made; none is made until this transaction ends."""
+    """Wait until no hold for the purchase is being made. None is made until this transaction ends."""
     return _lock("pg_advisory_xact_lock_shared", kind, external_id)
 
 
 def take_purchase(kind: ColumnElement[str], external_id: ColumnElement[str]) -> ColumnElement[str]:
-    """Wait until nobody records the purchase or sets points aside for it; nobody does until this transaction ends."""
+    """Wait until no transaction records the purchase or sets points aside for it.
+
+    None does until this transaction ends.
+    """
     return _lock("pg_advisory_xact_lock", kind, external_id)
 
 

@@ -1,4 +1,4 @@
-"""What a recording of purchases must know before it locks anything, read at once for a whole batch."""
+"""Read the facts that a recording of purchases needs before it locks anything, at once for a whole batch."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,11 +20,12 @@ from tenancy.database import Transaction
 from tenancy.table import record_set, tenant_parameter
 
 MAX_STATES_COMPARED = 100
-"""With so many earlier states of a purchase a report is compared, to see whether it returns to one of them."""
+"""The number of earlier states of a purchase with which a report is compared, to see whether it returns to one
+of them."""
 
 
 class KnownFact(NamedTuple):
-    """A report that was recorded before."""
+    """A fact that was recorded before."""
 
     version: int
     fingerprint: str
@@ -32,32 +33,33 @@ class KnownFact(NamedTuple):
 
 
 class KnownPurchase(NamedTuple):
-    """What is already recorded about one requested purchase."""
+    """The recorded facts about one requested purchase."""
 
     purchase: PurchaseRow | None
     is_theirs: bool
-    """Whether it belongs to the customer who is named, or to the target of that customer's merge."""
+    """Whether it belongs to the named customer, or to the target of that customer's merge."""
     customer_category: str | None
-    """The category of the customer who is named, as it is before this request."""
+    """The category of the named customer before this request."""
     accrual: AccrualRow | None
     fact: KnownFact | None
     """The newest fact with the same fingerprint as the report."""
     keyed: KnownFact | None
     """The fact with the same idempotency key as the report."""
     earlier_states: tuple[str, ...]
-    """The marks of what was known after earlier reports of this status or the present one, ``MAX_STATES_COMPARED``."""
+    """The marks of the states after earlier reports of this status or the present one, at most
+    ``MAX_STATES_COMPARED``."""
     paid: PaidWithPoints
     """What points pay of it, read before any lock."""
     cards: PaidWithCards
-    """What gift cards pay of it, as long as its checkout has this version."""
+    """What gift cards pay of it. It is right as long as its checkout has this version."""
     checkout_version: int
-    """How often what pays for it was changed by a hold; holds from before this was counted are not."""
+    """How often a hold has changed its payments, without holds from before this was counted."""
     was_refunded: bool
-    """Whether it has a refund, if only one of a line that cost nothing."""
+    """Whether it has a refund, even one of a line that cost nothing."""
 
 
 class RecordingContext(NamedTuple):
-    """What a recording must know before it locks anything, in the order of the request."""
+    """The facts that a recording needs before it locks anything, in the order of the request."""
 
     config_version: int
     known: list[KnownPurchase]
@@ -81,7 +83,10 @@ _wanted = record_set(
 
 
 def look_up(name: str, columns: Sequence[Any], *conditions: ColumnElement[bool]) -> LateralFromClause:
-    """One row of a table for each row before it, by an index: the planner must never hash a whole table for a batch."""
+    """Find one row of a table for each row before it, by an index.
+
+    The planner must not hash a whole table for a batch.
+    """
     return select(*columns).where(*conditions).limit(1).correlate_except(columns[0].table).lateral(name)
 
 
@@ -220,7 +225,7 @@ _PREPARE = (
 
 
 class WantedPurchase(NamedTuple):
-    """The natural key of a purchase, and what tells whether the report about it was recorded before."""
+    """The natural key of a purchase, and the marks by which an earlier recording of its report is found."""
 
     kind: PurchaseKind
     external_id: str
@@ -231,14 +236,14 @@ class WantedPurchase(NamedTuple):
     """The fingerprint that the server gave the same report at revision 0001."""
     report_key: str | None
     client: str
-    """Whose key it is: a key belongs to one client."""
+    """The client to whom the key belongs."""
     status: PurchaseStatus
     customer: str
-    """The external id of whose it is said to be."""
+    """The external id of the customer in the report."""
 
 
 async def prepare_recording(tx: Transaction, wanted: Sequence[WantedPurchase]) -> RecordingContext | None:
-    """What is known about the purchases, and which configuration is in force; None while there is no program."""
+    """Return the known facts about the purchases and the config version in force; None without a program."""
     keys = [{"ordinal": ordinal, **one._asdict()} for ordinal, one in enumerate(wanted)]
     rows = await tx.rows(_PREPARE, wanted=keys)
     if not rows:

@@ -1,4 +1,4 @@
-"""What belongs to purchases, for many purchases in one statement: entries, holds, redemptions, history."""
+"""Read the rows that belong to purchases, for many purchases in one statement: entries, holds, redemptions, history."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,14 +18,14 @@ from tenancy.reading import Reads
 from tenancy.table import record_set, tenant_parameter
 
 MAX_RELATED = 100
-"""Rows of one relation of one purchase: the newest count."""
+"""The number of rows of one relation of one purchase that are read, the newest."""
 FIRST_PAGE = 101
-"""Holds and redemptions of one purchase that are read for many purchases at once: the largest page, and one row more,
-which tells whether there is another page."""
+"""The number of holds or redemptions of one purchase that are read for many purchases at once: the largest page, and
+one row more, which shows whether there is another page."""
 
 
 class PurchaseFactRow(NamedTuple):
-    """One report about a purchase, as it stands in its history."""
+    """One fact of a purchase in its history."""
 
     purchase_id: PurchaseId
     version: int
@@ -35,7 +35,7 @@ class PurchaseFactRow(NamedTuple):
     actor_kind: str | None = None
     actor_name: str | None = None
     reassignment: dict[str, Any] | None = None
-    """What is kept of it where the fact is a reassignment: between whom, how many points, by whom and why."""
+    """If the fact is a reassignment: its two customers, its points, its actor and its reason."""
 
 
 _keys = record_set("keys", [("kind", Text()), ("external_id", Text())])
@@ -43,7 +43,7 @@ _ids = record_set("ids", [("id", Uuid())])
 
 
 def _newest_for_keys(columns: Sequence[Any], at: Any) -> Select[Any]:
-    """The newest rows of a table that name each of the purchases; an index leads from the key to them."""
+    """Return the newest rows of a table that name each purchase. An index leads from the key to them."""
     table = columns[0].table
     related = (
         select(*columns)
@@ -111,23 +111,23 @@ _ENTRIES = select(*_entry.c).select_from(_ids.join(_entry, true()))
 
 
 async def read_purchases_by_keys(tx: Reads, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, PurchaseRow]:
-    """The recorded purchases among ``keys``."""
+    """Return the recorded purchases among ``keys``."""
     found = [purchase_row(row) for row in await tx.rows(_PURCHASES, keys=_documents(keys))]
     return {PurchaseKey(row.kind, row.external_id): row for row in found}
 
 
 async def read_holds_for(tx: Reads, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
-    """The newest holds that name each purchase, newest first: the first page, and one more."""
+    """Return the newest holds that name each purchase, newest first: the first page, and one more."""
     return _by_key(keys, [hold_row(row) for row in await tx.rows(_HOLDS, keys=_documents(keys))])
 
 
 async def read_redemptions_of(tx: Reads, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[RedemptionRow]]:
-    """The newest redemptions that paid for each purchase, newest first: the first page, and one more."""
+    """Return the newest redemptions that paid for each purchase, newest first: the first page, and one more."""
     return _by_key(keys, [redemption_row(row) for row in await tx.rows(_REDEMPTIONS, keys=_documents(keys))])
 
 
 async def read_histories(tx: Reads, ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[PurchaseFactRow]]:
-    """The newest facts of each purchase, newest first."""
+    """Return the newest facts of each purchase, newest first."""
     found: dict[PurchaseId, list[PurchaseFactRow]] = {purchase_id: [] for purchase_id in ids}
     for row in await tx.rows(_HISTORY, ids=_id_documents(ids)):
         fact = PurchaseFactRow._make(row)._replace(status=PurchaseStatus(row.status))
@@ -136,14 +136,14 @@ async def read_histories(tx: Reads, ids: Sequence[PurchaseId]) -> dict[PurchaseI
 
 
 async def read_reassignment(tx: Reads, purchase_id: PurchaseId, mark: str) -> dict[str, Any]:
-    """What was kept of a reassignment of a purchase, found by the fingerprint of its fact."""
+    """Return the stored reassignment of a purchase, found by the fingerprint of its fact."""
     (row,) = await tx.rows(_REASSIGNMENT, purchase=purchase_id, mark=mark)
     told: dict[str, Any] = row.facts["reassignment"]
     return told
 
 
 async def read_entries_of(tx: Reads, ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[EntryRow]]:
-    """The newest entries that each purchase caused, newest first."""
+    """Return the newest entries that each purchase caused, newest first."""
     found: dict[PurchaseId, list[EntryRow]] = {purchase_id: [] for purchase_id in ids}
     for row in await tx.rows(_ENTRIES, ids=_id_documents(ids)):
         found[row.purchase_id].append(EntryRow._make(row[1:]))

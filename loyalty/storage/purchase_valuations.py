@@ -1,4 +1,4 @@
-"""Purchases that are to be valued, or valued again, with what points and gift cards pay of them."""
+"""Read purchases that must be valued, or valued again, with what points and gift cards pay of them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,9 +21,9 @@ from tenancy.table import INSTANT, record_set, tenant_parameter
 
 
 def _select_points_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What active holds and redemptions that name a purchase take off it, less what was given back.
+    """Return what active holds and redemptions for a purchase pay of it, less the points given back.
 
-    What went back for a refund had paid for the refunded part, so it still counts.
+    Points given back for a refund had paid for the refunded part, so they still count.
     """
     held = select(func.sum(holds.c.discount_minor)).where(
         holds.c.tenant_id == tenant_parameter(),
@@ -99,7 +99,7 @@ _EVALUATED = select(
 
 
 class EvaluatedPurchase(NamedTuple):
-    """A purchase that was evaluated, with what it earned and how much of it is paid with points and cards now."""
+    """An evaluated purchase, with its accrual and what points and cards pay of it now."""
 
     purchase: PurchaseRow
     accrual: AccrualRow
@@ -109,7 +109,7 @@ class EvaluatedPurchase(NamedTuple):
 
 
 class DueEvaluation(NamedTuple):
-    """A purchase whose rules are due to be evaluated, and how much of it is paid with points and cards now."""
+    """A purchase whose rules are due to be evaluated, and what points and cards pay of it now."""
 
     purchase: PurchaseRow
     points_paid_minor: int
@@ -120,7 +120,7 @@ class DueEvaluation(NamedTuple):
 async def read_evaluated_purchases(
     tx: Transaction, keys: Sequence[tuple[PurchaseKind, str]]
 ) -> list[EvaluatedPurchase]:
-    """The purchases with these natural keys that were evaluated in their present life."""
+    """Return the purchases with these natural keys that were evaluated in their present generation."""
     wanted = [{"kind": kind, "external_id": external_id} for kind, external_id in set(keys)]
     rows = await tx.rows(_EVALUATED, keys=wanted)
     return [
@@ -132,7 +132,7 @@ async def read_evaluated_purchases(
 
 
 async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> list[DueEvaluation]:
-    """Purchases whose rules are due to be evaluated."""
+    """Return purchases whose rules are due to be evaluated."""
     rows = await tx.rows(_DUE_EVALUATIONS, now=now, limit=limit)
     return [
         DueEvaluation(purchase_row(row), row.points_paid_minor, read_cards_paid(row), row.was_refunded) for row in rows

@@ -1,4 +1,4 @@
-"""Purchases as they are known now, and the facts of a report as they are stored."""
+"""The present state of purchases, and the facts of a report in their stored form."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -43,7 +43,7 @@ class PurchaseRow(NamedTuple):
     ends_at: datetime | None
     occurred_at: datetime | None
     told_at: dict[str, str | None]
-    """When each fact was last told, as ISO 8601 texts; see ``read_told_times``."""
+    """When each fact was last reported, as ISO 8601 texts; see ``read_told_times``."""
     evaluates_at: datetime | None
     recorded_at: datetime
     updated_at: datetime
@@ -67,18 +67,18 @@ _BY_KEY = select(*purchase_columns).where(
 
 
 async def read_purchases_by_id(tx: Reads, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
-    """The purchases among ``ids``."""
+    """Return the purchases among ``ids``."""
     return {row.purchase_id: purchase_row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_purchase_by_key(tx: Reads, kind: PurchaseKind, external_id: str) -> PurchaseRow | None:
-    """A purchase by the id that the caller's own system has for it."""
+    """Return a purchase by its kind and external id."""
     row = await tx.row(_BY_KEY, kind=kind, external_id=external_id)
     return purchase_row(row) if row else None
 
 
 def facts_document(facts: PurchaseFacts) -> dict[str, Any]:
-    """What was reported about a purchase, as it is stored."""
+    """Return the reported facts of a purchase as a document to store."""
     values = {name: getattr(facts, name) for name in _FACTS}
     documents = {name: to_document(values[name]) for name in ("lines", "exchange", "payments")}
     return values | documents
@@ -88,10 +88,10 @@ _FACTS = tuple(field.name for field in fields(PurchaseFacts))
 
 
 def fact_digest(fact: Any) -> Any:
-    """The SHA-256 (FIPS 180-4) of all that a fact says, as SQL over its columns.
+    """Return the SHA-256 (FIPS 180-4) of all columns of a fact, as SQL.
 
-    It is taken over the columns as UTF-8 text with `|` between them: the document as PostgreSQL writes it, the instant
-    as whole microseconds since 1970 in UTC, nothing for null.
+    It covers the columns as UTF-8 text with `|` between them: the document as PostgreSQL writes it, the instant as
+    whole microseconds since 1970 in UTC, nothing for null.
     """
     recorded_at = cast(extract("epoch", fact.recorded_at) * 1_000_000, BigInteger)
     said = (
@@ -103,12 +103,12 @@ def fact_digest(fact: Any) -> Any:
 
 
 def read_told_times(purchase: PurchaseRow) -> dict[str, datetime | None]:
-    """When each fact was last told."""
+    """Return when each fact was last reported."""
     return {name: None if at is None else datetime.fromisoformat(at) for name, at in purchase.told_at.items()}
 
 
 def purchase_row(row: Any) -> PurchaseRow:
-    """A purchase from columns labelled ``purchase_…``."""
+    """Return a purchase from columns labelled ``purchase_…``."""
     return PurchaseRow(
         id=row.purchase_id,
         kind=PurchaseKind(row.purchase_kind),
@@ -137,7 +137,7 @@ def purchase_row(row: Any) -> PurchaseRow:
 
 
 def refundable(purchase: PurchaseRow) -> Refundable:
-    """A purchase as refunds see it."""
+    """Return a purchase for the rules of refunds."""
     lines = read_lines(purchase.lines)
     return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
 
@@ -150,7 +150,7 @@ def build_paid_facts(
 
 
 def facts_of(purchase: PurchaseRow, customer_category: str | None) -> PurchaseFacts:
-    """The facts of a purchase as reports told them."""
+    """Return the facts of a purchase as reports told them."""
     return PurchaseFacts(
         kind=purchase.kind,
         external_id=purchase.external_id,

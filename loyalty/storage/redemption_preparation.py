@@ -1,4 +1,4 @@
-"""What an operation about holds, redemptions or a purchase must know before it locks anything."""
+"""Read the facts that an operation about holds, redemptions or a purchase needs before it locks anything."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from tenancy.table import tenant_parameter
 
 
 class Prepared(NamedTuple):
-    """What an operation must know before it locks anything."""
+    """The facts that an operation needs before it locks anything."""
 
     config_version: int
     kept_key: KeptKey | None
@@ -47,7 +47,7 @@ def _owner_of(table: Any, parameter: str) -> Any:
 
 
 def _customer_by(condition: ColumnElement[bool]) -> Any:
-    """The oldest customer for whom this holds; an erased customer is nobody."""
+    """Return the oldest customer for whom a condition holds. An erased customer is not found."""
     return (
         select(func.coalesce(customers.c.merged_into, customers.c.id))
         .where(customers.c.tenant_id == tenant_parameter(), customers.c.erased_at.is_(None), condition)
@@ -97,35 +97,38 @@ _PREPARE_FOR_PURCHASE_KEY = _prepare_purchase(
 
 
 async def prepare_for_customer(tx: Reads, call: KeyedCall, what: str, **values: Any) -> Prepared | None:
-    """For an operation about a customer, named by ``id``, ``external_id`` or a shared name; None without a program."""
+    """Read the facts for a customer, named by ``id``, ``external_id`` or a shared name; None without a program."""
     return _read_prepared(await tx.row(_PREPARE_FOR_CUSTOMER[what], **call.parameters, **values))
 
 
 async def prepare_to_hold(
     tx: Transaction, call: KeyedCall, purchase: PurchaseKey, what: str, **values: Any
 ) -> Prepared | None:
-    """The same for a new hold, and wait until nobody else begins with its purchase."""
+    """Read the facts for a new hold, and wait until no other operation begins with its purchase.
+
+    Returns None without a program.
+    """
     named = {"purchase_kind": purchase.kind, "purchase_id": purchase.external_id}
     return _read_prepared(await tx.row(_PREPARE_TO_HOLD[what], **call.parameters, **named, **values))
 
 
 async def prepare_for_nobody(tx: Reads, call: KeyedCall) -> Prepared | None:
-    """For an operation about no customer; None without a program."""
+    """Read the facts for an operation about no customer; None without a program."""
     return _read_prepared(await tx.row(_PREPARE_FOR_NOBODY, **call.parameters))
 
 
 async def prepare_for_hold(tx: Transaction, call: KeyedCall, hold_id: HoldId) -> Prepared | None:
-    """For an operation about a hold."""
+    """Read the facts for an operation about a hold."""
     return _read_prepared(await tx.row(_PREPARE_FOR_HOLD, **call.parameters, hold=hold_id))
 
 
 async def prepare_for_redemption(tx: Transaction, call: KeyedCall, redemption_id: RedemptionId) -> Prepared | None:
-    """For an operation about a redemption."""
+    """Read the facts for an operation about a redemption."""
     return _read_prepared(await tx.row(_PREPARE_FOR_REDEMPTION, **call.parameters, redemption=redemption_id))
 
 
 async def prepare_for_purchase(tx: Transaction, call: KeyedCall, **purchase: Any) -> Prepared | None:
-    """For an operation about a purchase, named by ``id``, or by ``kind`` and ``external_id``."""
+    """Read the facts for an operation about a purchase, named by ``id``, or by ``kind`` and ``external_id``."""
     statement = _PREPARE_FOR_PURCHASE_ID if "id" in purchase else _PREPARE_FOR_PURCHASE_KEY
     row = await tx.row(statement, **call.parameters, **purchase)
     prepared = _read_prepared(row)

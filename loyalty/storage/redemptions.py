@@ -1,4 +1,4 @@
-"""Holds and redemptions: what a checkout must know before it locks, and what it moves under the lock."""
+"""Redemptions and their returns: the facts that a checkout needs before it locks, and reading by id."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -52,17 +52,17 @@ class RedemptionRow(NamedTuple):
 
     @property
     def live(self) -> LiveRedemption:
-        """As the rules decide about it."""
+        """The redemption as the rules decide about it."""
         return LiveRedemption(self.id, self.points, self.returned_points, self.discount_minor)
 
     @property
     def purchase(self) -> PurchaseKey | None:
-        """The natural key of its purchase, when its hold named it."""
+        """The natural key of its purchase, if its hold named one."""
         return name_purchase(self.purchase_kind, self.purchase_external_id)
 
 
 class ReturnRow(NamedTuple):
-    """Points of a redemption that were given back."""
+    """A return: points of a redemption that were given back."""
 
     id: RedemptionReturnId
     redemption_id: RedemptionId
@@ -74,7 +74,7 @@ class ReturnRow(NamedTuple):
     actor_kind: str
     actor: str
     refunded_points: int = 0
-    """How many of them a refund of the purchase had left to give back."""
+    """How many of its points a refund of the purchase still had to give back."""
     refunded_minor: int = 0
 
 
@@ -158,7 +158,7 @@ _TAKEN = (
     select(*LOT_COLUMNS, _net.c.points)
     .join_from(_net, lots, lots.c.id == _net.c.lot_id)
     .where(lots.c.tenant_id == tenant_parameter(), _net.c.points > 0)
-    # What would live longest comes back first: it was taken last.
+    # The lot that lives longest gets its points back first: it was spent last.
     .order_by(lots.c.expires_at.desc().nulls_first(), lots.c.opened_at.desc(), lots.c.id.desc())
 )
 # ── before the lock ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +168,10 @@ _TAKEN = (
 
 
 async def read_taken_lots(tx: Transaction, cause_id: RedemptionId | GiftCardId) -> list[PartOfLot]:
-    """What a redemption, or the sale of a card, took and has not given back, lot by lot, what lives longest first."""
+    """Return the lots from which a redemption or the sale of a card took points, the longest living first.
+
+    Points that were given back are subtracted.
+    """
     rows = await tx.rows(_TAKEN, redemption=cause_id)
     return [PartOfLot(CustomerId(row.customer_id), lot_of(row), int(row.points)) for row in rows]
 
@@ -177,43 +180,43 @@ async def read_taken_lots(tx: Transaction, cause_id: RedemptionId | GiftCardId) 
 
 
 async def read_redemptions_by_id(tx: Reads, ids: Sequence[RedemptionId]) -> dict[RedemptionId, RedemptionRow]:
-    """The redemptions among ``ids``."""
+    """Return the redemptions among ``ids``."""
     return {row.id: redemption_row(row) for row in await tx.rows(_REDEMPTIONS_BY_ID, ids=list(ids))}
 
 
 async def read_redemption_to_return(tx: Transaction, redemption_id: RedemptionId) -> tuple[RedemptionRow, int]:
-    """A redemption that exists, and how many points refunds of its purchase have left to give back."""
+    """Return an existing redemption, and how many points refunds of its purchase still have to give back."""
     (row,) = await tx.rows(_REDEMPTION_TO_RETURN, redemption=redemption_id)
     return redemption_row([getattr(row, name) for name in RedemptionRow._fields]), max(0, row.owed_points)
 
 
 async def read_redemptions_by(tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey) -> list[RedemptionRow]:
-    """The redemptions that a customer, or a customer merged into it, paid with, oldest first."""
+    """Return the redemptions of a customer, or of a customer merged into it, for a purchase, oldest first."""
     rows = await tx.rows(_REDEMPTIONS_BY, customer=customer_id, **purchase._asdict())
     return [redemption_row(row) for row in rows]
 
 
 async def read_redemptions_of_holds(tx: Reads, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
-    """The redemption that each captured hold became."""
+    """Return the redemption of each captured hold."""
     return {row.hold_id: redemption_row(row) for row in await tx.rows(_REDEMPTIONS_OF_HOLDS, ids=list(ids))}
 
 
 async def read_redemptions_for(tx: Transaction, purchase: PurchaseKey) -> list[RedemptionRow]:
-    """The redemptions that paid for a purchase, oldest first."""
+    """Return the redemptions that paid for a purchase, oldest first."""
     return [redemption_row(row) for row in await tx.rows(_REDEMPTIONS_FOR_PURCHASE, **purchase._asdict())]
 
 
 async def read_returns_made_at(tx: Transaction, purchase: PurchaseKey, moment: datetime) -> list[ReturnRow]:
-    """What redemptions of a purchase gave back at a moment."""
+    """Return the returns of a purchase's redemptions at a moment."""
     return [ReturnRow._make(row) for row in await tx.rows(_RETURNS_MADE, **purchase._asdict(), moment=moment)]
 
 
 async def read_returns_by_id(tx: Transaction, ids: Sequence[RedemptionReturnId]) -> dict[RedemptionReturnId, ReturnRow]:
-    """The returns among ``ids``."""
+    """Return the returns among ``ids``."""
     return {row.id: ReturnRow._make(row) for row in await tx.rows(_RETURNS_BY_ID, ids=list(ids))}
 
 
 def redemption_row(row: Any) -> RedemptionRow:
-    """A redemption from its columns."""
+    """Return a redemption from its columns."""
     made = RedemptionRow._make(row)
     return made._replace(purchase_kind=PurchaseKind(made.purchase_kind) if made.purchase_kind else None)

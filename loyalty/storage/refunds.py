@@ -16,7 +16,7 @@ from tenancy.table import among, tenant_parameter
 
 
 class RefundRow(NamedTuple):
-    """One refund of a purchase, and what it took of the points."""
+    """One refund of a purchase, and the points that it took."""
 
     id: PurchaseRefundId
     purchase_id: PurchaseId
@@ -31,10 +31,10 @@ class RefundRow(NamedTuple):
     actor_kind: str
     actor: str
     point_share: int | None = None
-    """How many points had paid for what was refunded; None where nobody counted."""
+    """How many points had paid for the refunded part; None if an earlier release did not count them."""
     point_share_minor: int | None = None
     returned_points: int = 0
-    """How many of those went back in the same transaction."""
+    """How many of those points went back in the same transaction."""
     returned_minor: int = 0
 
     @property
@@ -68,9 +68,9 @@ _REFUNDS_BY_ID = select(*_REFUND_COLUMNS).where(
 
 
 def was_refunded(purchase_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a purchase has a refund; of units that cost nothing, no money tells.
+    """Return a column: whether a purchase has a refund. A refund of units that cost nothing changes no sum of money.
 
-    It is looked up and not asked by EXISTS, which PostgreSQL may answer by reading the first refunds of all purchases.
+    It is a look-up and not EXISTS, for which PostgreSQL may read the first refunds of all purchases.
     """
     first = select(purchase_refunds.c.number).where(
         purchase_refunds.c.tenant_id == tenant_parameter(),
@@ -81,7 +81,7 @@ def was_refunded(purchase_id: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 async def read_refunds(tx: Reads, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[RefundRow]]:
-    """The refunds of each purchase, in the order they came."""
+    """Return the refunds of each purchase, in their order."""
     found: dict[PurchaseId, list[RefundRow]] = {purchase_id: [] for purchase_id in purchase_ids}
     for row in await tx.rows(_REFUNDS, purchases=list(purchase_ids)):
         found[row.purchase_id].append(RefundRow._make(row))
@@ -89,5 +89,5 @@ async def read_refunds(tx: Reads, purchase_ids: Sequence[PurchaseId]) -> dict[Pu
 
 
 async def read_refunds_by_id(tx: Transaction, ids: Sequence[PurchaseRefundId]) -> dict[PurchaseRefundId, RefundRow]:
-    """The refunds among ``ids``."""
+    """Return the refunds among ``ids``."""
     return {row.id: RefundRow._make(row) for row in await tx.rows(_REFUNDS_BY_ID, ids=list(ids))}

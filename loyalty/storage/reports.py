@@ -14,7 +14,7 @@ from tenancy.table import INSTANT, among_these, tenant_parameter
 
 
 class KindSum(NamedTuple):
-    """What the entries of one kind add up to."""
+    """The sum of the entries of one kind."""
 
     kind: str
     points: int
@@ -22,7 +22,7 @@ class KindSum(NamedTuple):
 
 
 class DaySum(NamedTuple):
-    """What the entries of one kind add up to on one local day."""
+    """The sum of the entries of one kind on one local day."""
 
     day: date
     kind: str
@@ -62,9 +62,10 @@ _ACTIVE_THERE = _ACTIVE.where(HAPPENED_THERE)
 
 
 async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope = None) -> dict[str, KindSum]:
-    """Points by kind of entry in ``[start_at, end_at)``; signed, so what left a balance is negative.
+    """Sum points by kind of entry in ``[start_at, end_at)``.
 
-    With a scope only entries that happened at its locations count, here and below.
+    The sums are signed: points that left a balance are negative. With a scope only entries at its locations count, also
+    in the other functions.
     """
     sums = _SUMS if scope is None else _SUMS_THERE
     rows = await tx.rows(sums, start_at=start_at, end_at=end_at, **_name_locations(scope))
@@ -73,7 +74,7 @@ async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime, scope: Sc
 
 
 async def count_active_customers(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope = None) -> int:
-    """Customers who earned or redeemed in ``[start_at, end_at)`` (C-12)."""
+    """Count the customers who earned or redeemed in ``[start_at, end_at)`` (C-12)."""
     counting = _ACTIVE if scope is None else _ACTIVE_THERE
     row = await tx.row(counting, start_at=start_at, end_at=end_at, **_name_locations(scope))
     return int(row[0]) if row else 0
@@ -82,7 +83,7 @@ async def count_active_customers(tx: Reads, start_at: datetime, end_at: datetime
 async def sum_days_there(
     tx: Reads, start_at: datetime, end_at: datetime, time_zone: str, scope: frozenset[str]
 ) -> list[DaySum]:
-    """Points by local day and kind of entry in ``[start_at, end_at)``, in the order of the days."""
+    """Sum points by local day and kind of entry in ``[start_at, end_at)``, in the order of the days."""
     rows = await tx.rows(_DAYS_THERE, start_at=start_at, end_at=end_at, time_zone=time_zone, **_name_locations(scope))
     return [DaySum(row.day, row.kind, int(row.points)) for row in rows]
 

@@ -53,36 +53,36 @@ _DELETE = update(roles).where(*_KEPT, roles.c.id == bindparam("role")).values(de
 
 
 def build_held_role(row: RoleRow) -> HeldRole:
-    """The role of a row, as somebody has it."""
+    """Return the role of a row in the form in which people hold it."""
     return HeldRole(row.id, row.name, parse_known_grants(row.permissions), row.daily_points)
 
 
 async def read_roles(tx: Reads) -> list[RoleRow]:
-    """The roles that the tenant has made, the oldest first."""
+    """Return the roles that the tenant has made, the oldest first."""
     return [RoleRow._make(row) for row in await tx.rows(_LISTED)]
 
 
 async def read_roles_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, RoleRow]:
-    """The roles among ``ids`` that the tenant has made."""
+    """Return the roles among ``ids`` that the tenant has made."""
     return {row.id: RoleRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_held_roles(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, HeldRole]:
-    """The roles among ``ids``, built-in ones and the tenant's own."""
+    """Return the roles among ``ids``, built-in ones and the tenant's own."""
     own = [one for one in ids if one not in BUILT_IN_BY_ID]
     found = {row.id: build_held_role(row) for row in (await read_roles_by_id(tx, own)).values()} if own else {}
     return found | {one: BUILT_IN_BY_ID[one] for one in ids if one in BUILT_IN_BY_ID}
 
 
 async def insert_role(tx: Transaction, row: RoleRow) -> None:
-    """Keep a new role."""
+    """Insert a new role."""
     kept = row._asdict()
     del kept["deleted_at"]
     await tx.run(_INSERT, **kept)
 
 
 async def change_role(tx: Transaction, row: RoleRow) -> None:
-    """Write what a role is from now on."""
+    """Write the new definition of a role."""
     await tx.run(
         _CHANGE,
         role=row.id,
@@ -96,5 +96,5 @@ async def change_role(tx: Transaction, row: RoleRow) -> None:
 
 
 async def delete_role(tx: Transaction, role_id: UUID, now: datetime) -> None:
-    """Take a role away."""
+    """Delete a role."""
     await tx.run(_DELETE, role=role_id, now=now)

@@ -1,4 +1,4 @@
-"""What several customers may have in common: an e-mail address, a telephone number, an identifier of unknown type."""
+"""Names that several customers may share: an e-mail address, a telephone number, an identifier of unknown type."""
 
 from typing import Any, NamedTuple
 
@@ -16,29 +16,29 @@ IDENTIFIER_OF_ANY_TYPE = "identifier of any type"
 
 
 class SharedName(NamedTuple):
-    """What it is, and its value as it is compared."""
+    """The kind of a shared name, and its value in the compared form."""
 
     what: str
     values: dict[str, str]
 
     @property
     def field(self) -> str:
-        """The field of an input that carries it."""
+        """The field of an input that holds it."""
         return self.what.partition(" ")[0]
 
 
 def email_name(email: str) -> SharedName:
-    """An e-mail address, compared without case."""
+    """Return an e-mail address as a shared name, compared without case."""
     return SharedName(EMAIL, {"value": email.lower()})
 
 
 def phone_name(phone: str) -> SharedName:
-    """A telephone number in its usual form."""
+    """Return a telephone number as a shared name, in its usual form."""
     return SharedName(PHONE, {"value": phone})
 
 
 def identifier_name(key: IdentifierKey) -> SharedName:
-    """An identifier, of one type or of any."""
+    """Return an identifier as a shared name, of one type or of any."""
     if key.type is None:
         return SharedName(IDENTIFIER_OF_ANY_TYPE, {"value": key.value})
     return SharedName(IDENTIFIER, {"type": key.type, "value": key.value})

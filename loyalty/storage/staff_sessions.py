@@ -15,7 +15,7 @@ from tenancy.table import tenant_parameter
 
 
 class StaffSessionRow(NamedTuple):
-    """A session: who, by which provider as it was set then, and from when to when."""
+    """A session: its person, its provider at the version then, and its beginning and end."""
 
     id: UUID
     sha256: str
@@ -70,18 +70,18 @@ _FORGET_OVER = delete(staff_sessions).where(_OURS, staff_sessions.c.ends_at <= b
 
 
 async def insert_session(tx: Transaction, row: StaffSessionRow) -> bool:
-    """Insert a session. Return False, and insert nothing, where its sign-in has begun one already."""
+    """Insert a session. Returns False, and inserts nothing, if its sign-in has already begun a session."""
     return bool(await tx.run(_INSERT, **row._asdict()))
 
 
 async def read_session(tx: Reads, sha256: str) -> StaffSessionRow | None:
-    """The session that a secret belongs to, unless the person has signed out."""
+    """Return the session of a secret; None if the person has signed out."""
     row = await tx.row(_BY_SHA256, sha256=sha256)
     return StaffSessionRow._make(row) if row else None
 
 
 async def end_one_session(tx: Transaction, session_id: UUID, now: datetime) -> None:
-    """End a session; the first moment counts."""
+    """End a session. If it has ended before, the first time stays."""
     await tx.run(_END, session_row=session_id, now=now)
 
 
@@ -96,6 +96,6 @@ async def end_sessions_of(tx: Transaction, logout: Logout, now: datetime) -> int
 
 
 async def forget_sessions(tx: Transaction, subject: str, keep: int, now: datetime) -> None:
-    """Delete what is over at the tenant, and all sessions of a person but the newest."""
+    """Delete the tenant's sessions that are over, and all sessions of a person except the newest."""
     await tx.run(_FORGET_OVER, now=now)
     await tx.run(_FORGET_OLDER, person=subject, kept_count=keep)

@@ -1,4 +1,4 @@
-"""What tiers stand on: points counted by windows, and whose standing time makes due."""
+"""The points that tiers stand on, counted by tier windows, and the customers with a due review."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -57,11 +57,14 @@ _DUE = (
 async def read_window_points(
     tx: Transaction, customer_ids: Sequence[CustomerId], started_at: datetime, before: datetime
 ) -> dict[CustomerId, tuple[int, int]]:
-    """The qualifying points since a window began, and those of the one before; who has none is absent."""
+    """Return the qualifying points since a window began, and those of the window before.
+
+    A customer without any is left out.
+    """
     rows = await tx.rows(_WINDOW_POINTS, customers=list(customer_ids), started_at=started_at, before=before)
     return {CustomerId(row.customer_id): (row.points, row.previous) for row in rows}
 
 
 async def read_due_reviews(tx: Transaction, now: datetime, limit: int) -> list[CustomerId]:
-    """Customers whose standing, window or locked tier time has made due, the longest waiting first."""
+    """Return customers whose standing, window or locked tier is due for a review, the longest due first."""
     return [CustomerId(row.customer_id) for row in await tx.rows(_DUE, now=now, limit=limit)]

@@ -1,4 +1,4 @@
-"""Everything that is held of a tenant, table by table, as JSON objects; secrets stay where they are."""
+"""Read all rows of a tenant, table by table, as JSON objects without secrets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from tenancy.reading import Reads
 from tenancy.table import metadata, tenant_parameter
 
 EXPORT_PAGE = 1_000
-"""Rows that are read at once."""
+"""The number of rows that are read at once."""
 
 SECRETS: Mapping[str, tuple[str, ...]] = {
     "api_tokens": ("secret_mark", "former_secret_mark"),
@@ -24,14 +24,14 @@ SECRETS: Mapping[str, tuple[str, ...]] = {
 """Columns that are left out: hashes of secrets, client secrets, and the codes of gift cards, which are money."""
 
 LEFT_OUT = frozenset({"token_directory", "tenant_directory"})
-"""Tables without anything but hashes of secrets."""
+"""Tables that hold only hashes of secrets."""
 
 EXPORTED = tuple(table.name for table in metadata.sorted_tables if table.name not in LEFT_OUT)
 """The tables of an export, in their order."""
 
 
 class ExportPlace(NamedTuple):
-    """Where an export goes on in a table: the values of the key of the last row."""
+    """The place in a table where an export continues: the key of the last row."""
 
     values: tuple[Any, ...]
 
@@ -66,7 +66,10 @@ _PAGES = {name: _pages(metadata.tables[name]) for name in EXPORTED}
 async def read_export_page(
     tx: Reads, table: str, after: ExportPlace | None
 ) -> tuple[Sequence[Mapping[str, Any]], ExportPlace | None]:
-    """Up to ``EXPORT_PAGE`` rows of a table in the order of its key, and where to go on; None after the last."""
+    """Return up to ``EXPORT_PAGE`` rows of a table in the order of its key, and the place of the next page.
+
+    After the last row the place is None.
+    """
     pages = _PAGES[table]
     if after is None:
         rows = await tx.rows(pages.first)

@@ -27,7 +27,7 @@ class TenantRow(NamedTuple):
     locale: str
     sandbox: bool
     clock_advance: timedelta
-    """How far the clock of a sandbox is ahead; nothing for every other tenant."""
+    """How far the clock of a sandbox is ahead; zero for every other tenant."""
     allowed_origins: list[str]
     """The origins of browser pages that may call."""
     loyalty_entitled: bool
@@ -85,7 +85,7 @@ async def save_features(tx: Transaction, features: Sequence[str]) -> None:
 
 
 async def advance_clock(tx: Transaction, ahead: timedelta) -> None:
-    """Put the clock of a sandbox so far ahead of the real one; the database refuses it for every other tenant."""
+    """Set how far the clock of a sandbox is ahead. The database refuses it for every other tenant."""
     await tx.run(_ADVANCE, seconds=int(ahead.total_seconds()))
 
 

@@ -1,4 +1,4 @@
-"""Tiers in force, and how many customers stand in each."""
+"""Tiers in force, and the number of customers in each."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -117,29 +117,29 @@ _DELETE = (
 
 
 async def read_tiers(tx: Reads) -> list[TierRow]:
-    """All tiers in force, lowest minimum first."""
+    """Return all tiers in force, the lowest minimum first."""
     return [_tier(row) for row in await tx.rows(_ALL)]
 
 
 async def read_tiers_by_id(tx: Reads, ids: list[TierId]) -> dict[TierId, TierRow]:
-    """The tiers among ``ids``, deleted ones too: an old upgrade still has a name."""
+    """Return the tiers among ``ids``, also deleted ones: an old upgrade still shows their names."""
     return {row.id: _tier(row) for row in await tx.rows(_BY_IDS, ids=ids)}
 
 
 async def count_customers(tx: Reads, ids: list[TierId]) -> dict[TierId, int]:
-    """How many customers stand in each of the tiers; a tier without any is absent."""
+    """Count the customers in each of the tiers. A tier without any is left out."""
     return {row.tier_id: row.customers for row in await tx.rows(_COUNTS, ids=ids)}
 
 
 async def read_tier_changes(tx: Transaction, cause_ids: list[UUID]) -> list[TierChangeRow]:
-    """The tier changes that purchases or adjustments caused."""
+    """Return the tier changes that purchases or adjustments caused."""
     return [TierChangeRow._make(row) for row in await tx.rows(_CHANGES_BY_CAUSE, ids=cause_ids)]
 
 
 async def read_tier_history(
     tx: Reads, customer_ids: Sequence[CustomerId], limit: int
 ) -> dict[CustomerId, list[TierChangeRow]]:
-    """The last changes of each customer, newest first."""
+    """Return the last tier changes of each customer, newest first."""
     found: dict[CustomerId, list[TierChangeRow]] = {}
     for row in await tx.rows(_HISTORY, ids=list(customer_ids), limit=limit):
         found.setdefault(row.customer_id, []).append(TierChangeRow._make(row))
@@ -156,12 +156,12 @@ async def refuse_duplicate_tier(tx: Transaction, tier: TierRow) -> None:
 
 
 async def insert_tier(tx: Transaction, tier: TierRow, now: datetime) -> None:
-    """A new tier."""
+    """Insert a new tier."""
     await tx.run(_INSERT, now=now, id=tier.id, **_values(tier))
 
 
 async def update_tier(tx: Transaction, tier: TierRow, now: datetime) -> None:
-    """Change a tier in place; who stood where is kept by the tier changes."""
+    """Change a tier in place. The tier changes still tell which customer was in which tier."""
     await tx.run(_UPDATE, tier=tier.id, now=now, **_values(tier))
 
 
@@ -171,12 +171,12 @@ async def delete_tier(tx: Transaction, tier_id: TierId, now: datetime) -> None:
 
 
 def tier_row(tier: Tier | None) -> TierRow | None:
-    """A tier of the rules as clients see it."""
+    """Return a tier of the rules as clients see it."""
     return None if tier is None else TierRow(tier.id, tier.name, tier.color, tier.min_points, tier.factor)
 
 
 def factor_of(numerator: int | None, denominator: int | None) -> Ratio | None:
-    """A stored factor; None is one time."""
+    """Return a stored earning factor; None is one time."""
     return None if numerator is None or denominator is None else Ratio(numerator, denominator)
 
 

@@ -29,7 +29,7 @@ class TrustedDocumentRow(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """How many documents a tenant has, and their characters together."""
+    """The number of a tenant's documents, and the sum of their characters."""
 
     documents: int
     characters: int
@@ -52,39 +52,39 @@ _SET_RULE = _TENANT.values(document_rule=bindparam("rule"))
 
 
 def list_documents() -> Narrowed:
-    """The documents of a tenant by when they were registered."""
+    """Return the list of a tenant's documents, ordered by their registration."""
     return Narrowed(_LIST, _BY_TIME)
 
 
 async def read_document_text(tx: Reads, sha256: str) -> str | None:
-    """The text of a document by its hash; None where the tenant does not trust it."""
+    """Return the text of a document by its hash; None if the tenant does not trust it."""
     row = await tx.row(_TEXT, sha256=sha256)
     return None if row is None else row.text
 
 
 async def read_documents(tx: Reads, hashes: Sequence[str]) -> dict[str, TrustedDocumentRow]:
-    """The documents among these hashes."""
+    """Return the documents among these hashes."""
     return {row.sha256: TrustedDocumentRow._make(row) for row in await tx.rows(_BY_HASH, hashes=list(hashes))}
 
 
 async def count_kept(tx: Reads) -> Kept:
-    """How much the tenant has registered."""
+    """Count the documents of the tenant and their characters."""
     (row,) = await tx.rows(_KEPT)
     return Kept(int(row[0]), int(row[1]))
 
 
 async def insert_documents(tx: Transaction, rows: Sequence[TrustedDocumentRow]) -> None:
-    """Keep new documents."""
+    """Insert new documents."""
     await tx.run(_INSERT, registered=[row._asdict() for row in rows])
     await tx.run(_RAISE_VERSION)
 
 
 async def delete_documents(tx: Transaction, hashes: Sequence[str]) -> None:
-    """Take documents away."""
+    """Delete documents."""
     await tx.run(_DELETE, hashes=list(hashes))
     await tx.run(_RAISE_VERSION)
 
 
 async def save_document_rule(tx: Transaction, rule: DocumentRule) -> None:
-    """Say who may run trusted documents only."""
+    """Store who may run only trusted documents."""
     await tx.run(_SET_RULE, rule=rule.name)

@@ -1,4 +1,4 @@
-"""Which part of an ordered list is wanted: so many rows beyond a place, forwards or backwards."""
+"""A window of an ordered list: so many rows beyond a place, forwards or backwards."""
 
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -10,9 +10,9 @@ P = TypeVar("P")
 
 
 class Window(NamedTuple, Generic[P]):
-    """``limit`` rows after ``beyond`` (from the beginning when None), or before it when ``backwards``.
+    """``limit`` rows after ``beyond`` (from the beginning if None), or before it if ``backwards``.
 
-    ``ascending`` turns the order of the list round; None leaves it as the list has it.
+    ``ascending`` sets the order of the list; None leaves the list's own order.
     """
 
     limit: int
@@ -21,22 +21,22 @@ class Window(NamedTuple, Generic[P]):
     ascending: bool | None = None
 
     def descends(self, *, by_default: bool) -> bool:
-        """Tell whether rows are read from the largest to the smallest; ``by_default`` says how the list is."""
+        """Return whether rows are read from the largest to the smallest; ``by_default`` is the list's own order."""
         descending = by_default if self.ascending is None else not self.ascending
         return descending != self.backwards
 
 
 class TimePlace(NamedTuple):
-    """Where a row stands in a list that is ordered by time: the newest first, rows of one instant by id."""
+    """The place of a row in a list by time: the newest first, rows of one instant by id."""
 
     at: datetime
     id: UUID
 
 
 class Keyset(NamedTuple):
-    """The order of a list: two columns that no two rows share, and whether the largest come first.
+    """The order of a list: two columns that are unique together, and whether the largest values come first.
 
-    A place in the list has the values of the two columns.
+    A place in the list is the values of the two columns.
     """
 
     columns: tuple[ColumnElement[Any], ColumnElement[Any]]

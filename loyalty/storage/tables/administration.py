@@ -28,10 +28,10 @@ jobs = tenant_table(
     Column("total", Integer, nullable=False),
     identifier("cursor", nullable=True),
     text_column("problem", nullable=True),
-    # What it was asked to do, and what came of its batches so far; each kind has classes of its own for both.
+    # The arguments of the job, and the result of its batches so far. Each kind of job has its own classes for both.
     document("arguments", nullable=True),
     document("result", nullable=True),
-    # Who asked for it; empty for jobs that are older than the record of it.
+    # The actor who asked for it; empty for jobs from before the actor was stored.
     text_column("actor_kind", nullable=True),
     text_column("actor_subject", nullable=True),
     text_column("actor", nullable=True),
@@ -46,9 +46,9 @@ audit_entries = tenant_table(
     "audit_entries",
     identifier("id"),
     text_column("subject"),
-    # The subject's own id, or its key where it has none.
+    # The id of the changed thing, or its key if it has no id.
     text_column("subject_id"),
-    # What people called it then.
+    # Its name at that time.
     text_column("subject_name"),
     text_column("action"),
     # A list of [field, before, after].
@@ -72,15 +72,15 @@ api_tokens = tenant_table(
     instant("expires_at", nullable=True),
     instant("revoked_at", nullable=True),
     instant("last_used_at", nullable=True),
-    # The credential that made it (`Actor.credential`): what an API token made ends with it.
+    # The credential that made it (`Actor.credential`). If an API token made it, it ends with that API token.
     key_text("made_with", nullable=True),
-    # The first of the tokens that replaced one another: they share its idempotency keys. Empty for the first itself.
+    # The first of the tokens that replaced each other: they share its idempotency keys. Empty for the first token.
     identifier("client_id", nullable=True),
     # TOKEN: its secret is sent with every request. CLIENT: its secret buys short access tokens (OAuth 2.0).
     key_text("kind"),
-    # The networks in CIDR form that it may be used from; empty for everywhere.
+    # The networks in CIDR form from which it may be used; empty for all.
     document("networks", nullable=True),
-    # The external ids of the locations that it is limited to; empty for the whole business.
+    # Its scope of locations as external ids; empty for the whole business.
     document("locations", nullable=True),
     # The beginning of the hash of its secret, and of the one before, which works until `former_ends_at`.
     key_text("secret_mark"),
@@ -88,7 +88,7 @@ api_tokens = tenant_table(
     instant("former_ends_at", nullable=True),
     # The credential that changed the secret last, and so knows it: the token ends with it, too.
     key_text("rotated_with", nullable=True),
-    # Their subject, which stays the same when they sign in again: what a member knows ends with the membership.
+    # The subject of the member who changed it, the same in later sign-ins. The secret ends with the membership.
     key_text("rotated_by", nullable=True),
     one_of("kind", ("TOKEN", "CLIENT")),
     of_tenants=True,
@@ -109,10 +109,10 @@ credential_revocations = tenant_table(
 oidc_issuers = tenant_table(
     "oidc_issuers",
     identifier("id"),
-    # Who signs and for whom, to the letter as the claims `iss` and `aud` say it.
+    # The issuer and the audience, exactly as in the claims `iss` and `aud`.
     key_text("issuer"),
     key_text("audience"),
-    # Which claim tells roles, and what each of its values stands for: [{"value": ..., "role": ...}].
+    # The claim with roles, and the role of each of its values: [{"value": ..., "role": ...}].
     text_column("role_claim"),
     document("roles"),
     # Each change raises it: members who signed in under another version sign in again.
@@ -133,12 +133,12 @@ oidc_issuers = tenant_table(
 staff_sessions = tenant_table(
     "staff_sessions",
     identifier("id"),
-    # Of the secret in the cookie, and of the value that the sign-in began with, which counts once.
+    # The hashes of the secret in the cookie, and of the state of the sign-in, which can be used once.
     key_text("sha256"),
     key_text("state_sha256"),
     identifier("issuer_id"),
     points("issuer_version"),
-    # The person (`Actor.subject`), and what their ID token said of them.
+    # The person (`Actor.subject`), and the claims about them in the ID token.
     key_text("subject"),
     text_column("display"),
     key_text("email", nullable=True),
@@ -146,7 +146,7 @@ staff_sessions = tenant_table(
     document("claimed"),
     # The session at the provider, the claim `sid`.
     key_text("provider_session", nullable=True),
-    # By the provider's clock, as logout tokens are.
+    # By the provider's clock, like the times in logout tokens.
     instant("issued_at"),
     instant("started_at"),
     instant("ends_at"),

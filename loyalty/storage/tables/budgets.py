@@ -7,11 +7,11 @@ from tenancy.table import check, index, instant, key_text, tenant_table
 
 budgets = tenant_table(
     "budgets",
-    # Whose it is: a client, or the whole tenant.
+    # The owner of the bucket: a client, or the whole tenant.
     key_text("scope"),
-    # From then on the bucket is full, and the row says nothing any more.
+    # At this time the bucket is full, and the row may be deleted.
     instant("full_at"),
-    # At how many points a second it fills; with another rate the instant would mean other points.
+    # The points a second with which it fills: they turn the time above into missing points.
     Column("per_second", Integer, nullable=False),
     check("per_second", "per_second >= 1"),
     index("budgets_full_idx", "full_at"),

@@ -26,7 +26,7 @@ checkouts = tenant_table(
     "checkouts",
     key_text("purchase_kind"),
     key_text("purchase_external_id"),
-    # Each hold for the purchase raises it: of two that saw the same version, one begins again.
+    # Each hold for the purchase raises the version. If two holds read the same version, one of them begins again.
     Column("version", Integer, nullable=False),
     instant("opened_at"),
     one_of("purchase_kind", tuple(PurchaseKind)),
@@ -41,9 +41,9 @@ holds = tenant_table(
     identifier("customer_id"),
     key_text("state"),
     points("points"),
-    # How many of them were captured; the rest went back.
+    # How many of the points were captured; the rest went back.
     points("captured_points"),
-    # What the points are worth together, and by which ratio: a later edit of the settings changes nothing.
+    # The worth of all the points, and its ratio: a later edit of the settings changes neither.
     amount("discount_minor"),
     text_column("currency"),
     points("value_points"),
@@ -51,19 +51,19 @@ holds = tenant_table(
     # The purchase that the points pay for, by its natural key: it may be recorded later than the hold.
     key_text("purchase_kind", nullable=True),
     key_text("purchase_external_id", nullable=True),
-    # What went back early because the purchase became smaller; at most the rest can be captured.
+    # The points that went back early because the purchase became smaller. At most the rest can be captured.
     points("lowered_points"),
     instant("lowered_at", nullable=True),
     # The limits of the discount when the points were set aside; null for a hold from before limits were kept.
     document("terms", nullable=True),
-    # What spends the points: a call, or the recording of the payment.
+    # The way in which the points are spent: by a call, or by recording the payment.
     key_text("capture_on"),
     instant("expires_at"),
     instant("created_at"),
     instant("ended_at", nullable=True),
     text_column("actor_kind"),
     text_column("actor"),
-    # Who has captured or released it; null while it is active, and before it was kept.
+    # The actor who captured or released it; null while it is active, and before actors were stored.
     text_column("ended_actor_kind", nullable=True),
     text_column("ended_actor", nullable=True),
     # Why it was released, as the caller put it.
@@ -96,7 +96,7 @@ hold_lots = tenant_table(
     identifier("lot_id"),
     identifier("customer_id"),
     points("points"),
-    # What of them went back early.
+    # The part of the points that went back early.
     points("lowered_points"),
     references("hold_id", "holds"),
     references("lot_id", "lots"),
@@ -120,7 +120,7 @@ redemptions = tenant_table(
     instant("redeemed_at"),
     text_column("actor_kind"),
     text_column("actor"),
-    # That of its hold.
+    # The location of its hold.
     text_column("location", nullable=True),
     references("hold_id", "holds"),
     references("customer_id", "customers"),
@@ -142,7 +142,7 @@ redemption_returns = tenant_table(
     identifier("customer_id"),
     points("points"),
     amount("discount_minor"),
-    # How much of it a refund before had left to do. What a refund gives back itself is counted there.
+    # The part that an earlier refund still had to give back. Points that a refund itself gives back are in the refund.
     points("refunded_points"),
     amount("refunded_minor"),
     text_column("reason", nullable=True),

@@ -33,26 +33,26 @@ customers = tenant_table(
     # Null: never asked, which is no.
     Column("marketing_consent", Boolean, nullable=True),
     key_text("phone", nullable=True),
-    # Where the consent was given or withdrawn, and which consent the history ends with.
+    # Where the consent was given or withdrawn, and the last consent of the history.
     text_column("consent_source", nullable=True),
     Column("consent_kept", Boolean, nullable=True),
     # `1990-05-17` or `--05-17`, and the day of the year as a number: 517.
     text_column("birthday", nullable=True),
     Column("birth_day", Integer, nullable=True),
-    # As they were told; what they are found by is in customer_identifiers and customer_tags.
+    # In their reported form. Look-ups use customer_identifiers and customer_tags.
     document("identifiers", nullable=True),
     document("tags", nullable=True),
-    # Since when each fact is so, by field in microseconds of Unix time: an older one changes nothing.
+    # Since when each fact is so, by field in microseconds of Unix time. An older report of a fact changes nothing.
     document("facts_at"),
     # The customer that this one was merged into: the points moved there, and every look-up leads there.
     identifier("merged_into", nullable=True),
-    # When all that names the person was taken away. Look-ups find nobody here any more.
+    # When the person was erased. Look-ups do not find this row any more.
     Column("erased_at", INSTANT, nullable=True, info={FILLED_LATER: True}),
-    # Without case and accents: what lists are ordered by.
+    # The name without case and accents, for the order of lists.
     key_text("search_name"),
-    # Which words the search has for this customer, see `words_mark`; empty before it has any.
+    # The mark of the customer's words in the search, see `words_mark`; empty before there are any.
     text_column("search_mark"),
-    # What the profile history ends with, by field; null before anything was kept.
+    # The last values of the profile history, by field; null before any was stored.
     document("profile_kept", nullable=True),
     instant("created_at"),
     instant("updated_at"),
@@ -76,7 +76,7 @@ customer_consents = tenant_table(
     identifier("customer_id"),
     Column("granted", Boolean, nullable=False),
     text_column("source", nullable=True),
-    # When it was given or withdrawn, and when we heard of it.
+    # When it was given or withdrawn, and when that was reported.
     instant("told_at"),
     instant("recorded_at"),
     text_column("actor_kind"),
@@ -93,7 +93,7 @@ customer_profile_changes = tenant_table(
     # A text, or a list of identifiers or tags; null for nothing.
     document("before", nullable=True),
     document("after", nullable=True),
-    # Since when it is so, as far as the caller told, and when we heard of it.
+    # Since when it is so, if the caller told, and when that was reported.
     instant("told_at"),
     instant("recorded_at"),
     text_column("actor_kind"),
@@ -131,7 +131,7 @@ customer_words = tenant_table(
 
 customer_identifiers = tenant_table(
     "customer_identifiers",
-    # Folded, see rules/identifier.py: what a look-up compares.
+    # The folded value that a look-up compares, see rules/identifier.py.
     key_text("value"),
     key_text("type"),
     identifier("customer_id"),
@@ -171,11 +171,11 @@ accounts = tenant_table(
     # The points that the tier stands on, and how the program that counted them measures.
     points("standing"),
     text_column("standing_by"),
-    # When time alone may change any of it; null while it cannot.
+    # When time may next change these values; null if it cannot.
     instant("tier_review_at", nullable=True),
     Column("tier_locked", Boolean, nullable=False),
     instant("tier_locked_until", nullable=True),
-    # The customer was merged: nothing is booked here any more.
+    # The customer was merged: the account is closed and never changes again.
     Column("closed", Boolean, nullable=False),
     # Since when the customer is archived. It stands here, not with the profile: the account is what is locked.
     instant("archived_at", nullable=True),
@@ -183,7 +183,7 @@ accounts = tenant_table(
     references("customer_id", "customers"),
     references("tier_id", "tiers"),
     *(check(name, f"{name} >= 0") for name in ("available", "pending", "held", "debt", "lifetime_earned")),
-    # Debt is paid by the next credit, so nobody owes points and has some to spend.
+    # The next credit pays debt, so an account never has both debt and points to spend.
     check("debt_first", "debt = 0 OR available = 0"),
     check("closed", "NOT closed OR (available = 0 AND pending = 0 AND held = 0 AND debt = 0)"),
     check("archived", "archived_at IS NULL OR held = 0"),
@@ -202,7 +202,7 @@ tier_changes = tenant_table(
     identifier("from_tier_id", nullable=True),
     identifier("to_tier_id", nullable=True),
     Column("upgraded", Boolean, nullable=False),
-    # Where the tiers began when it happened: they may be edited later. Null without a tier, and before it was kept.
+    # The minimums of the tiers at that time; they may be edited later. Null without a tier, or before they were stored.
     points("from_min_points", nullable=True),
     points("to_min_points", nullable=True),
     text_column("cause"),
@@ -212,7 +212,7 @@ tier_changes = tenant_table(
     text_column("actor"),
     text_column("note", nullable=True),
     instant("changed_at"),
-    # What sort of caller that actor was, and the name; null before they were kept.
+    # The kind and the name of the actor; null before they were stored.
     text_column("actor_kind", nullable=True),
     text_column("actor_name", nullable=True),
     references("customer_id", "customers"),
@@ -227,7 +227,7 @@ customer_merges = tenant_table(
     identifier("id"),
     identifier("source_id"),
     identifier("target_id"),
-    # What moved from the one account to the other.
+    # The points that moved from the source's account to the target's.
     points("points"),
     points("pending"),
     points("lifetime_earned"),

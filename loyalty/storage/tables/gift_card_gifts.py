@@ -9,7 +9,7 @@ gift_card_gifts = tenant_table(
     "gift_card_gifts",
     identifier("id"),
     identifier("gift_card_id"),
-    # Who had the card, and who took it: both follow a merge. Null for a card without a holder.
+    # The giver, and the customer who claimed the card; both follow a merge. Null for a card without a holder.
     identifier("giver_id", nullable=True),
     identifier("claimer_id", nullable=True),
     text_column("recipient_name"),

@@ -10,10 +10,10 @@ from tenancy.table import check, index, instant, key_text, tenant_table
 
 gift_card_guesses = tenant_table(
     "gift_card_guesses",
-    # What is counted: a client, a hashed beginning of codes, the whole tenant, or the look-ups of a client.
+    # The scope of the count: a client, a hashed beginning of codes, the whole tenant, or the look-ups of a client.
     key_text("scope"),
     Column("wrong", Integer, nullable=False),
-    # When the window ends; what was counted in it is forgotten then.
+    # When the window ends. Its count is forgotten then.
     instant("ends_at"),
     check("wrong", "wrong >= 0"),
     index("gift_card_guesses_ended_idx", "ends_at"),

@@ -51,7 +51,7 @@ gift_card_product_versions = tenant_table(
     "gift_card_product_versions",
     identifier("product_id"),
     Column("version", Integer, nullable=False),
-    # Everything that a change can change, as it was from this version on.
+    # The fields that a change can set, with their values from this version on.
     document("definition"),
     instant("created_at"),
     text_column("created_by"),

@@ -35,7 +35,7 @@ gift_cards = tenant_table(
     identifier("id"),
     identifier("product_id", nullable=True),
     key_text("origin"),
-    # Who got it first, and whose it is now: both follow a merge. Null for a card without a holder.
+    # Its buyer and its holder: both follow a merge. Null for a card without a holder.
     identifier("buyer_id", nullable=True),
     identifier("holder_id", nullable=True),
     digest("code_hash"),
@@ -46,10 +46,10 @@ gift_cards = tenant_table(
     amount("balance_minor"),
     amount("held_minor"),
     text_column("currency"),
-    # What was given for it: points that were burnt, or money that the business took elsewhere.
+    # The price of the card: spent points, or money that the business took elsewhere.
     points("points_cost", nullable=True),
     amount("price_minor", nullable=True),
-    # The sale in the caller's own system, and why it was given.
+    # The reference of the sale in the caller's own system, and the reason of the issue.
     key_text("reference", nullable=True),
     text_column("reason", nullable=True),
     Column("sequence", Integer, nullable=False),
@@ -58,9 +58,9 @@ gift_cards = tenant_table(
     instant("issued_at"),
     # The first instant at which it cannot be spent; null is never.
     instant("expires_at", nullable=True),
-    # When what can be spent expires; null while nothing can, because all of it is held or gone.
+    # When the spendable money expires; null while there is none, because all of it is held or spent.
     Column("due_at", INSTANT, Computed("CASE WHEN balance_minor > held_minor THEN expires_at END", persisted=True)),
-    # When who has it is next to be told that it will expire; null when there is nothing to tell.
+    # When the next notice to its holder is due; null if none is due.
     instant("notice_at", nullable=True),
     instant("voided_at", nullable=True),
     text_column("actor_kind"),
@@ -80,7 +80,7 @@ gift_cards = tenant_table(
     index("gift_cards_issued_idx", "issued_at", "id"),
     index("gift_cards_holder_idx", "holder_id", "issued_at", "id", where=sql("holder_id IS NOT NULL")),
     index("gift_cards_buyer_idx", "buyer_id", "issued_at", "id", where=sql("buyer_id IS NOT NULL")),
-    # What was sold of a product: a cancelled card goes back into the stock.
+    # Counts the sold cards of a product: a cancelled card goes back into the stock.
     index("gift_cards_sold_idx", "product_id", "buyer_id", where=sql("voided_at IS NULL AND product_id IS NOT NULL")),
     index("gift_cards_expiry_idx", "due_at", "id", where=sql("due_at IS NOT NULL")),
     due_index("gift_cards_due_at_idx", "due_at"),
@@ -96,7 +96,7 @@ gift_card_holds = tenant_table(
     key_text("state"),
     amount("amount_minor"),
     text_column("currency"),
-    # How much of it was spent, and how much of that came back since; the rest went back when the hold ended.
+    # How much of it was captured, and how much of that was returned later. The rest went back when the hold ended.
     amount("captured_minor"),
     amount("returned_minor"),
     # The purchase that it pays for, by its natural key: it may be recorded later than the hold.
@@ -107,7 +107,7 @@ gift_card_holds = tenant_table(
     instant("ended_at", nullable=True),
     text_column("actor_kind"),
     text_column("actor"),
-    # Who has captured or released it, and why it was released; null while it is active, and before it was kept.
+    # The actor who captured or released it, and the reason of a release; null while active, and before it was stored.
     text_column("ended_actor_kind", nullable=True),
     text_column("ended_actor", nullable=True),
     text_column("ended_reason", nullable=True),

@@ -33,10 +33,10 @@ entries = tenant_table(
     key_text("kind"),
     points("points"),
     points("balance_after"),
-    # What the entry is about: the purchase or the adjustment a reader may open.
+    # The object of the entry: the purchase or the adjustment that a reader may open.
     text_column("reference_kind"),
     identifier("reference_id"),
-    # What makes it happen only once: the accrual, adjustment or redemption behind it, and the step of its life.
+    # The cause and the phase of the entry, which exist once together: for example an accrual and its maturing.
     identifier("cause_id"),
     key_text("phase"),
     instant("occurred_at"),
@@ -66,7 +66,7 @@ lots = tenant_table(
     identifier("id"),
     identifier("customer_id"),
     identifier("entry_id"),
-    # What the points once came from (accrual, adjustment ...); a lot that moves in a merge keeps it.
+    # The origin of the points (accrual, adjustment ...); a lot that moves in a merge keeps it.
     identifier("cause_id"),
     points("original"),
     points("remaining"),
@@ -76,13 +76,13 @@ lots = tenant_table(
     instant("opened_at"),
     # The first instant at which the points cannot be spent; null is never.
     instant("expires_at", nullable=True),
-    # What expires_at was when the lot was opened. It never changes; expires_at may be put off.
+    # The first value of expires_at. It never changes, while expires_at may move to a later time.
     instant("opened_expires_at", nullable=True),
-    # When what remains expires; null while nothing can, because all of it is held or gone.
+    # When the rest expires; null while there is none, because all of it is held or spent.
     Column("due_at", INSTANT, Computed("CASE WHEN remaining > 0 THEN expires_at END", persisted=True)),
-    # When the customer is to be told that they will expire; null when nothing is to be told any more.
+    # When the next notice to the customer is due; null if no further notice is due.
     instant("notice_at", nullable=True),
-    # Set where each earning and each redemption puts the expiry off by so many days.
+    # If set, each earning and each redemption moves the expiry to so many days later.
     Column("inactivity_days", Integer, nullable=True),
     references("customer_id", "customers"),
     references("entry_id", "entries"),
@@ -102,7 +102,7 @@ lots = tenant_table(
 expiry_notices = tenant_table(
     "expiry_notices",
     identifier("lot_id"),
-    # Points whose expiry is put off are told of again, for the new date.
+    # If the expiry moves, there is another notice for the new date.
     instant("expires_at"),
     Column("days_before", Integer, nullable=False),
     instant("told_at"),
@@ -116,9 +116,9 @@ allocations = tenant_table(
     "allocations",
     identifier("entry_id"),
     identifier("lot_id"),
-    # What brought them together: the entry itself, or the hold whose release paid a debt that the entry had left.
+    # The cause of the allocation: the entry itself, or the hold whose release paid a debt of the entry.
     identifier("settled_by"),
-    # That of the entry and of the lot, so that either can be compared without a look at the other.
+    # The customer of the entry and of the lot, so that each can be compared without reading the other.
     identifier("customer_id"),
     points("points"),
     instant("taken_at"),
@@ -158,7 +158,7 @@ idempotency_keys = tenant_table(
     "idempotency_keys",
     key_text("key"),
     text_column("operation"),
-    # Whose key it is: `Actor.client`. Empty for a key from before keys had an owner.
+    # The client to whom the key belongs: `Actor.client`. Empty for a key from before keys had an owner.
     key_text("client"),
     text_column("fingerprint"),
     identifier("result_id"),
@@ -173,10 +173,10 @@ events = tenant_table(
     # Given by the relay once the event is committed: gapless per tenant, the order every reader sees.
     Column("position", BigInteger, nullable=True, info={FILLED_LATER: True}),
     text_column("kind"),
-    # What it is about. The subject is the customer where `subject_id` is empty.
+    # The kind of its subject. If `subject_id` is empty, the subject is the customer.
     key_text("subject_kind"),
     identifier("subject_id", nullable=True),
-    # Who is told of it: the customer whom it is about, or who had the gift card just then.
+    # The customer who is told of it: its subject, or the holder of the gift card at that time.
     identifier("customer_id", nullable=True),
     # The entry that the event tells of, where it tells of one: each is told once.
     identifier("entry_id", nullable=True),

@@ -113,7 +113,7 @@ earning_rule_versions = tenant_table(
     document("expiry", nullable=True),
     instant("created_at"),
     text_column("created_by"),
-    # What sort of caller that was, and the name; null before they were kept.
+    # The kind and the name of the actor; null before they were stored.
     text_column("actor_kind", nullable=True),
     text_column("actor_name", nullable=True),
     references("rule_id", "earning_rules"),

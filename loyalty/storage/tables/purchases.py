@@ -34,20 +34,20 @@ purchases = tenant_table(
     # A purchase that comes back to life after a cancellation earns again, as its next generation.
     Column("generation", SmallInteger, nullable=False),
     amount("total_minor"),
-    # What was refunded of the total so far; the parts are in purchase_refunds.
+    # The refunded part of the total; the single refunds are in purchase_refunds.
     amount("refunded_minor"),
     text_column("currency"),
     document("lines"),
-    # How the total was told, if in another currency than the program's: currency, rate, minor units.
+    # The reported total, if its currency is not the program's: currency, rate, minor units.
     document("exchange", nullable=True),
-    # What reports told of its payments; null where none ever did. What holds and redemptions say stands with them.
+    # The payments in its reports; null if no report had any. Payments by holds and redemptions are stored there.
     document("payments", nullable=True),
     text_column("location", nullable=True),
     text_column("staff", nullable=True),
     instant("booked_at", nullable=True),
     instant("starts_at", nullable=True),
     instant("ends_at", nullable=True),
-    # When the newest status came about in the caller's system, as far as it tells.
+    # When the newest status happened in the caller's system, if the report has a time.
     instant("occurred_at", nullable=True),
     # When each fact was last told, by name; null where its report told no time (rules/purchase_report.py).
     document("told_at"),
@@ -79,11 +79,11 @@ purchase_facts = tenant_table(
     # The idempotency key of the report, where it had one, and the client whose key it is.
     key_text("report_key", nullable=True),
     key_text("report_client", nullable=True),
-    # The fingerprint of what was known after this report; null in what releases before it have written.
+    # The fingerprint of the known facts after this report; null in rows of earlier releases.
     key_text("state_mark", nullable=True),
     # SHA-256 over all of the columns above (`fact_digest` in storage/purchases.py); the database computes it.
     Column("digest", LargeBinary, nullable=False, info={FILLED_LATER: True}),
-    # What sort of caller has recorded it, and the name; null before they were kept.
+    # The kind and the name of the actor who recorded it; null before they were stored.
     text_column("actor_kind", nullable=True),
     text_column("actor_name", nullable=True),
     references("purchase_id", "purchases"),
@@ -100,7 +100,7 @@ purchase_refunds = tenant_table(
     # Counts the refunds of one purchase from 1.
     Column("number", Integer, nullable=False),
     amount("amount_minor"),
-    # Which lines were refunded, by position; empty for an amount that belongs to no line.
+    # The positions of the refunded lines; empty for an amount that belongs to no line.
     document("lines"),
     # Signed: what this refund took from the customer's points, pending ones included.
     points("points"),
@@ -108,7 +108,7 @@ purchase_refunds = tenant_table(
     # written, which kept neither.
     points("point_share", nullable=True),
     amount("point_share_minor", nullable=True),
-    # What of that went back in the same transaction.
+    # The part of these points that went back in the same transaction.
     points("returned_points"),
     amount("returned_minor"),
     text_column("reason", nullable=True),
@@ -134,7 +134,7 @@ accruals = tenant_table(
     Column("generation", SmallInteger, nullable=False),
     key_text("state"),
     points("points"),
-    # What was lost while it was pending, and what was taken back after it was credited.
+    # The points lost while they were pending, and the points taken back after they were credited.
     points("voided_points"),
     points("reversed_points"),
     text_column("currency"),
@@ -149,12 +149,12 @@ accruals = tenant_table(
     # How far its points raised the standing when they came, less what was taken of that; null in what earlier releases
     # have credited.
     points("raised_standing", nullable=True),
-    # The sums of its entries: what it was credited with, and what was taken of that.
+    # The sums of its entries: the credited points, and the points taken back.
     points("earned_points"),
     points("taken_points"),
     # Counts its valuations from 1; the former ones are in former_valuations.
     Column("valuation", Integer, nullable=False),
-    # What the newest valuation took as paid with points; null where nobody counted.
+    # What points had paid at the newest valuation; null if an earlier release did not count it.
     amount("points_paid_minor", nullable=True),
     # The same for gift cards.
     amount("cards_paid_minor", nullable=True),
@@ -175,7 +175,7 @@ accruals = tenant_table(
 former_valuations = tenant_table(
     "former_valuations",
     identifier("accrual_id"),
-    # Which valuation of the accrual it was.
+    # The number of the valuation.
     Column("number", Integer, nullable=False),
     points("points"),
     document("breakdown"),

@@ -38,7 +38,7 @@ members = tenant_table(
     "members",
     identifier("id"),
     text_column("name"),
-    # Who it is: an invited address, the subject of a person (`Actor.subject`) once they have signed in, or both.
+    # The person: an invited address, a subject (`Actor.subject`) after the first sign-in, or both.
     key_text("email", nullable=True),
     key_text("subject", nullable=True),
     # A role of the tenant, or a built-in one, which is no row.
@@ -62,7 +62,7 @@ members = tenant_table(
 
 adjusted_days = tenant_table(
     "adjusted_days",
-    # Who adjusts: the subject of the credential. One row each, of the local day of the last adjustment.
+    # The subject of the credential that adjusts. Each subject has one row, for the local day of its last adjustment.
     key_text("subject"),
     Column("day", Date, nullable=False),
     points("points"),
