@@ -1,1 +1,1 @@
-"""The ledger floor: typed rows go in, one statement comes out. Services decide what is booked, storage keeps it."""
+"""The ledger layer: typed rows go in, one statement comes out. Services decide what to book; storage keeps it."""

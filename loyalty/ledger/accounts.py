@@ -1,4 +1,4 @@
-"""The accounts of a book, and what search and consents know of their owners."""
+"""The accounts of a book, and the index rows for their owners: words for search, identifiers, tags and consents."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -33,7 +33,7 @@ from tenancy.table import encode_bytea
 
 
 class Accounts:
-    """The locked accounts of a book, as they are after everything booked so far."""
+    """The locked accounts of a book, each as it is after everything booked so far."""
 
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
@@ -47,22 +47,22 @@ class Accounts:
         return self._customers[customer_id].account
 
     def take_over(self, locked: LockedCustomer) -> None:
-        """Learn of a customer whose account is locked."""
+        """Add a customer whose account is locked."""
         self._customers[CustomerId(locked.profile.id)] = locked
         self._index(locked.profile)
 
     def profile(self, customer_id: CustomerId) -> Any:
-        """What is known about the owner of an account, as it was read under the lock."""
+        """Return the profile of an account's owner, as it was read under the lock."""
         return self._customers[customer_id].profile
 
     def change(self, account: Account) -> None:
-        """Take over an account as it is now; `write` writes it."""
+        """Replace an account by its new state. `write` adds it to the posting."""
         customer_id = account.customer_id
         self._customers[customer_id] = self._customers[customer_id]._replace(account=account)
         self._changed.add(customer_id)
 
     def relabel(self, customer_id: CustomerId, labels: Mapping[str, Any]) -> None:
-        """Let a customer have other identifiers and tags than the profile that was locked."""
+        """Give a customer other identifiers and tags than the locked profile has, and index them again."""
         profile, account = self._customers[customer_id]
         changed = SimpleNamespace(**(profile._asdict() | labels))
         for row_class in (CustomerWord, CustomerIdentifier, CustomerTag, ProfileChange):
@@ -72,7 +72,7 @@ class Accounts:
         self._index(changed)
 
     def customer(self, customer_id: CustomerId) -> CustomerRow:
-        """The customer as a reader will see it after the commit."""
+        """Return the customer as it will be after the commit."""
         profile, account = self._customers[customer_id]
         return customer_row(
             profile,
@@ -84,7 +84,7 @@ class Accounts:
         )
 
     def write(self) -> None:
-        """Add the accounts that have changed to the posting."""
+        """Add the changed accounts to the posting."""
         for customer_id in self._changed:
             self._sheet.posting.move(describe_changed_account(self[customer_id], self._sheet.now))
         self._changed = set()
@@ -118,7 +118,7 @@ class Accounts:
             )
 
     def _note_changes(self, profile: Any, known: Mapping[str, Any]) -> None:
-        """Keep what is told otherwise than the profile history ends with."""
+        """Add a row to the profile history for each field that differs from the last known profile."""
         for changed in compare_profiles(profile.profile_kept, known):
             self._sheet.posting.add(
                 ProfileChange(
@@ -135,7 +135,7 @@ class Accounts:
             )
 
     def _index_labels(self, profile: Any, identifiers: Sequence[Identifier], tags: Sequence[str]) -> None:
-        """Let identifiers and tags lead to a customer; who has never had any costs nothing."""
+        """Write the identifiers and tags that lead to a customer. A customer who never had any causes no rows."""
         posting = self._sheet.posting
         if identifiers or "identifiers" in profile.facts_at:
             posting.add(IdentifierOwner(profile.id))
@@ -148,7 +148,7 @@ class Accounts:
 
 
 def describe_changed_account(account: Account, now: datetime) -> ChangedAccount:
-    """An account as a posting takes it."""
+    """Return the row with which a posting writes an account."""
     return ChangedAccount(
         **account_numbers(account),
         customer_id=account.customer_id,
@@ -170,7 +170,7 @@ def describe_changed_account(account: Account, now: datetime) -> ChangedAccount:
 
 
 def account_numbers(account: Account) -> dict[str, int]:
-    """The numbers of an account that an event carries, so that its reader sees them as they were just then."""
+    """Return the numbers of an account for an event, as they are at the event."""
     return {
         "available": account.available,
         "pending": account.pending,

@@ -1,7 +1,7 @@
-"""The books of an accrual: evaluated once, pending until it matures, credited, voided or taken back.
+"""Book the steps of an accrual: it is evaluated once; its points are pending, credited, voided or taken back.
 
-What an accrual may do is decided by the policy it was evaluated under, not by today's settings. The decisions are those
-of `loyalty.rules.accrual_steps`.
+The policy that was frozen at the evaluation decides what an accrual may do, not today's settings. The decisions are in
+`loyalty.rules.accrual_steps`.
 """
 
 from collections.abc import Sequence
@@ -35,16 +35,16 @@ from loyalty.storage.purchases import PurchaseRow, refundable
 from loyalty.storage.tiers import TierChangeRow
 
 Moved = tuple[AccrualRow, TierChangeRow | None]
-"""An accrual after a step, and the change of the tier that follows it."""
+"""An accrual after a step, and the tier change that the step caused, if any."""
 
 
 def accrue(
     book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime, refunds: Sequence[Refund] = ()
 ) -> Moved:
-    """Evaluate the rules for a purchase, freeze the result, and credit it or promise it for later.
+    """Evaluate the rules for a purchase, freeze the result, and book its points as credited or pending.
 
-    Windows and weekdays of rules, and the delay until maturity, count from the ``moment`` that the report tells. What
-    was refunded before the evaluation never earns.
+    The validity and the weekdays of rules, and the delay until maturity, count from ``moment``, the time of the report.
+    Points for the part that was refunded before the evaluation are voided at once.
     """
     book.know_purchase(purchase)
     accrual = _evaluate(book, purchase, facts, moment)
@@ -65,7 +65,7 @@ def accrue(
 
 
 def _evaluate(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime) -> AccrualRow:
-    """What the rules in force give for a purchase, as an accrual that nothing was done with yet."""
+    """Evaluate the rules in force for a purchase, and return the new accrual. Nothing is booked yet."""
     settings = book.program.row.settings
     tier = book.program.tier(book.account(purchase.customer_id).tier_id)
     evaluation = evaluate(book.program.rules, facts, moment, tier)
@@ -102,9 +102,9 @@ def follow(
     *,
     end_changed: bool,
 ) -> Moved:
-    """Book what an accrual does after a report about its purchase: see ``follow_report``.
+    """Book the step that an accrual takes after a report about its purchase: see ``follow_report``.
 
-    The book must know the customer's open lots when credited points are taken back.
+    If credited points are taken back, the book must know the customer's open lots.
     """
     book.know_purchase(purchase)
     told = (facts, purchase.status)
@@ -125,7 +125,7 @@ def follow(
 
 
 def mature(book: Book, accrual: AccrualRow) -> Moved:
-    """Keep the promise: pending points become spendable, with everything that earning does.
+    """Credit the pending points of an accrual: they become spendable, and count for the tier.
 
     The book must know the purchase.
     """
@@ -139,16 +139,17 @@ def mature(book: Book, accrual: AccrualRow) -> Moved:
 
 
 def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> Moved:
-    """Take what all refunds of a purchase together take, less what was taken before: pending or credited points.
+    """Take the points that all refunds of a purchase take together, less the points that were taken before.
 
-    The book must know the purchase, and the customer's open lots when credited points are taken back.
+    Pending points are voided, credited points are taken back. The book must know the purchase. If credited points are
+    taken back, it must also know the customer's open lots.
     """
     points = accrual.outstanding_points - count_kept_points(accrual, purchase, refunds)
     return _take(book, accrual, points) if points > 0 else (accrual, None)
 
 
 def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> int:
-    """What an accrual keeps of its points after these refunds, by the formulas and the policy frozen in it."""
+    """Return how many points an accrual keeps after these refunds, by the formulas and the policy frozen in it."""
     if not takes_refunds(accrual.policy):
         return accrual.points
     formulas = [formula_or_fixed(line.points, line.formula) for line in accrual.lines if line.points]
@@ -156,7 +157,7 @@ def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequen
 
 
 def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
-    """Credit a customer with points of an accrual: the first ones, or more of them after a new valuation.
+    """Credit a customer with points of an accrual: for the first time, or with more points after a new valuation.
 
     The book must know the purchase.
     """
@@ -178,18 +179,24 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
 
 
 def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
-    """One parcel for each expiry that the rules gave; what was voided is gone from what would expire first."""
+    """Return one parcel for each expiry that the rules gave.
+
+    Voided points are left out of the parcels that expire first.
+    """
     given = [book.lots.parcel(line.points, line.expiry) for line in accrual.lines if line.points]
     return drop_soonest(merge_parcels(given), accrual.voided_points)
 
 
 def forfeit(book: Book, accrual: AccrualRow) -> Moved:
-    """Take back all that an accrual still gives. The book must know the purchase."""
+    """Take all the points that an accrual has left. The book must know the purchase."""
     return _take(book, accrual, accrual.outstanding_points)
 
 
 def _take(book: Book, accrual: AccrualRow, points: int) -> Moved:
-    """Take points of an accrual: pending ones are voided, credited ones are taken back. No other accrual gives any."""
+    """Take points of an accrual: pending points are voided, credited points are taken back.
+
+    An accrual in another state has no points to take.
+    """
     if accrual.state is AccrualState.PENDING:
         return _void(book, accrual, points)
     if accrual.state in CREDITED:
@@ -198,7 +205,7 @@ def _take(book: Book, accrual: AccrualRow, points: int) -> Moved:
 
 
 def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
-    """Take a promise back, or a part of it."""
+    """Void pending points of an accrual: all of them or a part."""
     if points:
         book.keep(remove_pending(book.account(accrual.customer_id), points))
         then = book.describe_purchase(accrual.purchase_id)
@@ -211,7 +218,7 @@ def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
 
 
 def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
-    """Take credited points back, or a part of them."""
+    """Take back credited points of an accrual: all of them or a part."""
     reversed_points = accrual.reversed_points + points
     state = state_of_reversed(accrual.points, accrual.voided_points, reversed_points)
     taken, change = take_points_back(book, accrual, points) if points else (accrual, None)
@@ -221,7 +228,7 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
 
 
 def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
-    """Take credited points of an accrual back, as its debt policy says.
+    """Take credited points of an accrual back from the account, as its debt policy says.
 
     The book must know the purchase and the open lots.
     """
@@ -231,7 +238,7 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     counted = find_counting_window(policy, account, accrual.matured_at, zone)
     taken = take_back(account, points, overdraft=accrual.policy.debt, counted_in=counted)
     if not taken.points_taken:
-        # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
+        # CLAMP, and the account has no points left: the purchase is called off, but there are no points to enter.
         return accrual, None
     fall = measure_fall(policy, taken.points_taken, accrual.raised_standing, accrual.matured_at, book.now, zone)
     book.tiers.spare(customer_id, taken.points_taken - fall)

@@ -1,4 +1,4 @@
-"""Archive customers in a book, and bring them back. Account, history and event change in one posting."""
+"""Archive customers in a book, and end their archiving. Account, history and event change in one posting."""
 
 from uuid import UUID
 
@@ -15,18 +15,19 @@ from loyalty.storage.customer_archivings import ArchivingRow
 def archive_in_book(
     book: Book, customer_id: CustomerId, note: str | None, cause: ArchiveCause = ArchiveCause.CALL
 ) -> None:
-    """Archive a customer; nothing happens to one who is archived. Refusal: ActiveHolds."""
+    """Archive a customer. An archived customer stays as they are. Refusal: ActiveHolds."""
     _change(book, archive(book.account(customer_id), book.now), cause, None, note)
 
 
 def bring_back(
     book: Book, customer_id: CustomerId, cause: ArchiveCause, cause_id: UUID | None = None, note: str | None = None
 ) -> None:
-    """Let a customer be archived no more; nothing happens to one who is not."""
+    """End the archiving of a customer. A customer who is not archived stays as they are."""
     _change(book, unarchive(book.account(customer_id)), cause, cause_id, note)
 
 
 def _change(book: Book, after: Account, cause: ArchiveCause, cause_id: UUID | None, note: str | None) -> None:
+    """Book the account, a row of the archive history and an event, if the archiving of the customer changes."""
     customer_id = after.customer_id
     if after.archived_at == book.account(customer_id).archived_at:
         return

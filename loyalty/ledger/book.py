@@ -1,7 +1,7 @@
-"""Turns decisions of the rules into a posting: entry, lot, account, tier change and events belong together, always.
+"""A book turns decisions of the rules into a posting: entry, lot, account, tier change and events are written together.
 
-A ``Book`` lives for one transaction. It knows the locked accounts as they are after everything booked so far, so
-several purchases of one customer in one batch follow one another exactly as if they had come one by one.
+A ``Book`` lives for one transaction. It knows the locked accounts as they are after everything booked so far. So
+several purchases of one customer in one batch give the same result as if they had come one by one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,14 +40,14 @@ from tenancy.table import encode_bytea
 
 
 class Clock(Protocol):
-    """Tells the time as a tenant's clock shows it; ``World`` is one."""
+    """Tells the time by a tenant's clock. ``World`` is a Clock."""
 
     def now(self, program: CompiledProgram) -> datetime:
-        """Now."""
+        """Return the current time of the tenant."""
 
 
 class Book:
-    """The books of one transaction: `accounts`, `lots` and `tiers`, and the entries that move them."""
+    """The book of one transaction: `accounts`, `lots` and `tiers`, and the entries that move them."""
 
     def __init__(self, program: CompiledProgram, actor: Actor, now: datetime) -> None:
         self._sheet = Sheet(program, actor, now)
@@ -60,7 +60,7 @@ class Book:
 
     @property
     def program(self) -> CompiledProgram:
-        """The program that the books are kept by."""
+        """The program that decides how things are booked."""
         return self._sheet.program
 
     @property
@@ -75,42 +75,43 @@ class Book:
 
     @property
     def today(self) -> date:
-        """The local day of the tenant on which all of this is booked."""
+        """The tenant's local day on which everything is booked."""
         return self.now.astimezone(self.program.zone).date()
 
     @property
     def posting(self) -> Posting:
-        """What will be written."""
+        """The posting that collects all rows to write."""
         return self._sheet.posting
 
     def open(self, locked: LockedCustomer) -> CustomerId:
-        """Take a locked customer into the books. What time alone has done to the tier is done first."""
+        """Add a locked customer to the book. A tier change that time alone has caused is booked first."""
         customer_id = CustomerId(locked.profile.id)
         if customer_id not in self.accounts:
             begun_at = locked.account.window_started_at
             if begun_at is not None:
-                # The lock may have been held by a transaction whose clock is ahead: do not go back in time.
+                # Another transaction with a clock ahead of ours may have held the lock before. Time must not go
+                # backwards.
                 self._sheet.now = max(self.now, begun_at)
             self.accounts.take_over(locked)
             self.tiers.begin(customer_id)
         return customer_id
 
     def account(self, customer_id: CustomerId) -> Account:
-        """The account as it is after everything booked so far."""
+        """Return the account as it is after everything booked so far."""
         return self.accounts[customer_id]
 
     def keep(self, account: Account) -> None:
-        """Take over an account as it is now, with the standing that follows; `finish` writes it."""
+        """Replace an account by its new state, with the standing that follows from it. `finish` writes it."""
         self.tiers.keep(account)
 
     def customer(self, customer_id: CustomerId) -> CustomerRow:
-        """The customer as a reader will see it after the commit."""
+        """Return the customer as it will be after the commit."""
         return self.accounts.customer(customer_id)
 
     def bring_lots(self, customer_id: CustomerId, lots: Sequence[Lot]) -> None:
-        """Take over a customer's open lots, read under the lock; what is due to expire expires first.
+        """Add a customer's open lots, read under the lock. Lots that are due to expire are expired first.
 
-        So nothing that is taken afterwards can come from an expired lot, whether the sweep has passed or not.
+        So no later debit takes points from an expired lot, even if the sweep has not passed yet.
         """
         for lot in self.lots.take_over(customer_id, lots):
             self.expire(customer_id, lot)
@@ -123,9 +124,10 @@ class Book:
         cause: EntryCause,
         parcels: Sequence[Parcel] = (),
     ) -> EntryRow:
-        """Book points that come in: an entry, and a lot for each parcel; without any, one as the program's expiry says.
+        """Book points that come in: an entry, and a lot for each parcel.
 
-        Debt is paid from what would expire first.
+        Without parcels it is one lot, with the expiry of the program. A debt is paid from the parcels that expire
+        first.
         """
         entry = self.enter(customer_id, points, credit.account, cause)
         debt_left = credit.paid_debt
@@ -143,7 +145,7 @@ class Book:
         allocations: Sequence[Allocation],
         cause: EntryCause,
     ) -> EntryRow:
-        """Book points that go out: an entry, and from which lots they were taken."""
+        """Book points that go out: an entry, and the allocations that say which lots gave the points."""
         entry = self.enter(customer_id, -debit.points_taken, debit.account, cause)
         for allocation in allocations:
             self.lots.allocate(customer_id, entry.id, allocation.lot_id, allocation.points)
@@ -152,7 +154,7 @@ class Book:
         return entry
 
     def expire(self, customer_id: CustomerId, lot: Lot) -> EntryRow:
-        """Book that what remains in a lot is lost to time."""
+        """Book that the remaining points of a lot expire."""
         points = lot.remaining
         cause = cause_entry(EntryKind.EXPIRED, lot.id, lot.id, f"EXPIRE-{lot.expired}")
         entry = self.enter(customer_id, -points, expire(self.account(customer_id), points), cause)
@@ -161,7 +163,7 @@ class Book:
         return entry
 
     def enter(self, customer_id: CustomerId, points: int, after: Account, cause: EntryCause) -> EntryRow:
-        """Book one entry and the account after it. The caller moves the lots."""
+        """Book one entry, and the account after it. The caller must move the lots."""
         entry = EntryRow(
             id=EntryId(uuid7()),
             customer_id=customer_id,
@@ -175,7 +177,7 @@ class Book:
             actor_kind=self.actor.kind,
             actor=self.actor.subject,
             actor_name=self.actor.display,
-            # What time alone takes has no reason but time.
+            # Points expire by time alone: such an entry has no reason of a caller.
             reason=None if cause.kind is EntryKind.EXPIRED else self.reason,
         )
         values = {**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase}
@@ -188,24 +190,24 @@ class Book:
         return entry
 
     def know_purchase(self, purchase: PurchaseRow) -> None:
-        """Learn how a purchase is now: what is booked next for it tells so."""
+        """Remember the current state of a purchase, for the events that are booked next."""
         self._purchases[purchase.id] = purchase
 
     def describe_purchase(self, purchase_id: PurchaseId) -> PurchaseThen:
-        """What an event tells of a purchase, which the book must know."""
+        """Return the state of a purchase for an event. The book must know the purchase."""
         purchase = self._purchases[purchase_id]
         return PurchaseThen(purchase.status, purchase.total_minor, purchase.refunded_minor, purchase.currency)
 
     def tell(self, event: Event | GiftCardEvent) -> None:
-        """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""
+        """Add an event to the posting, with the account as it is now."""
         tell_event(self._sheet, self.accounts, event)
 
     def remember(self, call: KeyedCall, result_id: UUID) -> None:
-        """Keep the idempotency key of a call with what it stands for."""
+        """Add the idempotency key of a call to the posting, with the id of its result."""
         self.posting.add(call.row(result_id, self.now))
 
     def finish(self) -> Posting:
-        """The posting with the final state of every account that moved, in the tier that it now stands for."""
+        """Return the complete posting: every tier follows its standing, and every changed account and lot is in it."""
         self.tiers.follow()
         self.posting.config_version = self.program.row.config_version
         self.accounts.write()
@@ -213,16 +215,17 @@ class Book:
         return self.posting
 
     def begin_posting(self) -> None:
-        """Go on after a posting was written, in the same transaction, with the accounts and lots as they are now."""
+        """Begin a new posting after one was written, in the same transaction. Accounts and lots stay as they are now.
+        """
         self._sheet.posting = Posting()
 
 
 async def open_book(
     clock: Clock, tx: Transaction, program: CompiledProgram, by: Actor, customer_ids: Iterable[CustomerId]
 ) -> Book:
-    """Lock customers' accounts and take them into new books, which the actor ``by`` keeps.
+    """Lock the accounts of customers and return a new book with them, for the actor ``by``.
 
-    The time is taken under the locks: the entries of one account are in the order of their time.
+    The time is taken under the locks, so the entries of one account are in the order of their time.
     """
     locked = await lock_customers(tx, list(set(customer_ids)))
     book = Book(program, by, clock.now(program))
@@ -232,6 +235,6 @@ async def open_book(
 
 
 async def bring_open_lots(tx: Transaction, book: Book, customer_ids: Sequence[CustomerId]) -> None:
-    """Let the books know all open lots of customers whose accounts they hold."""
+    """Read all open lots of customers and add them to the book. The book must hold the customers' accounts."""
     for customer_id, lots in (await read_open_lots(tx, customer_ids)).items():
         book.bring_lots(customer_id, lots)

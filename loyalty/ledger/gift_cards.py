@@ -1,4 +1,4 @@
-"""The gift cards of a book: each entry moves one card, which is locked, and carries the hash of the one before it."""
+"""The gift cards of a book: each entry moves one locked card, and carries the hash of the card's entry before it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tenancy.retry import StaleRead
 
 
 class CardBook(NamedTuple):
-    """A book with the cards that it holds the locks of, as they were read under them."""
+    """A book with its locked cards, as they were read under the locks."""
 
     book: Book
     cards: dict[GiftCardId, GiftCardRow]
@@ -35,10 +35,10 @@ async def open_card_book(
     owner_ids: Iterable[CustomerId | None],
     card_ids: Sequence[GiftCardId],
 ) -> CardBook:
-    """Lock accounts of customers, then cards, and take both into new books.
+    """Lock the accounts of customers, then the cards, and return a new book with both.
 
-    The time is taken under the locks: the entries of one card are in the order of their time. Raises StaleRead when a
-    card has got another owner since the owners were read: events of a card are told of its owner.
+    The time is taken under the locks, so the entries of one card are in the order of their time. Raises StaleRead if a
+    card has got another owner since ``owner_ids`` were read: events of a card name its owner.
     """
     wanted = {owner_id for owner_id in owner_ids if owner_id is not None}
     locked = await lock_customers(tx, list(wanted)) if wanted else {}
@@ -61,7 +61,7 @@ def enter_card(
     reason: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[GiftCardRow, GiftCardEntryRow]:
-    """Book one entry of a card, and return the card after it. The caller writes the card, with `keep_card`."""
+    """Book one entry of a card, and return the card after it. The caller must write the card with `keep_card`."""
     entry = GiftCardEntryRow(
         id=GiftCardEntryId(uuid7()),
         gift_card_id=card.id,
@@ -84,7 +84,7 @@ def enter_card(
 
 
 def lapse_card(book: Book, card: GiftCardRow) -> GiftCardRow:
-    """Book that what can be spent of a card is lost where its time is over. The caller writes the card."""
+    """Book that the free money of a card expires, if its validity is over. The caller must write the card."""
     account = card.account
     if not is_expired(account, book.now) or not account.free_minor:
         return card
@@ -94,16 +94,19 @@ def lapse_card(book: Book, card: GiftCardRow) -> GiftCardRow:
 
 
 def next_card_notice(book: Book, expires_at: datetime | None) -> datetime | None:
-    """Return when somebody is next to be told that a card expires then; None when nothing is left to tell."""
+    """Return when the next notice of a card that expires at ``expires_at`` is due; None if no notice is left."""
     return next_notice_at(expires_at, book.program.row.settings.notice_days, book.now, book.program.zone)
 
 
 def keep_card(book: Book, card: GiftCardRow) -> None:
-    """Write a stored card as it is now; it must be locked."""
+    """Add the new state of a stored card to the posting. The card must be locked."""
     book.posting.move(card)
 
 
 def tell_of_card(book: Book, card: GiftCardRow, make: Callable[..., GiftCardEvent], **values: Any) -> None:
-    """Tell of a card as it is after all that was booked: to who has it, else to who bought it, else to nobody."""
+    """Add an event about a card as it is after everything booked.
+
+    The event names the holder as its customer; without a holder the buyer; without a buyer nobody.
+    """
     numbers = {"currency": card.currency, "balance_minor": card.balance_minor}
     book.tell(make(customer_id=card.owner_id, gift_card_id=card.id, **numbers, **values))

@@ -1,4 +1,4 @@
-"""The lots of a book: what can be spent, what was opened or moved, and when it expires."""
+"""The lots of a book: their spendable points, their changes and their expiry."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,9 +19,9 @@ from loyalty.storage.entries import EntryRow
 
 
 class Lots:
-    """The lots that a book knows, as they are after everything booked so far.
+    """The lots that a book knows, each as it is after everything booked so far.
 
-    A lot changes only under the lock of its account. Every parcel and every date is as of the time of the book.
+    A lot changes only under the lock of its account. Every parcel and every date is counted from the time of the book.
     """
 
     def __init__(self, sheet: Sheet) -> None:
@@ -40,7 +40,7 @@ class Lots:
         return self._sheet.program.zone
 
     def take_over(self, customer_id: CustomerId, lots: Sequence[Lot]) -> Iterator[Lot]:
-        """Learn of lots that were read under the lock; yields those that are due to expire, for the book to expire."""
+        """Add lots that were read under the lock, and yield the lots that are due to expire. The book expires them."""
         known = self._known.setdefault(customer_id, {})
         for lot in lots:
             if lot.id in known:
@@ -52,17 +52,17 @@ class Lots:
                 self._keep_lot_alive(customer_id, lot)
 
     def find(self, customer_id: CustomerId, lot_id: LotId) -> Lot:
-        """A lot that the book knows; KeyError for one that it was not brought."""
+        """Return a lot that the book knows. Raises KeyError for any other lot."""
         return self._known[customer_id][lot_id]
 
     def spendable(self, customer_id: CustomerId) -> list[Lot]:
-        """What can be spent of a customer's lots, as they are after everything booked so far."""
+        """Return the lots of a customer that have spendable points, as they are after everything booked so far."""
         return [lot for lot in self._known[customer_id].values() if lot.remaining and is_spendable(lot, self._now)]
 
     def parcel(self, points: int, policy: ExpiryPolicy | None = None, earned_on: date | None = None) -> Parcel:
-        """Points that come in now, with the expiry that the program, or a policy in its place, gives them.
+        """Return a parcel of points that come in now, with the expiry of ``policy``, or else of the program.
 
-        Points that were ``earned_on`` an earlier local day are as old as that day, and expire as points of that day do.
+        Points that were ``earned_on`` an earlier local day count from that day, and expire as points of that day do.
         """
         policy = self._sheet.program.row.settings.expiry if policy is None else policy
         opened_at = self._begin_of(earned_on)
@@ -76,9 +76,9 @@ class Lots:
         )
 
     def parcel_of_another(self, points: int, policy: ExpiryPolicy | None, earned_on: date) -> Parcel:
-        """Points that another customer had since a local day, and that expire as they would have expired there.
+        """Return a parcel of points that another customer had since a local day. They expire as they did there.
 
-        What lives by activity is active now, since it is credited now.
+        Points that expire by inactivity count from now, because the credit is an activity.
         """
         parcel = self.parcel(points, policy, earned_on)
         if not parcel.inactivity_days:
@@ -87,9 +87,10 @@ class Lots:
         return replace(parcel, expires_at=expiry, notice_at=self.next_notice_at(expiry))
 
     def parcel_until(self, points: int, last_day: date | None, earned_on: date | None = None) -> Parcel:
-        """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over.
+        """Return a parcel of points that come in now and can be spent until the end of a local day.
 
-        Without a day they expire as the program says, counted from the day they were ``earned_on``.
+        Without a last day they expire as the program says, counted from the day they were ``earned_on``. Raises
+        InvalidInput if the last day is over.
         """
         if last_day is None:
             return self.parcel(points, earned_on=earned_on)
@@ -101,14 +102,14 @@ class Lots:
         return None if earned_on is None else min(begin_of_day(earned_on, self._zone), self._now)
 
     def next_notice_at(self, expiry: datetime | None) -> datetime | None:
-        """When the owner of points that expire at an instant is to be told next."""
+        """Return when the next notice of points that expire at ``expiry`` is due; None if no notice is left."""
         return next_notice_at(expiry, self._sheet.program.row.settings.notice_days, self._now, self._zone)
 
     def keep_alive(self, customer_id: CustomerId) -> None:
-        """Move the expiry of the lots that live as long as their owner is active.
+        """Record that a customer is active: lots that expire by inactivity expire later.
 
-        An expired lot stays expired, also if its points were held meanwhile. The lots need not be read: the posting
-        moves the expiry of all lots that these books do not change otherwise, once for each customer.
+        An expired lot stays expired, even if its points were held meanwhile. The book need not know the lots: the
+        posting moves the expiry of all lots that the book does not change itself. It does so once for each customer.
         """
         if customer_id in self._kept_alive:
             return
@@ -120,43 +121,47 @@ class Lots:
             self._keep_lot_alive(customer_id, lot)
 
     def _keep_lot_alive(self, customer_id: CustomerId, lot: Lot) -> None:
+        """Move the expiry of one lot, if it expires by inactivity and is not expired yet."""
         if lot.inactivity_days and lot.expires_at and lot.remaining + lot.held and is_spendable(lot, self._now):
             expiry = self.expiry_after(lot.inactivity_days)
             if expiry > lot.expires_at:
                 self.move(customer_id, replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry)))
 
     def expiry_after(self, inactivity_days: int) -> datetime:
-        """Return when points expire by inactivity, if their owner is active now and then inactive for so many days."""
+        """Return when points expire if their owner is active now and then inactive for so many days."""
         last_day = self._now.astimezone(self._zone).date() + timedelta(days=inactivity_days)
         return end_of_day(last_day, self._zone)
 
     def put_off(self, customer_id: CustomerId, lot: Lot, policy: ExpiryPolicy) -> None:
-        """Let a lot live as long as a policy gives it from now on, or longer when it would anyway."""
+        """Move the expiry of a lot to the time that a policy gives from now on, unless it expires later already."""
         expiry = expires_at(policy, self._now, self._zone)
         if lot.expires_at is not None and (expiry is None or expiry > lot.expires_at):
             lot = replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry))
         self.move(customer_id, lot)
 
     def sleep(self, customer_id: CustomerId) -> None:
-        """Let the next activity of a customer keep the lots alive again: one that was exhausted has missed the last."""
+        """Let the next activity of a customer move the expiry of the lots again.
+
+        That is needed for a lot that had no points at the last activity, and so did not move with it.
+        """
         self._kept_alive.discard(customer_id)
 
     def allocate(
         self, customer_id: CustomerId, entry_id: EntryId, lot_id: LotId, points: int, settled_by: UUID | None = None
     ) -> None:
-        """Note how many points an entry took from a lot of the same customer; below zero when it gave them back.
+        """Note how many points an entry took from a lot of the same customer; below zero if it gave points back.
 
-        ``settled_by`` is the hold whose release paid a debt that an earlier entry had left.
+        ``settled_by`` is the hold whose release paid the debt of an earlier entry.
         """
         self._sheet.posting.add(LotAllocation(entry_id, lot_id, settled_by or entry_id, customer_id, points, self._now))
 
     def move(self, customer_id: CustomerId, lot: Lot) -> None:
-        """Take over a lot as it is now; `write` writes it."""
+        """Replace a lot by its new state. `write` adds it to the posting."""
         self._known[customer_id][lot.id] = lot
         self._moved[lot.id] = lot
 
     def open(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
-        """Open a lot for what an entry brought in, less the debt that was paid from it."""
+        """Open a lot for a parcel of an entry. The part that paid a debt is taken from it at once."""
         cause_id = parcel.cause_id or cause_id
         lot = Lot(
             id=LotId(uuid7()),
@@ -186,7 +191,7 @@ class Lots:
     def write(self) -> None:
         """Add the opened and the changed lots to the posting."""
         for opened in self._opened.values():
-            # What this very transaction has taken from a lot that it opened is written with the lot itself.
+            # A lot that this transaction opened and then changed is written once, in its last state.
             lot = self._moved.pop(opened.id, None)
             self._sheet.posting.add(opened if lot is None else opened._replace(**lot_numbers(lot)))
         for lot in self._moved.values():

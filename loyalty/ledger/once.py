@@ -1,6 +1,6 @@
-"""An operation that happens once for each idempotency key, however often it is sent.
+"""Operations with an idempotency key: each takes effect once, however often it is sent.
 
-The key is kept in the posting of what it stands for, so there is no moment in which one is known without the other.
+The key is written in the same posting as the result. So neither of them is ever known without the other.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,15 +18,15 @@ from tenancy.retry import retry_transaction
 
 
 class HoldsKey(Protocol):
-    """What an operation asks before it locks anything; with it comes the key, as it was kept."""
+    """The rows that an operation reads before it locks anything; the kept idempotency key is one of them."""
 
     @property
     def kept_key(self) -> KeptKey | None:
-        """What the key was used for before; None for a new one."""
+        """The request and the result that the key was used for before; None for a new key."""
 
 
 class AskedKey(NamedTuple):
-    """An operation that asks for its key alone."""
+    """The rows of an operation that reads only its key."""
 
     kept_key: KeptKey | None
 
@@ -36,16 +36,17 @@ Asked = TypeVar("Asked", bound=HoldsKey | None)
 
 
 async def post_book(tx: Transaction, book: Book) -> None:
-    """Write what a book says, and end the transaction with it."""
+    """Write the posting of a book and commit the transaction."""
     await post_and_commit(tx, book.finish())
 
 
 @dataclass(frozen=True, slots=True)
 class Booked(Generic[Answer]):
-    """What was decided: a book to write, the id of the result, which the key will stand for, and the answer.
+    """A decision to be written: a book, the id of the result, and a function that builds the answer.
 
-    ``answer`` is asked after the book was written, so that it shows accounts as they are then. ``write`` writes more
-    than the book where an operation needs it. It may end the transaction, so nothing asks that afterwards.
+    The id is kept with the key. ``answer`` is called after ``write``, so it shows the accounts after the posting.
+    ``write`` writes the book, and more if the operation needs it. ``write`` may commit the transaction, so ``answer``
+    must not query the database.
     """
 
     book: Book
@@ -56,13 +57,13 @@ class Booked(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class Unchanged(Generic[Answer]):
-    """The decision that there is nothing to do; the key is not kept."""
+    """The decision to write nothing. The key is not kept."""
 
     answer: Answer
 
 
 async def ask_key(tx: Transaction, call: KeyedCall) -> AskedKey:
-    """Ask for the key of a call, and for nothing else."""
+    """Read the key of a call, and nothing else."""
     return AskedKey(await read_kept_key(tx, call))
 
 
@@ -75,10 +76,11 @@ async def run_once(
     decide: Callable[[Transaction, Asked], Awaitable[Booked[Answer] | Unchanged[Answer]]],
     replay: Callable[[Transaction, UUID], Awaitable[Answer]],
 ) -> Answer:
-    """Ask, decide and post in one transaction, which runs again when somebody else was faster.
+    """Read, decide and post in one transaction. If another transaction was faster, the whole runs again.
 
-    ``ask`` reads what is needed before anything is locked, with the key. A key that is known is answered by ``replay``,
-    from the result that it stands for. Raises IdempotencyConflict when the key stands for another request.
+    ``ask`` reads the key and all that ``decide`` needs, before anything is locked. If the key was used before, nothing
+    is decided: ``replay`` answers from the id of the kept result. Raises IdempotencyConflict if the key was used for
+    another request.
     """
     return await retry_transaction(partial(_run_once, database, tenant_id, call, ask, decide, replay))
 
@@ -91,6 +93,7 @@ async def _run_once(
     decide: Callable[[Transaction, Asked], Awaitable[Booked[Answer] | Unchanged[Answer]]],
     replay: Callable[[Transaction, UUID], Awaitable[Answer]],
 ) -> Answer:
+    """Make one attempt of ``run_once``."""
     async with database.tenant_transaction(tenant_id) as tx:
         asked = await ask(tx, call)
         known = find_replayed_result(asked.kept_key if asked is not None else None, call)

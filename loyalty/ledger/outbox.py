@@ -1,4 +1,4 @@
-"""Events of a book: each is told in the posting of what it tells of."""
+"""Events of a book. An event is written in the same posting as the fact that it tells."""
 
 from uuid_utils.compat import uuid7
 
@@ -12,7 +12,8 @@ from loyalty.rules.standing import count_qualifying
 
 
 def tell_event(sheet: Sheet, accounts: Accounts, event: AnyEvent) -> None:
-    """Append an event to the outbox, with the customer as they stand just now where it tells of one."""
+    """Add an event to the posting. If it names a customer, it carries the customer's numbers and tier as they are now.
+    """
     subject = find_subject(event)
     customer_id = event.customer_id
     sheet.posting.add(

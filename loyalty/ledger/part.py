@@ -1,4 +1,4 @@
-"""One part of the posting statement: how rows of one class reach their table."""
+"""The form of one part of the posting statement: it writes the rows of one class into their table."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ class PostedRow(Protocol):
 
 
 Documents = Mapping[str, Callable[[Any], Any]]
-"""How fields that the database keeps as JSON documents are turned into them."""
+"""Functions that turn the values of some fields into JSON documents."""
 
 
 Computed = Mapping[str, Callable[[Any], Any]]
-"""Columns that the database computes from the others of a row, as SQL over them."""
+"""SQL expressions for columns that the database computes from the other columns of a row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """One part of the posting statement: how rows of one class reach their table.
+    """One part of the posting statement: it writes the rows of one class into their table.
 
-    ``name`` is the JSON parameter of the rows. A ``counted`` part returns the rows it has written: fewer than were sent
-    mean that another transaction was faster. A violated constraint means the same where a part ``races``. ``beside``
-    are statements to take in place of ``statement`` where the posting has rows of another part too; ``also`` are
-    statements that run besides it.
+    ``name`` is the JSON parameter with the rows. A ``counted`` part returns the rows that it has written: if they are
+    fewer than were sent, another transaction was faster. If a part ``races``, a violated constraint means the same.
+    ``beside`` has statements that replace ``statement`` when the posting also has rows of the named part. ``also`` has
+    statements that run in addition.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Part:
     also: Mapping[str, Any] = field(default_factory=dict)
 
     def encode(self, row: PostedRow, seen: PostedRow | None = None) -> dict[str, Any]:
-        """A row as it travels, with the values that it was read with as ``seen_…``."""
+        """Return a row as a JSON object. The values that the row was read with are added as ``seen_…``."""
         values = row._asdict()
         if len(self.fields) != len(values):
             values = {name: values[name] for name in self.fields}
@@ -55,7 +55,7 @@ class Part:
     def statements(self, names: Collection[str]) -> Iterator[tuple[str, Any]]:
         """Yield the name and the statement of each CTE that this part adds to a posting.
 
-        ``names`` are the parts that have rows in the posting; some parts are written otherwise beside others.
+        ``names`` are the parts that have rows in the posting; ``beside`` depends on them.
         """
         others = [statement for name, statement in self.beside.items() if name in names]
         yield f"saved_{self.name}", others[0] if others else self.statement

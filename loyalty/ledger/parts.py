@@ -1,7 +1,7 @@
-"""How each row class of a posting is written: the only list. A row class without a part here is refused.
+"""The only list of the row classes of a posting, and how each is written. A class without a part here is refused.
 
-`add_part` says how new rows of a class are written, `move_part` how stored ones change. Both compare the fields of the
-class with the columns of the table when this module is imported.
+`add_part` says how new rows of a class are written. `move_part` says how stored rows change. Both compare the fields of
+the class with the columns of the table when this module is imported.
 """
 
 from collections.abc import Collection
@@ -75,11 +75,11 @@ from loyalty.storage.tables import (
 from tenancy.table import encode_bytea, insert_rows, record_set, rows_parameter, tenant_parameter
 
 ADDED: dict[type[PostedRow], Part] = {}
-"""How new rows of each class are written."""
+"""The part that writes new rows, for each class."""
 MOVED: dict[type[PostedRow], Part] = {}
-"""How stored rows change that each class describes as they are afterwards."""
+"""The part that changes stored rows, for each class. A row describes the stored row after the change."""
 PARTS: list[Part] = []
-"""Both, in the order in which the statement has them."""
+"""All parts, in the order in which the posting statement has them."""
 
 
 def add_part(
@@ -92,10 +92,10 @@ def add_part(
     computed: Computed | None = None,
     **options: Any,
 ) -> None:
-    """Say how new rows of a class are written: plainly inserted, or as ``statement`` says.
+    """Register how new rows of a class are written: by a plain INSERT, or by ``statement``.
 
-    ``left_out`` names the fields that are no columns, ``computed`` columns that the database computes. Raises TypeError
-    when fields and columns differ otherwise.
+    ``left_out`` are the fields that are no columns. ``computed`` are the columns that the database computes. Raises
+    TypeError if other fields and columns differ.
     """
     names = tuple(name for name in _fields_of(row_class) if name not in left_out)
     if statement is None:
@@ -117,10 +117,10 @@ def move_part(
     key: tuple[str, ...] = ("id",),
     **options: Any,
 ) -> None:
-    """Say how stored rows change: ``changing`` are written where ``key`` is the same, and ``seen`` is as it was read.
+    """Register how stored rows change: the columns ``changing`` are written to the row with the same ``key``.
 
-    Without ``seen`` the rows must be locked, so that nobody moves them meanwhile. Raises TypeError for a field that the
-    class does not have.
+    The columns ``seen`` must still have the values that were read. Without ``seen`` the rows must be locked, so that no
+    other transaction changes them. Raises TypeError for a field that the class does not have.
     """
     missing = {*changing, *seen, *key} - set(_fields_of(row_class))
     if missing:

@@ -1,8 +1,8 @@
-"""One posting = one statement: everything that one decision changes is written together or not at all.
+"""One posting is one statement: everything that one decision changes is written together or not at all.
 
-A posting is rows of known classes. They travel as JSON parameters, so the statement is the same for one purchase and
-for a thousand, and PostgreSQL plans it once. The statement itself refuses a posting that is stale, so COMMIT can travel
-with it.
+A posting consists of rows of known classes. They travel as JSON parameters. So the statement is the same for one
+purchase and for a thousand, and PostgreSQL plans it once. The statement itself fails if the posting is stale, so COMMIT
+can travel with it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,14 +26,14 @@ Moves = dict[tuple[Any, ...], tuple[PostedRow, PostedRow | None]]
 _TAKEN = frozenset({"23503", "23505"})
 """foreign_key_violation and unique_violation (PostgreSQL, appendix A)."""
 _STALE = "22012"
-"""division_by_zero: how a posting refuses itself. Nothing else in it divides."""
+"""division_by_zero: a stale posting divides by zero to fail. Nothing else in the statement divides."""
 _VERSION = "decided_with"
 
 
 class Posting:
-    """What one transaction writes to the ledger.
+    """The rows that one transaction writes to the ledger.
 
-    ``config_version`` is the configuration that it was decided with; None for one that depends on none.
+    ``config_version`` is the configuration that the decision was made with; None if it depends on no configuration.
     """
 
     __slots__ = ("_added", "_moved", "config_version")
@@ -44,7 +44,7 @@ class Posting:
         self.config_version: int | None = None
 
     def add(self, row: PostedRow) -> None:
-        """Write a new row. Raises TypeError for a class that `loyalty.ledger.parts` does not know as new."""
+        """Add a new row. Raises TypeError for a class that `loyalty.ledger.parts` does not know as new."""
         rows = self._added.get(type(row))
         if rows is None:
             _part_of(ADDED, row)
@@ -52,11 +52,11 @@ class Posting:
         rows.append(row)
 
     def move(self, row: Row, *, seen: Row | None = None) -> None:
-        """Change a stored row to what ``row`` says. ``seen`` is the row as it was read; not for one that is locked.
+        """Change a stored row to ``row``. ``seen`` is the row as it was read; a locked row needs none.
 
-        When somebody has moved the row since it was read, the whole transaction runs again. A row that is moved twice
-        is written once: as it is last, where it is stored as it was first seen. Raises TypeError for a class that
-        `loyalty.ledger.parts` does not know as one that moves, and where ``seen`` is missing or has no use.
+        If another transaction has changed the row since it was read, the whole transaction runs again. A row that is
+        moved twice is written once, in its last state, and compared with its first ``seen``. Raises TypeError for a
+        class that `loyalty.ledger.parts` does not know as one that moves, and if ``seen`` is missing or not needed.
         """
         part = _part_of(MOVED, row)
         if bool(part.seen) != (seen is not None):
@@ -67,11 +67,11 @@ class Posting:
         moves[key] = (row, moves[key][1] if key in moves else seen)
 
     def added(self, row_class: type[Row]) -> list[Row]:
-        """The new rows of a class, in the order in which they were added."""
+        """Return the new rows of a class, in the order in which they were added."""
         return self._added.get(row_class, [])
 
     def encode(self) -> dict[Part, list[dict[str, Any]]]:
-        """The rows as they travel, for each part of the statement that has some."""
+        """Return the rows as JSON objects, for each part of the statement that has rows."""
         encoded = {}
         for row_class, rows in self._added.items():
             part = ADDED[row_class]
@@ -91,7 +91,10 @@ def _part_of(registry: dict[type[PostedRow], Part], row: PostedRow) -> Part:
 
 @cache
 def posting_statement(names: frozenset[str]) -> Any:
-    """The statement that writes the parts ``names``. It fails where what they were decided with has changed."""
+    """Return the statement that writes the parts ``names``.
+
+    It fails if the configuration has changed since the decision, or a counted part writes fewer rows than were sent.
+    """
     filled = [part for part in PARTS if part.name in names]
     version = select(programs.c.config_version).where(programs.c.tenant_id == tenant_parameter()).scalar_subquery()
     decided_with = bindparam(_VERSION, type_=BigInteger)
@@ -105,33 +108,35 @@ def posting_statement(names: frozenset[str]) -> Any:
 
 
 def _name_count(part: Part) -> str:
-    """The name of the parameter that says how many rows a part must have written."""
+    """Return the name of the parameter that says how many rows a part must write."""
     return f"rows_of_{part.name}"
 
 
 async def post(tx: Transaction, posting: Posting) -> None:
-    """Write a posting whole, in a transaction that goes on.
+    """Write a posting. The transaction goes on.
 
-    Raises StaleRead, for the whole to run again, when a purchase, accrual or key in it was moved meanwhile, or when
-    rules, tiers or settings were changed: a re-tiering that has passed by already would not come back for this account.
+    Raises StaleRead if another transaction changed a purchase, accrual or key of the posting, or the rules, tiers or
+    settings. The transaction then runs again. Otherwise a re-tiering that has passed this account already would miss
+    it.
     """
     await _write(tx.run, posting)
 
 
 async def post_and_commit(tx: Transaction, posting: Posting) -> None:
-    """Write a posting whole as ``post`` does, and end the transaction with it, in the same round trip."""
+    """Write a posting as ``post`` does, and commit the transaction in the same round trip."""
     await _write(tx.run_and_commit, posting)
 
 
 async def _write(run: Callable[..., Awaitable[object]], posting: Posting) -> None:
+    """Run the posting statement with ``run``. Raises StaleRead if the posting is stale."""
     encoded = posting.encode()
     filled = {part.name: rows for part, rows in encoded.items()}
     expected = {_name_count(part): len(rows) for part, rows in encoded.items() if part.counted}
     try:
         await run(posting_statement(frozenset(filled)), **filled, **expected, **{_VERSION: posting.config_version})
     except IntegrityError as error:
-        # Facts of a purchase that another transaction has moved meanwhile: the first constraint to notice speaks.
-        # The same goes for an opening balance that another import has written.
+        # Another transaction has recorded the same purchase version, or imported the same opening balance. Any of their
+        # constraints may fail first.
         if any(part.races for part in encoded) and sqlstate_of(error) in _TAKEN:
             raise StaleRead from error
         raise

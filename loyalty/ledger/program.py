@@ -1,4 +1,4 @@
-"""A tenant's configuration, compiled once for each version of it: what every book is kept by."""
+"""A tenant's configuration, compiled once for each version. Every book uses it."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ MAX_CACHED_PROGRAMS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CompiledProgram:
-    """A tenant's whole configuration at one ``config_version``, ready to evaluate with."""
+    """A tenant's whole configuration at one ``config_version``, compiled for evaluation."""
 
     row: ProgramRow
     rules: CompiledRules
@@ -33,20 +33,20 @@ class CompiledProgram:
 
     @property
     def zone(self) -> ZoneInfo:
-        """Where the tenant's days begin and end."""
+        """The time zone of the tenant's local days."""
         return self.rules.zone
 
     @property
     def point_value(self) -> PointValue:
-        """What points are worth at checkout."""
+        """The value of points at checkout."""
         return self.row.settings.redemption.point_value
 
     def tier(self, tier_id: TierId | None) -> Tier | None:
-        """The tier with this id, in force or deleted."""
+        """Return the tier with this id, also a deleted one; None without one."""
         return next((tier for tier in (*self.tiers, *self.former_tiers) if tier.id == tier_id), None)
 
     def tier_above(self, account: Account) -> Tier | None:
-        """The next tier: the lowest one above an account's own that the points do not reach."""
+        """Return the next tier of an account: the lowest tier above its own whose minimum the points do not reach."""
         points, own = count_qualifying(self.row.settings.tiering, account), self.tier(account.tier_id)
         reached = points if own is None else max(points, own.min_points)
         above = (tier for tier in self.tiers if tier.min_points > reached)
@@ -54,16 +54,20 @@ class CompiledProgram:
 
 
 class ProgramCache:
-    """Compiled programs of the tenants seen last, each checked against the version its transaction reads.
+    """The compiled programs of the tenants seen last.
 
-    Never stale: every transaction reads the tenant's ``config_version`` anyway, and an older compilation is not used.
+    A cached program is never stale: every transaction reads the tenant's ``config_version`` anyway, and an older
+    program is compiled again.
     """
 
     def __init__(self) -> None:
         self._programs: OrderedDict[TenantId, CompiledProgram] = OrderedDict()
 
     async def at(self, tx: Reads, config_version: int) -> CompiledProgram:
-        """The program at ``config_version`` or newer; reads and compiles it only when this process has an older one."""
+        """Return the program at ``config_version`` or newer. It is read and compiled only if the cached one is older.
+
+        Raises NotFound if the tenant has no program.
+        """
         known = self._programs.get(tx.tenant_id)
         if known is not None and known.row.config_version >= config_version:
             self._programs.move_to_end(tx.tenant_id)
@@ -80,7 +84,7 @@ class ProgramCache:
 
 
 def compile_program(config: ProgramConfig) -> CompiledProgram:
-    """Prepare a configuration for evaluation."""
+    """Compile a configuration for evaluation."""
     program = config.program
     policy = earning_policy(program.settings, program)
     return CompiledProgram(
@@ -94,7 +98,7 @@ def compile_program(config: ProgramConfig) -> CompiledProgram:
 
 
 def earning_policy(settings: ProgramSettings, program: ProgramRow) -> EarningPolicy:
-    """What settings say about earning, in the currency and the time zone of a program's tenant."""
+    """Return the part of the settings that is about earning, with the currency and the time zone of the tenant."""
     return EarningPolicy(
         stacking=settings.stacking,
         earn_scope=settings.earn_scope,

@@ -1,7 +1,7 @@
-"""Rows of a posting that nobody reads back in this shape. Each field is a column of its table.
+"""Rows of a posting that no code reads back in this form. Each field is a column of its table.
 
-Other rows of a posting are the row classes of `loyalty.storage`, for example ``HoldRow``. How a class is written
-stands in `loyalty.ledger.parts`; a class of this module without a part there fails at import.
+Other rows of a posting are row classes of `loyalty.storage`, for example ``HoldRow``. `loyalty.ledger.parts` says how a
+class is written; a class of this module without a part there fails at import.
 """
 
 from datetime import datetime
@@ -26,7 +26,7 @@ from loyalty.rules.tiers import TierChangeCause
 
 
 class LedgerEntry(NamedTuple):
-    """An entry with all that is stored of it: what clients see (``EntryRow``), its cause and phase, and its hash."""
+    """A whole stored entry: the fields that clients see (``EntryRow``), its cause and phase, and its hash."""
 
     id: EntryId
     customer_id: CustomerId
@@ -47,7 +47,7 @@ class LedgerEntry(NamedTuple):
 
 
 class LotAllocation(NamedTuple):
-    """How many points an entry took from a lot; below zero where it gives them back."""
+    """How many points an entry took from a lot; below zero if it gave points back."""
 
     entry_id: EntryId
     lot_id: LotId
@@ -89,7 +89,7 @@ class ChangedLot(NamedTuple):
 
 
 class PutOff(NamedTuple):
-    """The customer was active: the expiry of open lots with so many ``inactivity_days`` moves to ``expires_at``."""
+    """An activity of a customer: open lots with so many ``inactivity_days`` now expire at ``expires_at``."""
 
     customer_id: CustomerId
     inactivity_days: int
@@ -99,7 +99,7 @@ class PutOff(NamedTuple):
 
 
 class ExpiryNotice(NamedTuple):
-    """The customer was told that points of a lot will expire."""
+    """A notice to the customer that points of a lot will expire."""
 
     lot_id: LotId
     expires_at: datetime
@@ -134,7 +134,7 @@ class ChangedAccount(NamedTuple):
 
 
 class TierMove(NamedTuple):
-    """A tier change with all that is stored of it: what clients see (``TierChangeRow``), and where the tiers began."""
+    """A whole stored tier change: the fields that clients see (``TierChangeRow``), and the minima of both tiers."""
 
     id: UUID
     customer_id: CustomerId
@@ -154,7 +154,7 @@ class TierMove(NamedTuple):
 
 
 class OutboxEvent(NamedTuple):
-    """An event that the relay will give a position. The subject is the customer where ``subject_id`` is None."""
+    """An event that the relay will give a position. If ``subject_id`` is None, the customer is the subject."""
 
     id: EventId
     kind: str
@@ -167,7 +167,7 @@ class OutboxEvent(NamedTuple):
 
 
 class PurchaseFact(NamedTuple):
-    """What a report told about a purchase, at the version that the report made."""
+    """A fact of a purchase: the content of one report. The report made this version of the purchase."""
 
     purchase_id: PurchaseId
     version: int
@@ -197,7 +197,7 @@ class FormerValuation(NamedTuple):
 
 
 class CheckoutVersion(NamedTuple):
-    """The checkout of a purchase at the version that a new hold makes. Only one of two holds can make a version."""
+    """The checkout of a purchase, at the version that a new hold makes. Only one hold can make a version."""
 
     purchase_kind: PurchaseKind
     purchase_external_id: str
@@ -206,7 +206,7 @@ class CheckoutVersion(NamedTuple):
 
 
 class SeenCheckout(NamedTuple):
-    """The version of a checkout that the decision was made with; 0 where there was none. Nothing is written."""
+    """The version of a checkout at the decision; 0 if there was no checkout. It is compared, and nothing is written."""
 
     purchase_kind: PurchaseKind
     purchase_external_id: str
@@ -214,17 +214,17 @@ class SeenCheckout(NamedTuple):
 
 
 class UnrecordedPurchase(NamedTuple):
-    """A purchase that was not recorded when the decision was made. Nothing is written."""
+    """A purchase that was not recorded at the decision. It is checked again, and nothing is written."""
 
     purchase_kind: PurchaseKind
     purchase_external_id: str
 
 
 class ProductSale(NamedTuple):
-    """So many more cards of a product, or fewer where one was cancelled.
+    """A change of the number of sold cards of a product: above zero for a sale, below zero for a cancellation.
 
-    A sale happens only at the version of the product that it was decided with, and within its stock; null for a
-    cancellation, which may always happen.
+    A sale needs the product's ``version`` at the decision, and enough stock. A cancellation needs neither; its version
+    is None.
     """
 
     product_id: GiftCardProductId
@@ -256,7 +256,7 @@ class CustomerConsent(NamedTuple):
 
 
 class ProfileChange(NamedTuple):
-    """A field of a customer that was told otherwise."""
+    """A change of one field of a customer's profile."""
 
     id: UUID
     customer_id: CustomerId
@@ -270,14 +270,17 @@ class ProfileChange(NamedTuple):
 
 
 class CustomerWord(NamedTuple):
-    """A word that the search finds a customer by."""
+    """A word by which the search finds a customer."""
 
     customer_id: CustomerId
     word: str
 
 
 class CustomerIdentifier(NamedTuple):
-    """A folded identifier that leads to a customer. It moves only from an ``IdentifierOwner`` of the same posting."""
+    """A folded identifier of a customer.
+
+    It can pass to another customer only if its ``IdentifierOwner`` is in the posting.
+    """
 
     customer_id: CustomerId
     type: str
@@ -285,26 +288,26 @@ class CustomerIdentifier(NamedTuple):
 
 
 class IdentifierOwner(NamedTuple):
-    """A customer who has the identifiers of this posting and no others."""
+    """A customer who gets exactly the identifiers of this posting."""
 
     id: CustomerId
 
 
 class CustomerTag(NamedTuple):
-    """A folded tag that a filter finds a customer by."""
+    """A folded tag by which a filter finds a customer."""
 
     customer_id: CustomerId
     tag: str
 
 
 class TagOwner(NamedTuple):
-    """A customer who has the tags of this posting and no others."""
+    """A customer who gets exactly the tags of this posting."""
 
     id: CustomerId
 
 
 class SearchMark(NamedTuple):
-    """Which words, identifiers and tags lead to a customer from now on, and what the histories end with."""
+    """The digest of a customer's indexed words, identifiers and tags, and the last state of their histories."""
 
     id: CustomerId
     search_mark: str

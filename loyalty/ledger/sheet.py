@@ -1,4 +1,4 @@
-"""What all parts of a book share."""
+"""The data that all parts of a book share."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from permissions.actor import Actor
 
 @dataclass(slots=True)
 class Sheet:
-    """By which program, by whom and when something is booked, and the posting that it goes into."""
+    """The program, the actor and the time of a book, and the posting that collects its rows."""
 
     program: CompiledProgram
     actor: Actor

@@ -20,9 +20,12 @@ from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tena
 
 
 def save_purchases() -> Any:
-    """Insert, or move to the next version; a purchase that somebody else moved meanwhile is left alone and missed."""
+    """Return the statement that inserts purchases or moves them to the next version.
+
+    A purchase that another transaction has moved meanwhile is not changed and not returned.
+    """
     statement = insert_rows(purchases, "purchases")
-    # What a purchase is known by, and when it was first recorded, stays.
+    # The key of a purchase and the time of its first recording never change.
     stays = {"id", "kind", "external_id", "recorded_at"}
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "kind", "external_id"],
@@ -32,13 +35,17 @@ def save_purchases() -> Any:
 
 
 def save_keys() -> Any:
-    """Keep idempotency keys; one that a concurrent transaction has just kept is missed."""
+    """Return the statement that inserts idempotency keys. A key that another transaction has just kept is not returned.
+    """
     statement = insert_rows(idempotency_keys, "idempotency_keys")
     return statement.on_conflict_do_nothing().returning(idempotency_keys.c.key)
 
 
 def save_checkouts() -> Any:
-    """Open a checkout, or move it to the next version; one that somebody else moved meanwhile is missed."""
+    """Return the statement that opens checkouts or moves them to the next version.
+
+    A checkout that another transaction has moved meanwhile is not changed and not returned.
+    """
     statement = insert_rows(checkouts, "checkouts")
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "purchase_kind", "purchase_external_id"],
@@ -63,7 +70,7 @@ def see_checkouts() -> Any:
 
 
 def see_unrecorded() -> Any:
-    """Find the purchases that are still not recorded."""
+    """Return the statement that finds the purchases that are still not recorded."""
     seen = rows_parameter(checkouts, "unrecorded_purchases", rows.UnrecordedPurchase._fields)
     recorded: Any = (
         select(literal_column("1"))
@@ -79,9 +86,9 @@ def see_unrecorded() -> Any:
 
 
 def count_sold() -> Any:
-    """Count cards that were sold or cancelled of products.
+    """Return the statement that counts sold and cancelled cards of products.
 
-    One that has none left, or was edited meanwhile, is missed: the sale is decided again.
+    A product without enough stock, or edited meanwhile, is not changed and not returned: the sale is decided again.
     """
     numbers = ("product_id", "cards", "version")
     types = (gift_card_products.c.id.type, gift_card_products.c.sold.type, gift_card_products.c.version.type)
@@ -106,14 +113,14 @@ def count_sold() -> Any:
 
 
 def save_labels(table: Table) -> Any:
-    """Add the words or tags of customers that the table does not have yet."""
+    """Return the statement that inserts the words or tags of customers. Rows that exist already stay."""
     return insert_rows(table, table.name).on_conflict_do_nothing()
 
 
 def drop_labels(table: Table, owners: str, told: tuple[str, ...] = ()) -> Any:
-    """Take away the rows of the customers of a parameter: words, identifiers or tags.
+    """Return the statement that deletes the words, identifiers or tags of the customers in the parameter ``owners``.
 
-    With ``told`` only the rows that the posting does not tell: none of its rows has the same in these columns.
+    With ``told`` it keeps the rows that the posting writes: rows that are equal in these columns.
     """
     statement = delete(table).where(
         table.c.tenant_id == tenant_parameter(), table.c.customer_id == any_customer_of(owners)
@@ -126,13 +133,17 @@ def drop_labels(table: Table, owners: str, told: tuple[str, ...] = ()) -> Any:
 
 
 def any_customer_of(parameter: str) -> Any:
-    """The customers of a parameter as an array, so that their rows are found however many there are."""
+    """Return the customers of a parameter as an array, so that the index serves any number of them."""
     owners = rows_parameter(customers, parameter, ["id"])
     return func.any(func.array(select(owners.c.id).scalar_subquery()))
 
 
 def save_identifiers() -> Any:
-    """Let identifiers lead to customers; one of a customer who does not give it up in this posting is missed."""
+    """Return the statement that writes identifiers of customers.
+
+    An identifier of another customer is taken over only if that customer gives it up in this posting; else it is not
+    returned.
+    """
     statement = insert_rows(customer_identifiers, "customer_identifiers", ordered_by="value")
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "value", "type"],
@@ -142,9 +153,9 @@ def save_identifiers() -> Any:
 
 
 def put_off(*, spare_moves: bool) -> Any:
-    """Put off the expiry of open lots that live as long as their owner is active, and are not over yet.
+    """Return the statement that moves the expiry of open lots that expire by inactivity and are not expired yet.
 
-    ``spare_moves`` leaves out the lots that the same posting moves: one statement cannot write a row twice. Where the
+    ``spare_moves`` leaves out the lots that the same posting moves: one statement cannot write a row twice. If the
     customer was active on the same day already, the index of open lots leads to no row.
     """
     names = ("customer_id", "inactivity_days", "expires_at", "notice_at")

@@ -21,7 +21,7 @@ from loyalty.storage.tiers import TierChangeRow
 
 
 class Tiers:
-    """The standings of the accounts of a book, and what may still move their tiers."""
+    """The standings of the accounts of a book, and the causes of possible tier changes."""
 
     def __init__(self, sheet: Sheet, accounts: Accounts) -> None:
         self._sheet = sheet
@@ -33,13 +33,13 @@ class Tiers:
 
     @property
     def policy(self) -> TierPolicy:
-        """How tiers are reached and lost."""
+        """The tier policy: how customers reach and lose tiers."""
         return self._sheet.program.row.settings.tiering
 
     def begin(self, customer_id: CustomerId) -> None:
-        """Do first what time alone has done to a tier, whether the sweep of tiers has passed or not.
+        """Book the tier change that time alone has caused, even if the sweep of tiers has not passed yet.
 
-        A new customer begins in the tier for no points, which is no upgrade.
+        A new customer begins in the tier for 0 points. That is no upgrade.
         """
         locked = account = self._accounts[customer_id]
         now, zone = self._sheet.now, self._sheet.program.zone
@@ -56,7 +56,7 @@ class Tiers:
             self.change(customer_id, TierChangeCause.REVIEW, None)
 
     def keep(self, account: Account) -> None:
-        """Take over an account as it is now, with the standing that follows."""
+        """Replace an account by its new state, with the standing that follows from it."""
         customer_id = account.customer_id
         if customer_id not in self._unsettled:
             account = self._settle(self._accounts[customer_id], account)
@@ -64,7 +64,10 @@ class Tiers:
 
     @contextmanager
     def settle_once(self, customer_id: CustomerId) -> Iterator[None]:
-        """Let all movements inside count as one for the standing: no peak in between raises or holds a tier."""
+        """Let all movements inside the block count as one for the standing.
+
+        A higher balance in between neither raises a tier nor keeps it.
+        """
         before = self._accounts[customer_id]
         self._unsettled.add(customer_id)
         yield
@@ -72,44 +75,47 @@ class Tiers:
         self._accounts.change(self._settle(before, self._accounts[customer_id]))
 
     def spare(self, customer_id: CustomerId, points: int) -> None:
-        """Say that of the points that the next movement takes so many never raised the standing."""
+        """Say how many of the points that the next movement takes never raised the standing."""
         self._spared[customer_id] += points
 
     def settle(self, customer_id: CustomerId) -> None:
-        """Let a standing follow the program, and its next review too, though nothing has moved."""
+        """Update a standing and its next review to the program, though no points have moved."""
         account = self._accounts[customer_id]
         now, zone = self._sheet.now, self._sheet.program.zone
         if settle_standing(self.policy, account, account, now, zone) != account:
             self.keep(account)
 
     def is_measured(self, customer_id: CustomerId) -> bool:
-        """Tell whether a standing is measured as the program says now."""
+        """Tell whether a standing is measured by the program's tier policy of now."""
         return is_measured(self.policy, self._accounts[customer_id])
 
     def recount(self, customer_id: CustomerId, in_windows: tuple[int, int]) -> None:
-        """Measure a standing as the program says now, with the points of the open window and of the one before."""
+        """Measure a standing by the program's tier policy of now.
+
+        ``in_windows`` are the points of the open tier window and of the window before it.
+        """
         account = self._accounts[customer_id]
         self.keep(recount_windows(self.policy, account, in_windows, self._sheet.now, self._sheet.program.zone))
 
     def note_cause(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID) -> None:
-        """Remember what moved an account last: `follow_customer` names it as the cause of a tier change."""
+        """Remember the last cause that moved an account. `follow_customer` names it as the cause of a tier change."""
         self._causes[customer_id] = (cause, cause_id)
 
     def follow(self) -> None:
-        """Let the tier of every account follow what was booked."""
+        """Change the tier of every account whose standing has changed."""
         for customer_id in list(self._causes):
             self.follow_customer(customer_id)
 
     def follow_customer(self, customer_id: CustomerId) -> None:
-        """Let the tier of one account follow what was booked so far."""
+        """Change the tier of one account, if its standing has changed since the last check."""
         cause = self._causes.pop(customer_id, None)
         if cause is not None and self._accounts[customer_id].standing != self._stood[customer_id]:
             self.change(customer_id, *cause)
 
     def change(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID | None) -> TierChangeRow | None:
-        """Put a customer into the tier that the standing demands; None when that is where they are, or locked.
+        """Move a customer to the tier of their standing. Returns None if they are in it already, or the tier is locked.
 
-        A merged customer stands in no tier, not even in one that begins at no points.
+        A merged customer is in no tier, not even in one that begins at 0 points.
         """
         account = self._accounts[customer_id]
         self._stood[customer_id] = account.standing
@@ -130,7 +136,7 @@ class Tiers:
     ) -> TierChangeRow:
         """Move a customer to another tier and return the change.
 
-        The tier may stay the same: that records that somebody set it by hand, and tells no event.
+        The tier may stay the same: then the change records that the tier was set by hand, and there is no event.
         """
         account = self._accounts[customer_id]
         current_id = change.current.id if change.current else None
@@ -164,6 +170,7 @@ class Tiers:
         return row
 
     def _settle(self, before: Account, after: Account) -> Account:
+        """Return the account with its new standing. The points noted by `spare` do not lower the standing."""
         spared = self._spared.pop(after.customer_id, 0)
         now, zone = self._sheet.now, self._sheet.program.zone
         return settle_standing(self.policy, before, after, now, zone, kept=spared)

@@ -1,6 +1,6 @@
-"""What becomes of an accrual: how it begins, how it follows its purchase, and what it loses.
+"""The steps of an accrual: how it begins, how it follows the reports about its purchase, and how it loses points.
 
-Each function takes the numbers of an accrual and returns a decision. The ledger books what was decided.
+Each function takes the numbers of an accrual and returns a decision. The ledger books the decision.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,24 +18,24 @@ CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
 
 
 LOST = frozenset({AccrualState.VOIDED, AccrualState.REVERSED})
-"""The states in which nothing is left of an accrual: a purchase that comes back to life earns again."""
+"""The states in which an accrual has no points left. A purchase that comes back to life then earns again."""
 
 
 class AccrualStep(StrEnum):
-    """What a report about its purchase does to an accrual."""
+    """The step that an accrual takes after a report about its purchase."""
 
     NOTHING = "NOTHING"
-    """It stays as it is."""
+    """The accrual stays as it is."""
     FORFEIT = "FORFEIT"
-    """It loses all that is left of its points."""
+    """The accrual loses all the points that it has left."""
     MATURE = "MATURE"
-    """Its pending points can be spent now."""
+    """The pending points become spendable now."""
     WAIT = "WAIT"
-    """Its pending points wait for another moment than before."""
+    """The pending points stay pending, but mature at another time than before."""
 
 
 class Followed(NamedTuple):
-    """What an accrual does after a report, and from when on its points can be spent."""
+    """The step of an accrual after a report, and the time at which its points mature."""
 
     step: AccrualStep
     matures_at: datetime | None
@@ -51,17 +51,18 @@ def follow_report(
     *,
     end_changed: bool,
 ) -> Followed:
-    """Decide what an accrual does after a report about its purchase.
+    """Decide which step an accrual takes after a report about its purchase.
 
-    `known` is from when on its points could be spent so far. `told` is what is known of the purchase after the report,
-    which came about at `moment`. `end_changed` says that the report moves the end of the service.
+    `known` is the time at which its points were to mature before the report. `told` are the facts and the status of the
+    purchase after the report. `moment` is the time at which the report came about. `end_changed` says that the report
+    moves the end of the service.
     """
     if forfeits(policy, told[1]):
         return Followed(AccrualStep.FORFEIT, known)
     if state is not AccrualState.PENDING:
         return Followed(AccrualStep.NOTHING, known)
     if known is not None and known <= now:
-        # The time has come, and the sweep has not: what is due waits for no other moment.
+        # The points are due already, only the sweep has not passed yet. The report cannot move their time any more.
         return Followed(AccrualStep.MATURE, known)
     if policy.mature_on is MatureOn.EVALUATION:
         return Followed(AccrualStep.NOTHING, known)
@@ -72,7 +73,10 @@ def follow_report(
 
 
 def begin_state(points: int, kept: int, due_at: datetime | None, now: datetime) -> AccrualState:
-    """Return the state in which an accrual begins: `kept` of its `points` were not refunded before the evaluation."""
+    """Return the state in which an accrual begins.
+
+    The accrual gives `points`. Refunds before the evaluation have left `kept` of them. The points mature at `due_at`.
+    """
     if points and not kept:
         return AccrualState.VOIDED
     is_due = due_at is not None and due_at <= now
@@ -80,7 +84,7 @@ def begin_state(points: int, kept: int, due_at: datetime | None, now: datetime) 
 
 
 def state_of_pending(points: int, voided: int) -> AccrualState:
-    """Return the state of an accrual that was not credited, and that lost `voided` of its `points`."""
+    """Return the state of an accrual of `points` that was never credited and has lost `voided` points."""
     return AccrualState.VOIDED if voided == points else AccrualState.PENDING
 
 
@@ -90,19 +94,23 @@ def state_of_credited(points: int, voided: int, reversed_: int) -> AccrualState:
 
 
 def state_of_reversed(points: int, voided: int, reversed_: int) -> AccrualState:
-    """Return the state of a credited accrual whose purchase was called off or refunded, if only of 0 points."""
+    """Return the state of a credited accrual after its purchase was called off or refunded.
+
+    It is REVERSED or PARTIALLY_REVERSED, never AVAILABLE, even if the accrual lost 0 points.
+    """
     return AccrualState.REVERSED if reversed_ == points - voided else AccrualState.PARTIALLY_REVERSED
 
 
 def takes_credited_points(policy: AccrualPolicy, state: AccrualState, status: PurchaseStatus) -> bool:
-    """Tell whether a status takes credited points back, so that the customer's lots are needed."""
+    """Tell whether a status takes credited points back. If so, the decision needs the customer's open lots."""
     return state in CREDITED and forfeits(policy, status)
 
 
 class Correction(NamedTuple):
-    """What a new valuation does to a credited accrual.
+    """How a new valuation changes a credited accrual.
 
-    `voided` and `reversed` are what refunds take of the new valuation. `added` comes to the account, `taken` leaves it.
+    `voided` and `reversed` are the points that refunds take of the new valuation. `added` is credited to the account,
+    `taken` is taken from it.
     """
 
     voided: int
@@ -112,10 +120,11 @@ class Correction(NamedTuple):
 
 
 def correct_credited(points: int, gone: int, voided_before: int, outstanding: int, forgotten: int) -> Correction:
-    """Decide how a credited accrual comes from what is left of it to what it is worth now.
+    """Decide how a new valuation changes a credited accrual.
 
-    It is worth `points`, of which refunds take `gone`. `voided_before` was lost before it was credited, `outstanding`
-    is left of it. Of what it lost `forgotten` was never taken (CLAMP), so that much need not be given.
+    The new valuation gives `points`, and refunds take `gone` of them. The accrual lost `voided_before` points before it
+    was credited, and has `outstanding` points left. Of the points it lost, `forgotten` were never taken from the
+    account (debt policy CLAMP), so that many are not added again.
     """
     voided = min(voided_before, gone)
     more = points - gone - outstanding
@@ -123,7 +132,7 @@ def correct_credited(points: int, gone: int, voided_before: int, outstanding: in
 
 
 def split_by_expiry(lines: Iterable[EvaluationLine]) -> dict[ExpiryPolicy | None, int]:
-    """Return how many points came with each expiry, in the order of the lines."""
+    """Return the sum of the points for each expiry policy, in the order of the lines."""
     points: dict[ExpiryPolicy | None, int] = {}
     for line in lines:
         if line.points:
@@ -134,6 +143,7 @@ def split_by_expiry(lines: Iterable[EvaluationLine]) -> dict[ExpiryPolicy | None
 def find_gain(
     before: Mapping[ExpiryPolicy | None, int], after: Mapping[ExpiryPolicy | None, int]
 ) -> dict[ExpiryPolicy | None, int]:
-    """Return with which expiry a new valuation gives more points than the former one, and how many more."""
+    """Return the expiry policies with which a new valuation gives more points than the former one, and how many more.
+    """
     gained = {expiry: points - before.get(expiry, 0) for expiry, points in after.items()}
     return {expiry: points for expiry, points in gained.items() if points > 0}

@@ -1,6 +1,6 @@
-"""What becomes of a purchase when a report about it is booked: its life, its lines, and whether it is valued.
+"""Decisions on a purchase when a report about it is booked: its generation, its lines, and whether it is valued.
 
-Each function takes what is known and what was reported, and returns a decision. The ledger books what was decided.
+Each function takes the known facts and the report, and returns a decision. The ledger books the decision.
 """
 
 from collections.abc import Collection, Iterable
@@ -22,22 +22,25 @@ from loyalty.rules.purchase import (
 )
 
 VALUED_FACTS = frozenset({"total", "lines", "location", "staff", "booked_at", "starts_at", "payments"})
-"""The facts that rules look at."""
+"""The facts of a purchase that earning rules depend on."""
 
 
 class AccrualTask(StrEnum):
-    """What a report has to do with what its purchase earns."""
+    """What is to be done with the accrual of a purchase after a report."""
 
     NOTHING = "NOTHING"
-    """Nothing was earned yet, and the time for that has not come."""
+    """Do nothing: there is no accrual yet, and it is not time to evaluate the rules."""
     EVALUATE = "EVALUATE"
-    """The rules are evaluated, for the first time in this life of the purchase."""
+    """Evaluate the rules: this generation of the purchase has no accrual yet."""
     FOLLOW = "FOLLOW"
-    """What was earned follows the report."""
+    """Let the existing accrual follow the report."""
 
 
 class ToldCategory(NamedTuple):
-    """The category of the customer of one item: `told` with it, None if it tells none, and `known` before the batch."""
+    """The customer's category for one item of a batch.
+
+    `told` is the category that the item tells, None if it tells none. `known` is the category before the batch.
+    """
 
     customer_id: CustomerId
     told: str | None
@@ -45,9 +48,10 @@ class ToldCategory(NamedTuple):
 
 
 def follow_categories(items: Iterable[ToldCategory]) -> list[str | None]:
-    """Return the category by which each item of a batch is judged, in its order.
+    """Return the customer's category that each item of a batch is judged by, in the order of the items.
 
-    An item is judged by what it tells itself, or an item before it told of the same customer; never by a later one.
+    It is the category that the item tells. If it tells none, it is the last one that an earlier item told of the same
+    customer, else the category known before the batch. A later item never counts.
     """
     last: dict[CustomerId, str | None] = {}
     chosen = []
@@ -64,10 +68,11 @@ def choose_generation(
     *,
     changes_hands: bool,
 ) -> int:
-    """Return the generation of a purchase after a report, as ``next_generation`` has it.
+    """Return the generation of a purchase after a report; ``next_generation`` has the rule.
 
-    `earned` is the state of what it earned so far. A purchase that `changes_hands` begins a new life, if it comes back:
-    its former lives stay with the customer it was recorded for.
+    `earned` is the state of the purchase's accrual, None without one. `changes_hands` says that the purchase moves to
+    another customer. If such a purchase comes back, it begins a new generation: its former generations stay with the
+    customer it was recorded for.
     """
     return next_generation(known, requested, lost_points=changes_hands or earned in LOST)
 
@@ -81,9 +86,10 @@ def choose_task(
     *,
     is_evaluated: bool,
 ) -> AccrualTask:
-    """Decide what a report does with what its purchase earns; `is_evaluated` is about this generation.
+    """Decide what a report does with the accrual of its purchase.
 
-    Generation 0 was called off before anybody had heard of it: it never earns.
+    `is_evaluated` says that this generation has an accrual. A purchase of generation 0 was called off before its first
+    report, so it never earns.
     """
     if is_evaluated:
         return AccrualTask.FOLLOW
@@ -95,11 +101,11 @@ def choose_task(
 def is_valued_anew(
     changed: Collection[str], before: PurchaseStatus, status: PurchaseStatus, *, can_be_valued: bool, is_paid: bool
 ) -> bool:
-    """Tell whether a report may change what an evaluated purchase is worth.
+    """Tell whether a report may change the valuation of an evaluated purchase.
 
-    It does where it changes facts that rules look at, or brings the purchase back. Where points or cards pay
-    (`is_paid`) what they pay may follow any report; where nothing comes of it, the valuation stays as it is.
-    `can_be_valued` says that what it earned is valued again at all.
+    It may if it changes facts that rules depend on, or brings the purchase back to life. If points or gift cards pay
+    for the purchase (`is_paid`), any report may change how much they pay, so the purchase is valued again; an equal
+    result changes nothing. `can_be_valued` says that the accrual may be valued again at all.
     """
     if not can_be_valued or status in ENDED:
         return False
@@ -109,10 +115,11 @@ def is_valued_anew(
 def choose_told_lines(
     changed: Collection[str], told: Given[tuple[PurchaseLine, ...] | None], lines: tuple[PurchaseLine, ...]
 ) -> tuple[PurchaseLine, ...]:
-    """Return the lines that are kept with a report: as they were sent, while the purchase keeps an order of its own.
+    """Return the lines that are kept with a report.
 
-    `lines` are those of the purchase after the report. Where a late report tells lines, but a newer one has told
-    others, those of the newer one stay.
+    If the report changes the lines, they are kept in the order in which it sent them. If it does not, `lines` are kept:
+    the lines of the purchase after the report. That is also so for a late report whose lines a newer report has
+    replaced.
     """
     if "lines" not in changed or isinstance(told, Absent):
         return lines
@@ -120,7 +127,7 @@ def choose_told_lines(
 
 
 def choose_path_above_total(changed: Collection[str]) -> tuple[str, ...] | None:
-    """Return which field is refused when payments are more than the total, or None where a report changed neither."""
+    """Return the field to refuse when the payments are above the total; None if the report changed neither of them."""
     if "payments" in changed:
         return ("payments",)
     return ("total",) if "total" in changed else None

@@ -1,6 +1,7 @@
-"""How a rule came to its points, frozen with them: enough to say what it gives for a part of the purchase.
+"""Formulas: how a rule computed its points. A formula is frozen with the accrual.
 
-A refund asks the formula, not the rule: later edits of rules, catalogue or settings change nothing (F-04).
+A refund computes with the formula, not with the rule. So later edits of rules, catalogue or settings change nothing
+(F-04).
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from loyalty.rules.rounding import Rounding, divide
 
 @dataclass(frozen=True, slots=True)
 class LinePart:
-    """What one line, by its position, brought in: minor units, or points of its own."""
+    """The part of one line in a formula: the line's position, and its value in minor units or in points."""
 
     position: int
     value: int
@@ -19,9 +20,9 @@ class LinePart:
 
 @dataclass(frozen=True, slots=True)
 class RatedPart:
-    """What one line with a rate of its own brought in: `points` for every `per_minor` of its amount.
+    """The part of one line with an earning rate of its own: `points` for every `per_minor` of its amount.
 
-    The amount is `plain_minor`, and of `shared_minor` what the discount of the whole order leaves.
+    The amount is `plain_minor`, plus the part of `shared_minor` that the discount of the whole order leaves.
     """
 
     position: int
@@ -31,16 +32,17 @@ class RatedPart:
     per_minor: int
 
     def points_of(self, paid: Fraction) -> Fraction:
-        """The points of the whole line, not rounded, when this share of its amount was paid."""
+        """Return the points of the whole line, not rounded. `paid` is the share that the order's discount leaves."""
         return (self.plain_minor + self.shared_minor * paid) * Fraction(self.points, self.per_minor)
 
 
 @dataclass(frozen=True, slots=True)
 class FixedFormula:
-    """The share `numerator` / `denominator` of so many points, rounded down: what was not paid with points.
+    """The share `numerator` / `denominator` of a fixed number of points, rounded down.
 
-    They hang on the lines that earned them, in the ratio of the `parts`, and on `rest_minor`, which belongs to no line.
-    Where neither is there, they hang on the whole purchase.
+    The other part of the purchase was paid with points or cards. When lines are refunded, the points shrink with the
+    lines that earned them, in the ratio of the `parts`, and with `rest_minor`, the amount that belongs to no line.
+    Without parts and rest they shrink with the whole purchase.
     """
 
     points: int
@@ -52,12 +54,17 @@ class FixedFormula:
 
 @dataclass(frozen=True, slots=True)
 class LinesFormula:
-    """`points` for every `per_minor` of an amount and what `rated` lines earn, rounded once; and `own` points of items.
+    """Points for an amount of money, points of `rated` lines, and points per unit (`own`).
 
-    The amount is `rest_minor`, which belongs to no line, the `plain` parts, and of the `shared` parts what the discount
-    of the whole order leaves: `paid_numerator` / `paid_denominator`. Of both the amount and the own points only the
-    share `numerator` / `denominator` counts that was not paid with points. Amounts are minor units, own points count in
-    `scale` parts of a point, because a quantity may be a fraction.
+    The amount is the sum of `rest_minor` (it belongs to no line), the `plain` parts, and the share `paid_numerator` /
+    `paid_denominator` of the `shared` parts: the discount of the whole order leaves that share. The amount gives
+    `points` for every `per_minor`. The points of the `rated` lines are added, and the sum is rounded once.
+
+    The `own` points are points per unit of items that have such points. They count in `scale` parts of a point, because
+    a quantity may be a fraction. Their sum is rounded down by itself.
+
+    Only the share `numerator` / `denominator` of all these points counts; the rest was paid with points or cards.
+    Amounts are in minor units.
     """
 
     points: int
@@ -77,11 +84,12 @@ class LinesFormula:
 
 @dataclass(frozen=True, slots=True)
 class AmountFormula:
-    """The formula of amounts in accruals from before discounts of a whole order were shared out over its lines.
+    """A formula of older accruals: from before the discount of a whole order was shared out over the lines.
 
-    `points` for every `per_minor` of the share `numerator` / `denominator` of `whole_minor`, or of the sum of the
-    `parts` when the rule counts only some lines. The `own` parts are the points of lines that have points of their own;
-    their amounts do not count (below zero among the parts of a whole).
+    It gives `points` for every `per_minor` of the share `numerator` / `denominator` of an amount. The amount is
+    `whole_minor`, or the sum of the `parts` if the rule counts only some lines. The `own` parts are the points of lines
+    with points per unit. The amounts of those lines do not count: with `whole_minor` they are among the `parts`, below
+    zero.
     """
 
     points: int
@@ -96,7 +104,7 @@ class AmountFormula:
 
 @dataclass(frozen=True, slots=True)
 class UnitsFormula:
-    """The share `numerator` / `denominator` of the points of all units, line by line, rounded down once.
+    """The share `numerator` / `denominator` of the points of all units, added line by line and rounded down once.
 
     The parts count in `scale` parts of a point, because a quantity may be a fraction.
     """
@@ -109,9 +117,9 @@ class UnitsFormula:
 
 @dataclass(frozen=True, slots=True)
 class FactorFormula:
-    """The part `numerator` / `denominator` of what other lines give, rounded down.
+    """The share `numerator` / `denominator` of the points of other lines, rounded down.
 
-    `over_all` counts on everything before it, otherwise on what rules give by themselves.
+    With `over_all` the factor counts on all lines before it, else only on the lines of rules that are no factors.
     """
 
     numerator: int
@@ -124,9 +132,11 @@ Formula = FixedFormula | LinesFormula | AmountFormula | UnitsFormula | FactorFor
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a purchase: the share of its total, of each line, and of what no line tells.
+    """The shares of a purchase that are left after its refunds.
 
-    `rest` is the share that amounts without a line have left of what the lines have left.
+    `whole` is the share of the total. `lines` are the shares of the lines after the refunds of lines. `rest` is the
+    share that the refunds without lines leave of everything else: an amount without a line, and each line after its own
+    refunds.
     """
 
     whole: Fraction
@@ -134,12 +144,15 @@ class Left:
     rest: Fraction
 
     def line(self, position: int) -> Fraction:
-        """The share of a line that is left; of a line that the purchase does not tell any more, that of the whole."""
+        """Return the share of a line that is left; for a line that the purchase has no more, the share of the total."""
         return self.lines[position] * self.rest if position < len(self.lines) else self.whole
 
 
 def points_left(formula: Formula, left: Left, base: int) -> int:
-    """Return what a formula gives for what is left; `base` is what the lines give that a factor counts on."""
+    """Return the points that a formula gives for the part of a purchase that is left.
+
+    `base` are the points that a factor multiplies. Other formulas do not use it.
+    """
     match formula:
         case FixedFormula():
             return _floor(
@@ -156,7 +169,7 @@ def points_left(formula: Formula, left: Left, base: int) -> int:
 
 
 def _find_fixed_share(formula: FixedFormula, left: Left) -> Fraction:
-    """The share that is left of what a fixed award hangs on."""
+    """Return the share that is left of the lines and the rest amount that a fixed award belongs to."""
     whole = sum(part.value for part in formula.parts) + formula.rest_minor
     if not whole:
         return left.whole
@@ -164,6 +177,7 @@ def _find_fixed_share(formula: FixedFormula, left: Left) -> Fraction:
 
 
 def _lines_left(formula: LinesFormula, left: Left) -> int:
+    """Return the points that a LinesFormula gives for the part of a purchase that is left."""
     not_with_points = Fraction(formula.numerator, formula.denominator)
     paid = Fraction(formula.paid_numerator, formula.paid_denominator)
     amount = formula.rest_minor * left.rest + _sum(formula.plain, left) + paid * _sum(formula.shared, left)

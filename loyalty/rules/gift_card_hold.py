@@ -1,4 +1,4 @@
-"""Money of a gift card at a checkout: what may be set aside, spent, freed and given back.
+"""Decisions on the money of a gift card at a checkout: to set it aside, spend it, free it or give it back.
 
 Each function takes the numbers of a card and of a hold, and returns a decision. The ledger books it.
 """
@@ -20,8 +20,8 @@ from loyalty.rules.redemption import HoldState
 class CardHold:
     """The numbers of one hold of a card, in minor units of the card's currency.
 
-    `amount_minor` was set aside until `expires_at`, `captured_minor` of it were spent, and `returned_minor` of those
-    came back.
+    `amount_minor` was set aside until `expires_at`. Of that, `captured_minor` was spent. Of the spent money,
+    `returned_minor` came back to the card.
     """
 
     state: HoldState
@@ -32,15 +32,16 @@ class CardHold:
 
     @property
     def returnable_minor(self) -> int:
-        """What was spent and did not come back."""
+        """The spent money that has not come back to the card yet."""
         return self.captured_minor - self.returned_minor
 
 
 class PayablePurchase(NamedTuple):
     """A recorded purchase that a card pays for.
 
-    `total` is what it costs less refunds. `left_minor` is what is left to pay of that beside all that counts as paid;
-    below zero where too much is paid. `is_foreign` says that the caller may not know whose purchase it is.
+    `total` is the price of the purchase less its refunds. `left_minor` is the part of the total that is not paid yet;
+    it is below zero if too much is paid. `is_foreign` says that the caller may not learn who the customer of the
+    purchase is.
     """
 
     status: PurchaseStatus
@@ -50,7 +51,7 @@ class PayablePurchase(NamedTuple):
 
 
 class MovedMoney(NamedTuple):
-    """How much moves, in minor units, and the account of the card after it."""
+    """The amount that moves, in minor units, and the account of the card after the movement."""
 
     amount_minor: int
     account: CardAccount
@@ -64,11 +65,11 @@ def count_payable(
     at: datetime,
     path: tuple[str, ...],
 ) -> int:
-    """Return what a card can pay of a purchase: what can be spent of the card, and what it has set aside already.
+    """Return how much a card can pay of a purchase: its spendable money, and its money held for this purchase.
 
-    ``held_minor`` is what it has set aside for this purchase. ``status`` is None where the purchase is not recorded,
-    ``path`` names the card. Raises, in this order: PurchaseEnded, CurrencyMismatch, GiftCardEnded,
-    GiftCardBalanceTooLow (nothing is left).
+    ``held_minor`` is the money held for this purchase. ``status`` is None if the purchase is not recorded. ``path``
+    names the card in the input. Raises, in this order: PurchaseEnded, CurrencyMismatch, GiftCardEnded,
+    GiftCardBalanceTooLow (the card can pay nothing).
     """
     if status in ENDED:
         raise PurchaseEnded(status, ("purchase",))
@@ -82,11 +83,11 @@ def count_payable(
 
 
 def hold_money(account: CardAccount, amount: Money, purchase: PayablePurchase | None, at: datetime) -> CardAccount:
-    """Decide to set money of a card aside; ``purchase`` is None where none is named, or none is recorded yet.
+    """Decide to set money of a card aside. ``purchase`` is None if the hold names none, or it is not recorded yet.
 
-    Before a purchase is recorded nobody knows its total, and a card may pay any part of it. Raises, in this order:
-    CurrencyMismatch (of the card), PurchaseOfAnotherCustomer, PurchaseEnded, CurrencyMismatch (of the purchase),
-    GiftCardAbovePurchase, GiftCardEnded, GiftCardBalanceTooLow.
+    The total of a purchase is unknown before the purchase is recorded; until then a card may pay any amount of it.
+    Raises, in this order: CurrencyMismatch (of the card), PurchaseOfAnotherCustomer, PurchaseEnded, CurrencyMismatch
+    (of the purchase), GiftCardAbovePurchase, GiftCardEnded, GiftCardBalanceTooLow.
     """
     _refuse_currency(account.currency, amount)
     if purchase is not None:
@@ -102,9 +103,9 @@ def hold_money(account: CardAccount, amount: Money, purchase: PayablePurchase | 
 def capture_money(
     account: CardAccount, hold: CardHold, wanted: Money | None, purchase: PayablePurchase | None, at: datetime
 ) -> MovedMoney:
-    """Decide to spend held money, all of it where ``wanted`` is None; what is not spent is free again.
+    """Decide to spend held money: ``wanted``, or all of it if ``wanted`` is None. Money that is not spent becomes free.
 
-    A purchase in another currency limits nothing. Raises, in this order: HoldEnded, CurrencyMismatch,
+    A purchase in another currency sets no limit. Raises, in this order: HoldEnded, CurrencyMismatch,
     GiftCardBalanceTooLow (more than is held), PurchaseEnded, GiftCardAbovePurchase.
     """
     refuse_ended_hold(hold.state, hold.expires_at, at)
@@ -121,10 +122,9 @@ def capture_money(
 
 
 def return_money(account: CardAccount, hold: CardHold, wanted: Money | None, at: datetime) -> MovedMoney:
-    """Decide to give spent money back to its card, all that is left of it where ``wanted`` is None.
+    """Decide to give spent money back to its card: ``wanted``, or all that can still come back if it is None.
 
-    Raises, in this order: GiftCardEnded (what came back would be lost at once), CurrencyMismatch,
-    ReturnExceedsSpending.
+    Raises, in this order: GiftCardEnded (the money would be lost at once), CurrencyMismatch, ReturnExceedsSpending.
     """
     refuse_ended(account, at, ("hold",))
     amount = _choose_amount(account, wanted, hold.returnable_minor)
@@ -134,6 +134,7 @@ def return_money(account: CardAccount, hold: CardHold, wanted: Money | None, at:
 
 
 def _choose_amount(account: CardAccount, wanted: Money | None, whole_minor: int) -> Money:
+    """Return ``wanted``, or the whole amount if it is None. Raises CurrencyMismatch."""
     if wanted is None:
         return Money(whole_minor, account.currency)
     _refuse_currency(account.currency, wanted)

@@ -1,4 +1,4 @@
-"""The accounts: each is the sum of what it stands for."""
+"""Questions about accounts: each number of an account is the sum of other rows."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,7 @@ SOURCES: Sequence[Source] = (
             "an account knows the hash of its last entry": Broken("chain <> last_hash", "customer_id, sequence"),
         },
     ),
-    # Every account with the sums of what it stands for.
+    # Every account with the sums of its entries, lots, accruals and adjustments.
     Source(
         f"""
         SELECT a.*, a.available + a.held - a.debt AS balance, coalesce(e.points, 0) AS entered,
@@ -85,4 +85,4 @@ QUESTIONS: Mapping[str, str] = {
           AND NOT EXISTS (SELECT FROM accounts a WHERE a.tenant_id = c.tenant_id AND a.customer_id = c.id)
     """,
 }
-"""Asked once of the whole tenant: each finds rows that break it."""
+"""Queries that are asked once, of the whole tenant. Each finds the rows that break its invariant."""

@@ -1,4 +1,4 @@
-"""The accruals: their lines, their entries, what was told of them, and their former valuations."""
+"""Questions about accruals: their lines, their entries, their events and their former valuations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,7 +43,7 @@ SOURCES: Sequence[Source] = (
                 "coalesce(earned, 0) <> earned_points OR coalesce(entered, 0) <> taken_points",
                 "id, earned_points, earned, taken_points, entered",
             ),
-            # With CLAMP, points that were spent already are forgotten, so there may be less to enter.
+            # With CLAMP, points that the customer had spent are not taken back, so the entries may take fewer points.
             "an accrual has given what its newest valuation says, less what was lost": Broken(
                 "CASE WHEN NOT credited THEN net <> 0 WHEN debt = 'CLAMP' THEN net < outstanding"
                 " ELSE net <> outstanding END",
@@ -70,7 +70,7 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every accrual that waits or of which something was told before it was credited, with what was told.
+    # Every accrual that is pending, or has an event from before it was credited; with these events.
     Source(
         """
         SELECT a.id, a.state, a.points, a.voided_points, a.first_credit, coalesce(v.pending, 0) AS pending,
@@ -100,7 +100,8 @@ SOURCES: Sequence[Source] = (
         """,
         {
             "a promise is told once, and what is broken of it": Broken(
-                # A new valuation promises more, or takes of the promise; what was left of it is what was credited.
+                # A new valuation adds to the pending points or voids some of them. The pending points that are left are
+                # credited.
                 "id IS NULL OR broken > promised OR promised - broken <> CASE state WHEN 'PENDING' THEN"
                 " points - voided_points WHEN 'VOIDED' THEN 0 ELSE first_credit END"
                 " OR (state = 'PENDING' AND points > 0 AND pending = 0) OR (pending = 0 AND voided > 0)",
@@ -118,8 +119,8 @@ QUESTIONS: Mapping[str, str] = {
             ON v.accrual_id = a.id AND v.number < a.valuation
         GROUP BY a.id, a.valuation, (a.id IS NULL) HAVING a.id IS NULL OR count(v.number) <> a.valuation - 1
     """,
-    # What came back to a card counts by its share of the refunds, so such purchases are left to the rules. So are
-    # accruals that no change of what cards pay values again.
+    # Money that came back to a card counts by its share of the refunds. So purchases with such money are left out here;
+    # only the rules can check them. Accruals that are not valued again when the payments change are left out too.
     "an accrual took what gift cards pay of its purchase as their holds and its reports tell it": f"""
         SELECT a.id, a.cards_paid_minor, coalesce(h.gross, 0) AS held_or_spent, told.elsewhere, told.unnamed
         FROM accruals a
@@ -144,4 +145,4 @@ QUESTIONS: Mapping[str, str] = {
                                     + greatest(told.unnamed - coalesce(h.gross, 0), 0)
     """,  # noqa: S608 - made of constants
 }
-"""Asked once of the whole tenant: each finds rows that break it."""
+"""Queries that are asked once, of the whole tenant. Each finds the rows that break its invariant."""

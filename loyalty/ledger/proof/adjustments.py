@@ -1,4 +1,4 @@
-"""Adjustments."""
+"""Questions about adjustments."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""All questions of the proof, and how they are asked."""
+"""The list of all questions of the proof, and the functions that ask them."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -64,41 +64,42 @@ _WHOLE = tuple(Source(question, {name: Broken("true", "*")}) for name, question 
 _SOURCES = (*_GATHERED, *_SLICED, *_WHOLE)
 
 INVARIANTS: Sequence[str] = tuple(dict.fromkeys(name for source in _SOURCES for name in source.invariants))
-"""What must be so, in English."""
+"""The names of all invariants. Each name says in English what must be true."""
 
 
 class Difference(NamedTuple):
-    """An invariant that does not hold: in how many rows, and some of them."""
+    """An invariant that does not hold: the number of rows that break it, and some of these rows."""
 
     invariant: str
     rows: int
     examples: list[dict[str, Any]]
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return the difference as one line for people."""
         shown = "; ".join(str(example) for example in self.examples)
         return f"Not so in {self.rows} rows: {self.invariant}: {shown}"
 
 
 class Pass(NamedTuple):
-    """A source to be asked, for one of its slices."""
+    """A source to ask, and the slice of it to read."""
 
     source: Source
     slice: Slice
 
 
 WHOLE_PASSES = [Pass(source, EVERYTHING) for source in _SOURCES if source.sliced_by is None]
-"""What is asked of the whole ledger at once; together with its sliced passes that proves a ledger, in any order."""
+"""The passes that read the whole ledger at once. Together with all sliced passes, in any order, they prove a ledger."""
 
 
 def list_sliced_passes(slices: Slices) -> list[Pass]:
-    """What is asked of each slice; by all its sources in turn, while its rows are still in memory."""
+    """Return the passes for each slice. All sources read a slice one after another, while its rows are still in memory.
+    """
     sources = {by: [source for source in _SOURCES if source.sliced_by == by] for by in Slices._fields}
     return [Pass(source, one) for by in Slices._fields for one in getattr(slices, by) for source in sources[by]]
 
 
 async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
-    """Ask one pass for its invariants, inside one tenant."""
+    """Run one pass inside one tenant and return the invariants that do not hold."""
     source, by = asked.source, asked.source.sliced_by
     bounds = {f"first_{by}": asked.slice.first, f"last_{by}": asked.slice.last} if by else {}
     (counts,) = await tx.rows(_counting(source), **bounds)
@@ -112,13 +113,13 @@ async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
 
 
 async def find_differences(tx: Transaction) -> list[Difference]:
-    """Ask for every invariant, one pass after another; the transaction must see one moment."""
+    """Check every invariant, one pass after another. The transaction must see one snapshot of the database."""
     passes = (*WHOLE_PASSES, *list_sliced_passes(Slices()))
     return merge_differences([difference for asked in passes for difference in await ask(tx, asked)])
 
 
 def merge_differences(found: Iterable[Difference]) -> list[Difference]:
-    """One difference for each invariant, in the order of INVARIANTS, from what several passes found."""
+    """Merge the differences of several passes into one for each invariant, in the order of INVARIANTS."""
     merged: dict[str, Difference] = {}
     for one in found:
         known = merged.get(one.invariant, Difference(one.invariant, 0, []))
@@ -129,14 +130,14 @@ def merge_differences(found: Iterable[Difference]) -> list[Difference]:
 
 @cache
 def _counting(source: Source) -> Executable:
-    """One row: for each invariant, how many rows break it."""
+    """Return the statement that counts, in one row, the rows that break each invariant of a source."""
     counts = ", ".join(f"count(*) FILTER (WHERE {broken.when})" for broken in source.invariants.values())
     return text(f"SELECT {counts} FROM ({source.rows}) AS found")  # noqa: S608 - made of constants
 
 
 @cache
 def _finding(source: Source, broken: Broken) -> Executable:
-    """Some rows that break an invariant."""
+    """Return the statement that finds at most MAX_EXAMPLES rows that break one invariant."""
     return text(
         f"SELECT {broken.shows} FROM ({source.rows}) AS found WHERE {broken.when} LIMIT {MAX_EXAMPLES}"  # noqa: S608 - as above
     )

@@ -1,4 +1,4 @@
-"""Merges and opening balances: what came with them."""
+"""Questions about customers: merges, opening balances, archiving, identifiers, tags and erasure."""
 
 from collections.abc import Mapping
 
@@ -58,7 +58,7 @@ QUESTIONS: Mapping[str, str] = {
         WHERE a.tenant_id = :current_tenant AND NOT a.closed
           AND a.archived_at IS DISTINCT FROM CASE WHEN h.archived THEN h.changed_at END
     """,
-    # Only texts of ASCII are compared: PostgreSQL folds the case of other letters in its own way.
+    # Only ASCII texts are compared: PostgreSQL folds the case of other letters in another way than the rules.
     "customers are found by the identifiers that they have, and by no others": r"""
         WITH told AS (
             SELECT c.id, one->>'type' AS type, one->>'value' AS value
@@ -122,4 +122,4 @@ QUESTIONS: Mapping[str, str] = {
                                         c.consent_source, c.birthday, c.identifiers, c.tags) > 0)))
     """,
 }
-"""Asked once of the whole tenant: each finds rows that break it."""
+"""Queries that are asked once, of the whole tenant. Each finds the rows that break its invariant."""

@@ -1,4 +1,4 @@
-"""The entries of the ledger: their chain, their phases, their lots, their events and what caused them."""
+"""Questions about entries: their chain, their phases, their lots, their events and their causes."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _GIVES_BACK = quote(kind for kind, row in KINDS.items() if row.lots is LotEffect
 _MOVES = quote(kind for kind, row in KINDS.items() if row.lots is LotEffect.MOVES)
 
 _READ_WITH_CAUSES = quote(kind for kind, row in KINDS.items() if row.reference and row.cause_table is None)
-"""The kinds that a source of their own joins with their causes."""
+"""The kinds of entries that sources of other features join with their causes."""
 
 _CAUSES = " UNION ALL ".join(
     f"SELECT id, '{kind}' AS kind, '{row.reference}' AS about_kind, {row.about_column} AS about FROM {row.cause_table}"  # noqa: S608 - made of constants
@@ -26,11 +26,14 @@ _CAUSES = " UNION ALL ".join(
     for kind, row in KINDS.items()
     if row.cause_table
 )
-"""What caused entries of the other kinds, with what such an entry is about."""
+"""The causes of entries of the other kinds, and the reference that such an entry must have."""
 
 
 def _hash_text(column: str) -> str:
-    """As `entry_hash` in the rules puts a text into the hash of an entry; of an erased text its hash was kept."""
+    """Return the SQL for a text in the hash of an entry, as `entry_hash` in the rules has it.
+
+    Of an erased text only its hash is kept.
+    """
     return f"coalesce(encode(coalesce(sha256(convert_to({column}, 'UTF8')), {column}_hash), 'hex'), '-'), '|'"
 
 
@@ -65,7 +68,8 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every entry with the lots it opened, took from or gave back to, and its event; or an event without its entry.
+    # Every entry with the lots that it opened, took points from or gave points back to, and with its event. An event
+    # without its entry is a row too.
     Source(
         f"""
         SELECT e.*, o.points AS opened,
@@ -104,7 +108,7 @@ SOURCES: Sequence[Source] = (
             "an event names its entry, and only an event of a movement does": Broken(
                 "event_id IS NOT NULL AND (id IS NULL OR is_named IS NOT TRUE)", "event_id, told, id, named"
             ),
-            # What asks for entries of a kind by their cause goes by the phase, which the index of causes holds.
+            # Queries for entries of a kind by their cause use the phase, because the index of causes holds it.
             "the phase of an entry is one of its kind": Broken(
                 f"id IS NOT NULL AND NOT CASE kind {_PHASE_OF_KIND} ELSE false END",
                 "id, kind, phase",
@@ -112,7 +116,7 @@ SOURCES: Sequence[Source] = (
             "every entry that gives points opens lots of that size, or gives them back to lots": Broken(
                 "CASE WHEN points < 0 THEN opened IS NOT NULL OR given_back IS NOT NULL"
                 f" WHEN kind IN ({_GIVES_BACK}) THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
-                # What settles the debt of a customer who becomes another opens no lot.
+                # An entry that settles the debt of a merged customer opens no lot.
                 f" WHEN kind IN ({_MOVES}) THEN coalesce(opened, 0) NOT IN (0, points) OR given_back IS NOT NULL"
                 " ELSE coalesce(opened, 0) <> points OR given_back IS NOT NULL END",
                 "id, kind, points, opened, given_back",
@@ -137,7 +141,7 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every entry of a rare kind with what caused it; the other kinds are joined with their causes elsewhere.
+    # Every entry of a rare kind with its cause. Sources of other features join the other kinds with their causes.
     Source(
         f"""
         SELECT e.id, e.kind, e.cause_id, e.reference_kind, e.reference_id, c.id AS found, c.about_kind, c.about

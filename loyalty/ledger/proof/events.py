@@ -1,4 +1,4 @@
-"""The log of events."""
+"""Questions about the log of events."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -26,4 +26,4 @@ QUESTIONS: Mapping[str, str] = {
                   CASE WHEN subject_kind = 'GIFT_CARD' THEN payload->>'gift_card_id' END)
     """,  # noqa: S608 - made of constants
 }
-"""Each finds rows that break it."""
+"""Each query finds the rows that break its invariant."""

@@ -1,7 +1,7 @@
-"""Questions of the proof about facts of purchases and about the expiry of points, in slices.
+"""Questions about facts of purchases and about the expiry of points, asked in slices.
 
-Each rests on something that was frozen when it happened: the digest of a fact, the document that a report left, the
-expiry policy in the breakdown of an accrual. What earlier releases did not freeze is left out.
+Each question compares with data that was frozen at the time: the digest of a fact, the document of a report, or the
+expiry policy in the breakdown of an accrual. Rows of earlier releases that froze no such data are left out.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from collections.abc import Mapping
 FACT_DIGEST = """sha256(convert_to(concat_ws('|', purchase_id, version, fingerprint, status, facts::text,
     (extract(epoch FROM recorded_at) * 1000000)::bigint, recorded_by, coalesce(report_key, ''),
     coalesce(report_client, ''), coalesce(state_mark, '')), 'UTF8'))"""
-"""The SHA-256 of all that a fact says, over its columns."""
+"""SQL for the digest of a fact: the SHA-256 over its columns."""
 
 _SORTED_LINES = """(SELECT jsonb_agg(line ORDER BY line) FROM jsonb_array_elements({lines}) line
     WHERE line->>'quantity' IS DISTINCT FROM '0')"""
-"""Reports may tell lines in another order than the purchase knows them in, and leave some out."""
+"""SQL for lines in one order. Reports may send lines in another order, and may leave out lines of quantity 0."""
 
 _PERIOD = "CASE policy->>'period' WHEN 'MONTH' THEN 1 WHEN 'QUARTER' THEN 3 ELSE 12 END"
 
@@ -33,7 +33,7 @@ LAST_DAY = f"""CASE policy->>'kind'
         WHEN {_DAY_OF_YEAR.format(year=f"extract(year FROM {_EARLIEST})::integer")} >= {_EARLIEST}
         THEN {_DAY_OF_YEAR.format(year=f"extract(year FROM {_EARLIEST})::integer")}
         ELSE {_DAY_OF_YEAR.format(year=f"extract(year FROM {_EARLIEST})::integer + 1")} END END"""
-"""The last local day on which points can be spent that came on a local `day` under a `policy`; null is for ever."""
+"""SQL for the last day of points that came in on the local `day` under a `policy`. Null if they never expire."""
 
 SLICED_QUESTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     # Every fact, the last report of a purchase with the purchase, and a refund with its row.
@@ -76,7 +76,7 @@ SLICED_QUESTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "purchase_id, version, refund_id, refund_minor, amount_minor",
         ),
     },
-    # Every lot of earned points, with the expiry that the rules gave when the points were earned.
+    # Every lot of earned points, and the expiry policy that the rules gave when the points were earned.
     f"""
         SELECT l.id, l.opened_expires_at, l.inactivity_days, a.is_due
         FROM (
@@ -120,4 +120,7 @@ SLICED_QUESTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
     },
 }
-"""Rows that one pass gathers; what must be so, when a row breaks it, and which columns tell a person what is wrong."""
+"""Queries for the rows of one pass, each with its invariants.
+
+An invariant has a name that says what must be true, the condition of a row that breaks it, and the columns to show.
+"""

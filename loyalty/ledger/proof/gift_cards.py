@@ -1,4 +1,4 @@
-"""Gift cards: the entries of each card, its holds, and the points that bought it."""
+"""Questions about gift cards: the entries of each card, its holds, and the points that bought it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,8 @@ _EXPIRY = quote((GiftCardEntryKind.EXPIRED, GiftCardEntryKind.EXTENDED))
 _SAYS_EXPIRY = quote((GiftCardEntryKind.ISSUED, GiftCardEntryKind.EXTENDED))
 
 SOURCES: Sequence[Source] = (
-    # Every entry of a card with the one before it, and the expiry that was in force: it only gets later.
+    # Every entry of a card with the entry before it, and with the expiry in force before it. The expiry only gets
+    # later.
     Source(
         """
         SELECT e.id, e.gift_card_id, e.sequence, e.kind, e.occurred_at, e.balance_after_minor, e.hash,
@@ -107,7 +108,7 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every hold of a card with what its entries say.
+    # Every hold of a card with the sums of its entries.
     Source(
         """
         SELECT h.id, h.gift_card_id, h.state, h.captured_minor, h.returned_minor, coalesce(e.payments, 0) AS payments,
@@ -137,7 +138,8 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every card that points bought with the entries of the points, or such an entry without its card.
+    # Every card that was bought with points, with the entries of these points. Such an entry without a card is a row
+    # too.
     Source(
         """
         SELECT c.id, c.origin, c.points_cost, b.points AS burnt, k.points AS back, k.cause_id AS cancelled,
@@ -188,7 +190,7 @@ QUESTIONS: Mapping[str, str] = {
         WHERE p.tenant_id = :current_tenant
         GROUP BY p.tenant_id, p.id HAVING p.sold <> count(c.id)
     """,
-    # Before payloads had versions, a card that nobody had bought was told of only while somebody had it.
+    # Before payloads had versions, a card without a buyer had events only while it had a holder.
     "every entry of a gift card is told once, and no other": """
         SELECT coalesce(e.gift_card_id, t.gift_card_id) AS gift_card_id, coalesce(e.kind, t.kind) AS kind,
                e.entries, t.told
@@ -210,7 +212,8 @@ QUESTIONS: Mapping[str, str] = {
         WHERE coalesce(t.told, 0) > coalesce(e.entries, 0)
            OR ((e.is_bought OR i.gift_card_id IS NOT NULL) AND e.entries <> coalesce(t.told, 0))
     """,
-    # The worker is a second behind, and a day when something is wrong with it; measured by the ledger's own time.
+    # The worker is normally a second late; if it is a day late, something is wrong. The time is that of the newest
+    # entry.
     "nothing is left of a gift card a day after its time": """
         SELECT c.id, c.balance_minor, c.held_minor, c.due_at FROM gift_cards c
         WHERE c.tenant_id = :current_tenant AND c.due_at < greatest(
@@ -219,4 +222,4 @@ QUESTIONS: Mapping[str, str] = {
         ) - interval '1 day'
     """,
 }
-"""Asked once of the whole tenant: each finds rows that break it."""
+"""Queries that are asked once, of the whole tenant. Each finds the rows that break its invariant."""

@@ -1,4 +1,4 @@
-"""Idempotency keys."""
+"""Questions about idempotency keys."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ _MADE_ONCE = " UNION ALL ".join(
         "giftCardGive": "gift_card_gifts",
     }.items()
 )
-"""What operations with a key make again each time."""
+"""SQL for the rows that operations with a key create: a new row each time, with the id that the key keeps."""
 
 _MADE_BEFORE = " ".join(
     f"WHEN '{operation}' THEN EXISTS (SELECT FROM {table} WHERE tenant_id = :current_tenant AND {id_} = k.result_id)"
@@ -34,7 +34,7 @@ _MADE_BEFORE = " ".join(
         ("customerErase", "customers", "id"),
         ("purchaseMature", "accruals", "id"),
         ("catalogItemsUpsert", "tenants", "tenant_id"),
-        # A tier and the job that came with it have one id.
+        # A tier and the re-tiering job that its change starts have one id.
         ("tierCreate", "tiers", "id"),
         ("tierUpdate", "jobs", "id"),
         ("tierDelete", "jobs", "id"),
@@ -46,12 +46,15 @@ _MADE_BEFORE = " ".join(
         ),
     )
 )
-"""What the others change, which was there before them, and tables that several operations write."""
+"""SQL for keys of the other operations.
+
+They change a row that existed before, or write a table that several operations write.
+"""
 
 _REASSIGNED = """WHEN 'purchaseReassign' THEN k.result_id::text IN (
             SELECT facts->'reassignment'->>'id' FROM purchase_facts
             WHERE tenant_id = :current_tenant AND facts ? 'reassignment')"""
-"""A reassignment is kept as a fact of its purchase."""
+"""SQL for keys of reassignments: a reassignment is kept as a fact of its purchase."""
 
 
 QUESTIONS: Mapping[str, str] = {
@@ -89,4 +92,4 @@ QUESTIONS: Mapping[str, str] = {
         WHERE k.key IS NULL
     """,
 }
-"""Asked once of the whole tenant: each finds rows that break it."""
+"""Queries that are asked once, of the whole tenant. Each finds the rows that break its invariant."""

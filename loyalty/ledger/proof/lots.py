@@ -1,4 +1,4 @@
-"""The lots: what was taken from them, and their expiry."""
+"""Questions about lots: their allocations and their expiry."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from loyalty.ledger.proof.question import Broken, Source
 from loyalty.rules.entry_kinds import ACTIVE, quote
 
 SOURCES: Sequence[Source] = (
-    # Every lot with what was taken from it.
+    # Every lot with its allocations.
     Source(
         f"""
         SELECT l.*, CASE WHEN l.last_taken_at >= l.expires_at THEN EXISTS (
@@ -83,7 +83,7 @@ SOURCES: Sequence[Source] = (
                 "(state = 'OPEN') <> (remaining + held > 0)", "id, state, remaining, held"
             ),
             "what expired of a lot stands in the ledger": Broken("expired <> entered", "id, expired, entered"),
-            # What came back after its time may have got some days more.
+            # Points that came back after their expiry may have got days of grace.
             "points expire when their time is over, and not before": Broken(
                 "first_expired_at IS NOT NULL"
                 " AND (expires_at IS NULL OR (first_expired_at < expires_at AND came_back IS NOT TRUE))",
@@ -105,7 +105,8 @@ SOURCES: Sequence[Source] = (
 )
 
 QUESTIONS: Mapping[str, str] = {
-    # The worker is a second behind, and a day when something is wrong with it; measured by the ledger's own time.
+    # The worker is normally a second late; if it is a day late, something is wrong. The time is that of the newest
+    # entry.
     "nothing is left of points a day after their time": """
         SELECT l.id, l.customer_id, l.remaining, l.due_at FROM lots l
         WHERE l.tenant_id = :current_tenant AND l.due_at < (
@@ -127,4 +128,4 @@ QUESTIONS: Mapping[str, str] = {
            OR (v.customer_id, v.occurred_at) <> (n.customer_id, n.told_at)
     """,
 }
-"""Asked once of the whole tenant: each finds rows that break it."""
+"""Queries that are asked once, of the whole tenant. Each finds the rows that break its invariant."""

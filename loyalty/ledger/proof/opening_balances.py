@@ -1,4 +1,4 @@
-"""Points that were brought along from elsewhere."""
+"""Questions about opening balances."""
 
 from collections.abc import Mapping
 
@@ -11,4 +11,4 @@ QUESTIONS: Mapping[str, str] = {
         WHERE o.tenant_id = :current_tenant AND l.opened_expires_at IS DISTINCT FROM o.expires_at
     """,
 }
-"""Each finds rows that break it."""
+"""Each query finds the rows that break its invariant."""

@@ -1,7 +1,7 @@
-"""Purchases that points pay for.
+"""Questions about purchases that are paid with points.
 
-What earlier releases wrote without these rules is left out: a purchase is asked about from the first hold on that was
-counted for it (`checkouts`).
+Earlier releases did not have these rules. So a purchase is checked only from its first hold that has a row in
+`checkouts`.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,8 @@ _ACTIVE_HOLDS = """
 """
 
 QUESTIONS: Mapping[str, str] = {
-    # Of one that is over nothing is payable. Its points may stay spent, whatever total is told of it afterwards.
+    # A purchase that is over has nothing left to pay. Points may stay spent for it, even if a later report changes its
+    # total.
     "points take no more off a purchase than it costs": f"""
         SELECT p.id, p.total_minor, sum(x.discount_minor) AS discount_minor
         FROM (
@@ -70,4 +71,4 @@ QUESTIONS: Mapping[str, str] = {
                IS DISTINCT FROM (h.purchase_kind, h.purchase_external_id, h.currency) AND r.id IS NOT NULL)
     """,
 }
-"""Each finds rows that break it."""
+"""Each query finds the rows that break its invariant."""

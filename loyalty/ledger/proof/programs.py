@@ -1,4 +1,4 @@
-"""Settings and earning rules, and their versions."""
+"""Questions about the versions of settings and of earning rules."""
 
 from collections.abc import Mapping
 
@@ -18,4 +18,4 @@ QUESTIONS: Mapping[str, str] = {
               (SELECT count(*) FROM earning_rule_versions WHERE tenant_id = :current_tenant AND rule_id = r.id))
     """,
 }
-"""Each finds rows that break it."""
+"""Each query finds the rows that break its invariant."""

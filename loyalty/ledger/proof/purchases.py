@@ -1,4 +1,4 @@
-"""Purchases, their facts and their refunds."""
+"""Questions about purchases, their facts and their refunds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -50,7 +50,8 @@ SOURCES: Sequence[Source] = (
 )
 
 QUESTIONS: Mapping[str, str] = {
-    # A purchase that was called off since may have come back as somebody else's, in a later generation.
+    # A purchase may be called off after a reassignment. It may then come back for another customer, in a later
+    # generation.
     "a purchase belongs to the customer that it was moved to last": """
         SELECT p.id, p.customer_id, m.target_id
         FROM (SELECT DISTINCT ON (purchase_id) purchase_id, (facts->'reassignment'->>'target_id')::uuid AS target_id,
@@ -62,4 +63,4 @@ QUESTIONS: Mapping[str, str] = {
         WHERE p.customer_id IS DISTINCT FROM coalesce(c.merged_into, c.id)
     """,
 }
-"""Each finds rows that break it."""
+"""Each query finds the rows that break its invariant."""

@@ -1,4 +1,4 @@
-"""What the proof asks: rows that one pass gathers, and what must not be true of them."""
+"""The form of a question: the rows that one pass reads, and the conditions that no row may fulfil."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 
 class Broken(NamedTuple):
-    """What a row of a source must not be, and which columns tell a person what is wrong."""
+    """The SQL condition `when` that no row of a source may fulfil, and the columns `shows` that explain a broken row.
+    """
 
     when: str
     shows: str
@@ -14,12 +15,13 @@ class Broken(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """Rows that one pass gathers, and the invariants that are asked of them."""
+    """A query for the rows of one pass, and the invariants that are checked on these rows."""
 
     rows: str
     invariants: Mapping[str, Broken]
 
     @property
     def sliced_by(self) -> str | None:
-        """What its rows can be cut into slices by: the ids of customers, the ids that it joins by, or nothing."""
+        """Return how the rows can be cut into slices: by ids of customers, by the ids that the query joins by, or None.
+        """
         return next((by for by in ("customer", "id") if f":first_{by}" in self.rows), None)

@@ -1,11 +1,11 @@
-"""Holds, redemptions and returns."""
+"""Questions about holds of points, redemptions and returns."""
 
 from collections.abc import Sequence
 
 from loyalty.ledger.proof.question import Broken, Source
 
 SOURCES: Sequence[Source] = (
-    # Every hold with what it set aside, and what it became.
+    # Every hold with the points that it set aside, and with its redemption.
     Source(
         """
         SELECT h.*, r.points AS redeemed, r.customer_id AS redeemed_for

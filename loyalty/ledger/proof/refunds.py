@@ -1,9 +1,9 @@
-"""Refunds, and what accruals lost to them."""
+"""Questions about refunds, and about the points that accruals lost to them."""
 
 from collections.abc import Mapping
 
 QUESTIONS: Mapping[str, str] = {
-    # What a refund took of a former valuation, the newest one may share out otherwise.
+    # After a new valuation, the points that refunds took may be shared out over accruals in another way.
     "a refund takes no more points than its accruals lost": """
         SELECT r.purchase_id, r.points, coalesce(a.lost, 0) AS lost
         FROM (SELECT purchase_id, -sum(points) AS points FROM purchase_refunds
@@ -13,7 +13,8 @@ QUESTIONS: Mapping[str, str] = {
                    FROM accruals WHERE tenant_id = :current_tenant GROUP BY purchase_id) a USING (purchase_id)
         WHERE r.points > coalesce(a.lost, 0) AND a.is_valued_anew IS NOT TRUE
     """,
-    # Where nothing but refunds took points of a purchase: it lives its first life, or refunds have ended it.
+    # Only purchases that lost points to refunds alone: they are in their first generation, and still alive or fully
+    # refunded.
     "what an accrual lost to refunds is what they say that they took": """
         SELECT a.id, a.purchase_id, a.voided_points, a.reversed_points, r.points
         FROM accruals a
@@ -26,4 +27,4 @@ QUESTIONS: Mapping[str, str] = {
           AND a.voided_points + a.reversed_points <> r.points
     """,
 }
-"""Each finds rows that break it."""
+"""Each query finds the rows that break its invariant."""

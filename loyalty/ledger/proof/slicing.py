@@ -1,4 +1,4 @@
-"""A large ledger is asked in slices, each with a plan of its own."""
+"""Slices of a large ledger. The statement for each slice gets a plan of its own."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,17 +11,19 @@ from sqlalchemy import text
 from tenancy.database import Transaction
 
 FEW_ENTRIES = 1_000
-"""Up to here plans that were made for any tenant do, and planning would take longer than asking."""
+"""Up to so many entries, a plan that was made for any tenant is good enough: a new plan would cost more than the query.
+"""
 SLICE_ENTRIES = 100_000
-"""About how many entries a slice has; a smaller ledger is not cut. A customer's entries are never cut in two."""
+"""The approximate number of entries in a slice; a smaller ledger is not cut. A customer's entries are never cut in two.
+"""
 STATEMENT_TIMEOUT_MS = 600_000
-"""How long one pass of a large ledger may take, in place of the timeout of ordinary statements."""
+"""The longest time for one pass of a large ledger. It replaces the timeout of ordinary statements."""
 WORK_MEM = "128MB"
-"""What one sort or hash of a large ledger may use; each worker has one or two of them at a time."""
+"""The memory for one sort or hash of a large ledger; each worker has one or two of them at a time."""
 
 
 class Slice(NamedTuple):
-    """Ids from the first to the last, both included."""
+    """The ids from `first` to `last`, both included."""
 
     first: UUID
     last: UUID
@@ -31,7 +33,7 @@ EVERYTHING = Slice(UUID(int=0), UUID(int=2**128 - 1))
 
 
 class Slices(NamedTuple):
-    """How a tenant's rows are cut."""
+    """The slices of a tenant's rows: by ids of customers, and by ids that grow with time."""
 
     customer: Sequence[Slice] = (EVERYTHING,)
     id: Sequence[Slice] = (EVERYTHING,)
@@ -71,8 +73,8 @@ _PATIENCE = text(f"""
            set_config('idle_in_transaction_session_timeout', '{STATEMENT_TIMEOUT_MS}', true)
 """)
 
-# A nested loop over a slice that was thought to be empty took 98 s instead of 0.1 s. Without them rows are merged or
-# hashed; where single rows are to be looked up, the question says so with LATERAL and OFFSET 0.
+# With nested loops, a slice that the planner believed to be empty took 98 s instead of 0.1 s. Without nested loops,
+# rows are merged or hashed. A question that has to look up single rows says so with LATERAL and OFFSET 0.
 _PLANNING = text(f"""
     SELECT set_config('work_mem', '{WORK_MEM}', true),
            set_config('plan_cache_mode', 'force_custom_plan', true),
@@ -83,43 +85,48 @@ _PLANNING = text(f"""
            set_config('jit', 'off', true)
 """)
 
-# Rows of a small ledger lie scattered among those of others, each on its own page: pages are fetched in their order
-# and ahead of their use. Two ledgers of 50,000 entries beside 9 million took 19 s from a cold disk, and 30 s without.
+# The rows of a small ledger lie scattered among the rows of other tenants, each on its own page. With this setting
+# PostgreSQL reads pages in their order, and before they are needed. Two ledgers of 50,000 entries beside 9 million took
+# 19 s from a cold disk, and 30 s without the setting.
 _IN_ORDER_OF_PAGES = text("SELECT set_config('enable_indexscan', 'off', true)")
 
 
 async def count_entries(tx: Transaction, *, at_most: int | None = None) -> int:
-    """How many entries the tenant has; with ``at_most`` no more are counted, which takes no longer for more of them."""
+    """Return the number of the tenant's entries. With ``at_most`` it stops counting there, so that it never takes long.
+    """
     (row,) = await tx.rows(_COUNT, at_most=at_most)
     return int(row[0])
 
 
 async def read_slices(tx: Transaction) -> Slices:
-    """How to cut a large ledger: whole customers, and spans of time, of about SLICE_ENTRIES entries."""
+    """Return the slices of a large ledger, each of about SLICE_ENTRIES entries: whole customers, and spans of time."""
     customers = await tx.rows(_CUSTOMER_BOUNDS, size=SLICE_ENTRIES)
     ids = await tx.rows(_ID_BOUNDS, size=SLICE_ENTRIES)
     return Slices(_between([row[0] for row in customers]), _between([row[0] for row in ids]))
 
 
 async def read_heads_digest(tx: Transaction, moment: datetime) -> str:
-    """The SHA-256, in hexadecimal, over each customer's id and the hash of their last entry until the moment."""
+    """Return a SHA-256, in hexadecimal, over each customer's id and the hash of their last entry until the moment."""
     (row,) = await tx.rows(_HEADS_DIGEST, moment=moment)
     return str(row[0])
 
 
 async def prepare_for_many_rows(tx: Transaction, *, scattered: bool = False) -> None:
-    """Give each statement of the transaction a plan of its own, made for this tenant and slice, and more memory."""
+    """Give each statement of the transaction more memory, and a plan made for its own tenant and slice.
+
+    ``scattered`` also makes PostgreSQL read pages in their order: for a small ledger among the rows of other tenants.
+    """
     await tx.run(_PLANNING)
     if scattered:
         await tx.run(_IN_ORDER_OF_PAGES)
 
 
 async def be_patient(tx: Transaction) -> None:
-    """Let statements take longer than those of ordinary transactions, and let others be waited for."""
+    """Raise the timeouts of the transaction: of its statements, and of idle time while other passes run."""
     await tx.run(_PATIENCE)
 
 
 def _between(bounds: Sequence[UUID]) -> Sequence[Slice]:
-    """Slices that leave nothing out: each bound begins one."""
+    """Return slices that together contain every id: a new slice begins at each bound."""
     marks = [EVERYTHING.first.int, *(bound.int for bound in bounds), EVERYTHING.last.int + 1]
     return tuple(Slice(UUID(int=first), UUID(int=beyond - 1)) for first, beyond in pairwise(marks))

@@ -1,4 +1,4 @@
-"""Standings, tiers and their changes."""
+"""Questions about standings, tiers and tier changes."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ _TIERING = "CASE p.basis WHEN 'EARNED_IN_WINDOW' THEN p.basis || ' ' || p.window
 
 
 QUESTIONS: Mapping[str, str] = {
-    # While a job is still re-tiering, customers may stand where the former tiers or settings put them.
+    # While a re-tiering job runs, customers may still be in the tiers that the former tiers or settings gave them.
     "a customer stands in the highest tier that the standing reaches, unless it was set by hand": f"""
         SELECT a.customer_id, a.standing, a.tier_id, due.id AS due
         FROM accounts a
@@ -31,7 +31,7 @@ QUESTIONS: Mapping[str, str] = {
         WHERE a.tenant_id = :current_tenant AND NOT a.closed AND NOT a.tier_locked AND a.tier_id IS DISTINCT FROM due.id
           AND {_NO_JOB}
     """,  # noqa: S608 - made of constants
-    # A day after the review at the latest nothing but what is reached holds a tier; before, it may only be higher.
+    # A day after the review at the latest, a standing must equal the reached points. Before, it may only be higher.
     "a standing is what the program counts, or what it lets a customer keep": f"""
         SELECT customer_id, standing, standing_by, reached, reviewed FROM (
             SELECT a.customer_id, a.standing, a.standing_by, a.closed, a.sequence, {_TIERING} AS measure,
@@ -52,7 +52,8 @@ QUESTIONS: Mapping[str, str] = {
                    WHEN reviewed THEN standing <> reached
                    ELSE standing < reached END
     """,  # noqa: S608 - made of constants
-    # A reversal counts in the window that its points were earned in; a merged customer's points count for the target.
+    # A reversal counts in the tier window in which its points were earned. Points of a merged customer count for the
+    # target.
     "window points are what qualified since the window began, and in the one before": f"""
         WITH windows AS (
             SELECT a.customer_id, a.window_started_at, a.window_points, a.previous_window_points,
@@ -109,7 +110,7 @@ QUESTIONS: Mapping[str, str] = {
         )
         (TABLE changed EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE changed)
     """,
-    # By the minima that were in force then; changes from before they were kept are not compared.
+    # The minima are those in force at the change. Changes from before they were kept are not compared.
     "an upgrade leads up, a downgrade down": """
         SELECT c.id, c.upgraded, c.from_min_points, c.to_min_points
         FROM tier_changes c
@@ -120,4 +121,4 @@ QUESTIONS: Mapping[str, str] = {
           AND c.upgraded <> (coalesce(c.to_min_points, -1) > coalesce(c.from_min_points, -1))
     """,
 }
-"""Asked once of the whole tenant: each finds rows that break it."""
+"""Queries that are asked once, of the whole tenant. Each finds the rows that break its invariant."""
