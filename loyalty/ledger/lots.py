@@ -98,7 +98,7 @@ class Lots:
         return Parcel(points, expiry, self.next_notice_at(expiry), opened_at=self._begin_of(earned_on))
 
     def _begin_of(self, earned_on: date | None) -> datetime | None:
-        """When the local day began on which points were earned; None for points that are earned now."""
+        """Return the begin of the local day on which points were earned; None for points that are earned now."""
         return None if earned_on is None else min(begin_of_day(earned_on, self._zone), self._now)
 
     def next_notice_at(self, expiry: datetime | None) -> datetime | None:

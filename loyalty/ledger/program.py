@@ -29,7 +29,10 @@ class CompiledProgram:
     former_tiers: tuple[Tier, ...]
     names: Mapping[tuple[CatalogKind, str], str]
     inactivity_days: tuple[int, ...]
-    """After how many days of inactivity points may expire, as the program or a rule says now or said once."""
+    """The numbers of days of inactivity after which points may expire, by the program or a rule.
+
+    Numbers of former versions are among them: lots may still have them.
+    """
 
     @property
     def zone(self) -> ZoneInfo:

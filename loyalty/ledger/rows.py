@@ -233,7 +233,7 @@ class ProductSale(NamedTuple):
 
 
 class HeldLot(NamedTuple):
-    """The points of a lot that a hold sets aside, and the points of them that went back early."""
+    """The ``points`` of a lot that a hold sets aside, and how many of them were freed early (``lowered_points``)."""
 
     hold_id: HoldId
     lot_id: LotId

@@ -55,7 +55,10 @@ def save_checkouts() -> Any:
 
 
 def see_checkouts() -> Any:
-    """Find the checkouts that still have the version they were read with, 0 where there was none."""
+    """Return the statement that finds the checkouts whose version has not changed since it was read.
+
+    Version 0 stands for no checkout.
+    """
     seen = rows_parameter(checkouts, "seen_checkouts", rows.SeenCheckout._fields)
     now = (
         select(checkouts.c.version)

@@ -1,4 +1,4 @@
-"""The tiers of a book: each account gets the standing that follows from what was booked, and the tier of it."""
+"""The tiers of a book: each account gets the standing that follows from the booked entries, and the tier for it."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What was not sent. Absent keeps what is known; None, where it is allowed, takes it away."""
+"""Values that were not sent. An absent value changes nothing; None, where it is allowed, removes the known value."""
 
 from enum import Enum
 from typing import Final, TypeAlias, TypeVar, Union
@@ -7,7 +7,7 @@ Value = TypeVar("Value")
 
 
 class Absent(Enum):
-    """Has one member, so that a type checker can tell it from every value."""
+    """An enum with one member, so that a type checker can tell it from every value."""
 
     ABSENT = "ABSENT"
 
@@ -20,5 +20,5 @@ Given: TypeAlias = Union[Value, Absent]  # noqa: UP007 - a generic alias
 
 
 def choose_given_or_known(given: Given[Value], known: Value) -> Value:
-    """Return what was given, or what is known where nothing was given."""
+    """Return the given value, or the known value if none was given."""
     return known if isinstance(given, Absent) else given

@@ -1,7 +1,7 @@
-"""The account of one customer, and what a credit or a debit does to it.
+"""The account of one customer, and how credits and debits change it.
 
-The balance is available + held - debt and equals the sum of all entries. Debt exists only where a policy allows a
-debit below zero, and the next credit pays it before anything becomes available.
+The balance is available + held - debt, and equals the sum of all entries. Debt exists only if a policy allows a debit
+below zero. The next credit pays the debt before any points become available.
 """
 
 from dataclasses import dataclass, replace
@@ -15,18 +15,18 @@ from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.points import MAX_POINTS
 
 BY_LIFETIME = "LIFETIME_EARNED"
-"""How the standing of an account is measured unless a program says otherwise."""
+"""The default measure of an account's standing; a program may set another one."""
 
 
 class CountedIn(StrEnum):
-    """The tier window that earned points were counted in when they came."""
+    """The tier window that counted earned points when they were credited."""
 
     OPEN = "OPEN"
-    """The one that is open now."""
+    """The window that is open now."""
     PREVIOUS = "PREVIOUS"
-    """The one before."""
+    """The window before the open one."""
     OLDER = "OLDER"
-    """One that counts for nothing any more."""
+    """An older window, which counts for nothing any more."""
 
 
 class Overdraft(DescribedEnum):
@@ -42,16 +42,16 @@ class Overdraft(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The cached numbers of one customer, all in points and none negative except `qualifying`.
+    """The cached numbers of one customer, all in points. Only `qualifying` may be negative.
 
-    `pending` is earned but not yet spendable, `held` is set aside at a checkout, `lifetime_earned` is all that was
-    earned with purchases. `qualifying` counts for the tier: it is the sum of all entries that qualify, below zero when
-    corrections outweigh what was earned. `sequence` is the number of the last entry, `chain` is its hash.
-
-    `window_points` are the qualifying points since `window_started_at`, `previous_window_points` those of the window
-    before. `standing` are the points that the tier stands on, measured as `standing_by` says (see `standing`).
-    `tier_review_at` is when time alone may change any of it. A locked tier stays as it is, until `tier_locked_until`
-    where that is set. A closed account belongs to a merged customer. `archived_at` is when the customer was archived.
+    `pending` points are earned but not spendable yet, `held` points are set aside at a checkout. `lifetime_earned` is
+    the sum of all points earned with purchases. `qualifying` counts for the tier: it is the sum of all entries that
+    qualify, and is below zero if corrections take more than was earned. `sequence` is the number of the last entry,
+    `chain` is its hash. `window_points` are the qualifying points since `window_started_at`, `previous_window_points`
+    those of the window before. `standing` are the points that decide the tier, measured as `standing_by` says (see
+    `standing`). `tier_review_at` is the next time at which time alone may change the standing or the tier. A locked
+    tier does not change, until `tier_locked_until` if that is set. A closed account belongs to a merged customer.
+    `archived_at` is when the customer was archived.
     """
 
     customer_id: CustomerId
@@ -94,7 +94,7 @@ class Credit:
 class Debit:
     """The account after a debit: `points_taken` = `from_lots` + `new_debt`.
 
-    With CLAMP and nothing available nothing is taken, the account is unchanged and no entry is due.
+    With CLAMP and no available points, no points are taken, the account does not change, and no entry is written.
     """
 
     account: Account
@@ -104,10 +104,10 @@ class Debit:
 
 
 def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> Credit:
-    """Add points: debt is paid first, the rest becomes available.
+    """Add points: they pay debt first, the rest becomes available.
 
-    `earned` counts them as lifetime points, `qualifying` counts them for the tier. Raises ValueError unless points are
-    positive, and LimitReached when a number of the account would pass MAX_POINTS.
+    With `earned` they count as lifetime points, with `qualifying` for the tier. Raises ValueError unless points are
+    positive, and LimitReached if a number of the account would pass MAX_POINTS.
     """
     _require_positive(points)
     paid_debt = min(account.debt, points)
@@ -126,11 +126,11 @@ def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> 
 def debit(
     account: Account, points: int, *, overdraft: Overdraft, qualifying: bool, path: tuple[str, ...] = ("points",)
 ) -> Debit:
-    """Take points from what is available; held points are never touched.
+    """Take available points; held points are never touched.
 
-    `qualifying` takes them from the points for the tier as well. Raises InsufficientPoints at `path` when not enough is
-    available and overdraft is REJECT, ValueError unless points are positive, LimitReached when a number would pass
-    MAX_POINTS.
+    With `qualifying` they are taken from the points for the tier as well. Raises InsufficientPoints at `path` if not
+    enough are available and overdraft is REJECT, ValueError unless points are positive, and LimitReached if a number
+    would pass MAX_POINTS.
     """
     _require_positive(points)
     from_lots = min(account.available, points)
@@ -152,9 +152,11 @@ def debit(
 
 
 def add_pending(account: Account, points: int) -> Account:
-    """Promise points that are earned but not spendable yet. They are no entry and count for nothing until they mature.
+    """Add pending points: they are earned but not spendable.
 
-    Raises ValueError unless points are positive, and LimitReached when a number would pass MAX_POINTS at maturity.
+    They have no entry, and count for nothing until they mature.
+
+    Raises ValueError unless points are positive, and LimitReached if a number would pass MAX_POINTS at maturity.
     """
     _require_positive(points)
     after = replace(account, pending=account.pending + points)
@@ -163,7 +165,7 @@ def add_pending(account: Account, points: int) -> Account:
 
 
 def remove_pending(account: Account, points: int) -> Account:
-    """Take a promise away, because it is kept or void. Raises ValueError when so much was never promised."""
+    """Remove pending points, because they mature or are voided. Raises ValueError if fewer points are pending."""
     _require_positive(points)
     if points > account.pending:
         message = "more points than are pending"
@@ -172,10 +174,10 @@ def remove_pending(account: Account, points: int) -> Account:
 
 
 def take_back(account: Account, points: int, *, overdraft: Overdraft, counted_in: CountedIn = CountedIn.OPEN) -> Debit:
-    """Take earned points back: they count neither for the tier nor as earned any more.
+    """Take earned points back: they no longer count for the tier, nor as lifetime points.
 
-    What was spent meanwhile becomes debt, is forgotten or refuses the whole, as `overdraft` says. The tier window loses
-    them that they were counted in.
+    `overdraft` says what happens to points that were spent meanwhile: they become debt, they are not taken, or the
+    whole is refused. `counted_in` is the tier window that counted the points; it loses them.
     """
     taken = debit(account, points, overdraft=overdraft, qualifying=False)
     after = replace(taken.account, lifetime_earned=taken.account.lifetime_earned - taken.points_taken)
@@ -185,9 +187,9 @@ def take_back(account: Account, points: int, *, overdraft: Overdraft, counted_in
 
 
 def set_aside(account: Account, points: int) -> Account:
-    """Hold available points for a checkout: they count as spent, but no entry is due yet.
+    """Hold available points for a checkout: they count as spent, but have no entry yet.
 
-    Raises InsufficientPoints when fewer are available.
+    Raises InsufficientPoints if fewer points are available.
     """
     _require_positive(points)
     if points > account.available:
@@ -196,7 +198,7 @@ def set_aside(account: Account, points: int) -> Account:
 
 
 def put_back(account: Account, points: int) -> Credit:
-    """Let held points be available again; debt that arose meanwhile is paid from them first. No entry is due."""
+    """Free held points: they become available again. They pay debt that arose meanwhile first. No entry is written."""
     held = _take_held(account, points)
     paid_debt = min(account.debt, points)
     after = replace(held, available=held.available + points - paid_debt, debt=held.debt - paid_debt)
@@ -204,12 +206,15 @@ def put_back(account: Account, points: int) -> Credit:
 
 
 def spend_held(account: Account, points: int) -> Account:
-    """Take held points for good, with an entry."""
+    """Spend held points for good, with an entry."""
     return replace(_take_held(account, points), sequence=account.sequence + 1)
 
 
 def expire(account: Account, points: int) -> Account:
-    """Lose available points to time, with an entry; they still count for the tier and as earned."""
+    """Take available points that expire, with an entry. They still count for the tier and as lifetime points.
+
+    Raises ValueError unless points are positive and available.
+    """
     _require_positive(points)
     if points > account.available:
         message = "more points than are available"
@@ -226,7 +231,7 @@ def _take_held(account: Account, points: int) -> Account:
 
 
 def _qualify(account: Account, points: int, counted_in: CountedIn = CountedIn.OPEN) -> Account:
-    """Count points for the tier: for ever, and in one of the windows, if there are any."""
+    """Count points for the tier: in the sum without end, and in one of the tier windows, if the account has them."""
     after = replace(account, qualifying=account.qualifying + points)
     if account.window_started_at is None or counted_in is CountedIn.OLDER:
         return after
@@ -242,9 +247,9 @@ def _require_positive(points: int) -> None:
 
 
 def refuse_beyond_limit(account: Account) -> None:
-    """Refuse before anything is written what could not be shown exactly afterwards.
+    """Raise LimitReached if a number of the account passes MAX_POINTS: clients could not show it exactly.
 
-    Pending points count as if they had come already: a promise that was made can be kept, whatever happens meanwhile.
+    Pending points count as if they had matured already, so that they can always mature later.
     """
     numbers = (
         account.available + account.held + account.pending,

@@ -1,7 +1,6 @@
-"""When a purchase is evaluated, when its points become spendable, and what takes them away again.
+"""The accrual policy: when a purchase is evaluated, when its points mature, and what forfeits them.
 
-Evaluating and maturing are two moments: how many points there are is frozen at the first, and they can be spent from
-the second on. In between they are pending.
+The evaluation freezes the number of points. At maturity they become spendable. In between they are pending.
 """
 
 from collections.abc import Iterator
@@ -60,17 +59,17 @@ class AccrualState(DescribedEnum):
 
 
 FORFEITABLE = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW, PurchaseStatus.REFUNDED})
-"""The statuses that may take points away."""
+"""The statuses of a purchase that may forfeit its points."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccrualPolicy:
-    """How points come into being and go again.
+    """When points of a purchase come in, and when they are lost again.
 
-    `delay_minutes` runs from the moment that `mature_on` names; `slack_minutes` is how late the sweeper may be before
-    somebody should look, no rule for customers. `debt` says what happens when points that are taken back were spent,
-    `refund` what a refund in parts takes, as long as REFUNDED is among `forfeit_on`. A report counts from when it came
-    about, if that is at most `latest_report_minutes` ago; an older one counts from when it arrives. `revalue` says
+    `delay_minutes` runs from the event that `mature_on` names. `slack_minutes` is how late the sweep may be before an
+    alarm; it changes nothing for customers. `debt` says what happens if points to be taken back were spent. `refund`
+    says what a partial refund takes, as long as REFUNDED is in `forfeit_on`. A report counts from the time it came
+    about, if that is at most `latest_report_minutes` ago; an older report counts from its arrival. `revalue` says
     whether a purchase that changes after the evaluation is valued again.
     """
 
@@ -86,12 +85,12 @@ class AccrualPolicy:
 
     @property
     def latest_report(self) -> timedelta:
-        """How long ago a report may have come about to count from then."""
+        """The longest time that a report may be late and still count from the time it came about."""
         return timedelta(minutes=self.latest_report_minutes)
 
 
 DEFAULT_ACCRUAL = AccrualPolicy()
-"""Points at the booking, spendable at once, taken back when it is called off."""
+"""Points come at the booking, are spendable at once, and are taken back when the purchase is called off."""
 
 _RANKS = {
     PurchaseStatus.CREATED: 0,
@@ -110,7 +109,7 @@ _MATURED_FROM = {MatureOn.PURCHASE_PAID: 2, MatureOn.SERVICE_ENDED: 3, MatureOn.
 
 
 def is_evaluated_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime) -> bool:
-    """Tell whether a purchase of this status is to be evaluated now; one that was called off never is."""
+    """Tell whether a purchase of this status is to be evaluated now. A purchase that was called off never is."""
     rank = _RANKS.get(status)
     if rank is None or rank < _EVALUATED_FROM[policy.evaluate_on]:
         return False
@@ -121,7 +120,7 @@ def is_evaluated_at(policy: AccrualPolicy, facts: PurchaseFacts, status: Purchas
 
 
 def evaluates_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus) -> datetime | None:
-    """Return when time alone will let a purchase be evaluated; None when it waits for a status, or for nothing."""
+    """Return when time alone makes a purchase due for evaluation; None if the evaluation does not wait for a time."""
     waits = policy.evaluate_on is EvaluateOn.SERVICE_ENDED and status in _RANKS
     return service_end(facts) if waits else None
 
@@ -139,22 +138,22 @@ def choose_sweep_time(
 
 
 def service_end(facts: PurchaseFacts) -> datetime | None:
-    """Return the end of the service; where the purchase does not tell it, its start."""
+    """Return the end of the service; if the purchase has no end, its start."""
     return facts.ends_at or facts.starts_at
 
 
 def takes_refunds(policy: AccrualPolicy) -> bool:
-    """Tell whether refunds take points at all."""
+    """Tell whether refunds take points under this policy."""
     return policy.refund is not RefundPolicy.NONE and forfeits(policy, PurchaseStatus.REFUNDED)
 
 
 def matures_at(
     policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, moment: datetime
 ) -> datetime | None:
-    """Return from when on the points can be spent, or None while what it waits for is not known.
+    """Return when the points mature; None as long as that is not known.
 
-    `moment` is that of the evaluation, or of the report that tells the status. The end of a service that the purchase
-    does not tell is its start; without that, nobody knows the end until the purchase is completed.
+    `moment` is the time of the evaluation, or of the report that tells the status. If the purchase has no end of the
+    service, its start counts as the end. Without a start either, the end is unknown until the purchase is completed.
     """
     delay = timedelta(minutes=policy.delay_minutes)
     if policy.mature_on is MatureOn.MANUAL:
@@ -175,9 +174,9 @@ def matures_at_after(
     *,
     end_changed: bool,
 ) -> datetime | None:
-    """Return from when on pending points can be spent after a further report that tells these facts and this status.
+    """Return when pending points mature, after a further report that tells these facts and this status.
 
-    `known` is what was promised before. It stays, unless it was unknown, or the report moves the end of the service.
+    `known` is the time known before. It stays, unless it was unknown, or the report moves the end of the service.
     """
     if known is None:
         return matures_at(policy, *told, moment)
@@ -185,14 +184,17 @@ def matures_at_after(
 
 
 def forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
-    """Tell whether a status takes the points of a purchase away."""
+    """Tell whether a purchase of this status loses its points."""
     if status is PurchaseStatus.REFUNDED and policy.refund is RefundPolicy.NONE:
         return False
     return status in policy.forfeit_on
 
 
 def validate_accrual_policy(policy: AccrualPolicy) -> list[Problem]:
-    """Return everything wrong with a policy: delays 0 minutes to 366 days, and only statuses that can take points."""
+    """Return everything wrong with a policy.
+
+    Delays must be 0 minutes to 366 days. Only statuses that can forfeit points are allowed in `forfeit_on`.
+    """
     return [problem for problem in _policy_problems(policy) if problem is not None]
 
 

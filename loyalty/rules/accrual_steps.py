@@ -89,7 +89,10 @@ def state_of_pending(points: int, voided: int) -> AccrualState:
 
 
 def state_of_credited(points: int, voided: int, reversed_: int) -> AccrualState:
-    """Return the state of a credited accrual that lost `voided` points before that, and `reversed_` after it."""
+    """Return the state of a credited accrual.
+
+    It lost `voided` of its `points` before the credit, and `reversed_` points after it.
+    """
     return state_of_reversed(points, voided, reversed_) if reversed_ else AccrualState.AVAILABLE
 
 

@@ -1,4 +1,4 @@
-"""Manual corrections: two ways to write one, a single stored form (signed points), and what counts for the tier."""
+"""Adjustments: two ways to send one, one stored form (signed points), and the rule for the tier."""
 
 from datetime import datetime
 
@@ -35,8 +35,7 @@ def sign_points(amount: int | None, direction: Direction | None, points: int | N
     """Turn either form of an adjustment into signed points.
 
     The forms are a signed `amount` (-50), or a `direction` with positive `points`. Raises InvalidInput unless exactly
-    one form is given, completely, not zero and within MAX_POINTS: a negative number in an "add" box is refused, never
-    turned around.
+    one form is given, complete, not zero and within MAX_POINTS. Negative `points` are refused, not turned around.
     """
     if amount is not None:
         if direction is not None or points is not None:
@@ -55,9 +54,9 @@ def sign_points(amount: int | None, direction: Direction | None, points: int | N
 
 
 def default_qualifying(signed: int, reason: AdjustmentReason) -> bool:
-    """Tell whether an adjustment counts for the tier when the caller does not say.
+    """Tell whether an adjustment counts for the tier if the caller does not say.
 
-    What is added does; what is removed does only when it corrects a mistake.
+    Added points count. Removed points count only if the reason is CORRECTION.
     """
     return signed > 0 or reason is AdjustmentReason.CORRECTION
 
@@ -70,7 +69,7 @@ def choose_qualifying(signed: int, reason: AdjustmentReason, *, asked: bool | No
 def remove_points(account: Account, points: int, *, overdraft: Overdraft, qualifying: bool, field: str) -> Debit:
     """Decide to take points from an account; refusals name ``field``.
 
-    Raises InsufficientPoints where the overdraft does not allow it, and where CLAMP finds nothing: an entry of 0 points
+    Raises InsufficientPoints if the overdraft does not allow it, or if CLAMP finds no points: an entry of 0 points
     would explain nothing.
     """
     removed = debit(account, points, overdraft=overdraft, qualifying=qualifying, path=(field,))
@@ -80,9 +79,11 @@ def remove_points(account: Account, points: int, *, overdraft: Overdraft, qualif
 
 
 def refuse_above_day(daily_points: int, moved: int, points: int, resets_at: datetime, field: str) -> None:
-    """Refuse points beyond what a role may adjust a day; ``moved`` is the sum of the day, these points included.
+    """Refuse points above the number that a role may adjust in a day.
 
-    Refusal: AdjustmentLimitReached, which says how many are left until ``resets_at``.
+    ``moved`` is the sum of the day, with these points.
+
+    Raises AdjustmentLimitReached, which says how many points are left until ``resets_at``.
     """
     if moved > daily_points:
         left = max(daily_points - (moved - points), 0)
@@ -92,7 +93,7 @@ def refuse_above_day(daily_points: int, moved: int, points: int, resets_at: date
 def validate_notes(internal_note: str | None, customer_description: str | None) -> list[Problem]:
     """Return everything wrong with the two optional texts.
 
-    The internal note has at most 2,000 characters, what the customer reads at most 500; both may be empty.
+    The internal note has at most 2,000 characters, the text for the customer at most 500. Both may be empty.
     """
     checks = (
         check_note(internal_note, ("internal_note",), INTERNAL_NOTE_MAX_LENGTH),

@@ -1,4 +1,4 @@
-"""Archive a customer who does not come any more, and bring one back who does."""
+"""Archive a customer who does not come any more, and end the archiving when the customer comes back."""
 
 from dataclasses import replace
 from datetime import datetime

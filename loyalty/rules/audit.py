@@ -1,4 +1,4 @@
-"""What the audit log tells: which part of the configuration was changed, and from what to what."""
+"""The content of the audit log: the changed part of the configuration, its state before and its state after."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ class AuditAction(DescribedEnum):
 
 
 class FieldChange(NamedTuple):
-    """One field before and after, as JSON values; ``field`` is the way to it, with dots between."""
+    """One field before and after a change, as JSON values. ``field`` is the path to it, with dots between the names."""
 
     field: str
     before: Any
@@ -46,9 +46,10 @@ class FieldChange(NamedTuple):
 
 
 class AuditedChange(NamedTuple):
-    """What somebody did to a part of the configuration: the part's state before and after, by field.
+    """A change of one part of the configuration: the state of the part before and after, by field.
 
-    ``before`` is None for what is new, ``after`` for what is gone. ``name`` is what people call the part.
+    ``before`` is None for a new part, ``after`` is None for a deleted part. ``name`` is the name of the part for
+    people.
     """
 
     subject: AuditSubject
@@ -59,7 +60,7 @@ class AuditedChange(NamedTuple):
 
     @property
     def action(self) -> AuditAction:
-        """What was done."""
+        """The kind of the change."""
         if self.before is None:
             return AuditAction.CREATED
         return AuditAction.DELETED if self.after is None else AuditAction.CHANGED
@@ -76,7 +77,7 @@ def compare_states(before: Mapping[str, Any] | None, after: Mapping[str, Any] | 
 
 
 def _differ(before: Any, after: Any) -> bool:
-    """Compare JSON values, where false is not 0."""
+    """Tell whether two JSON values differ; false is not equal to 0."""
     return type(before) is not type(after) or before != after
 
 

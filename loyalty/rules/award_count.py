@@ -1,4 +1,5 @@
-"""What an award gives by itself for the lines that it counts: points, a sentence, and the formula that is frozen."""
+"""Count the points of one award for the lines it counts. The result has points, a sentence, and the formula to freeze.
+"""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -30,10 +31,10 @@ _ROUNDING_WORDS = {
 
 
 class Counted(NamedTuple):
-    """What an award counts: some lines of a purchase, and what belongs to no line (`order.rest_minor`).
+    """The input of an award: the lines that it counts, and the amount that belongs to no line (`order.rest_minor`).
 
-    `has_lines` tells whether the purchase has lines at all. `share` is the share of the total that was not paid with
-    points or gift cards. `earns_nothing` says that the catalogue keeps an item from earning.
+    `has_lines` tells whether the purchase has lines at all. `share` is the share of the total that earns, as not paid
+    with points or gift cards. `earns_nothing` says that the catalogue keeps at least one item from earning.
     """
 
     lines: Sequence[CountedLine]
@@ -46,7 +47,7 @@ class Counted(NamedTuple):
 
 
 class Count(NamedTuple):
-    """What an award gives: the points, why, and how a refund counts them."""
+    """The result of an award: the points, the explanation, and the formula for refunds."""
 
     points: int
     explanation: str
@@ -59,7 +60,7 @@ NOTHING_TO_MULTIPLY = Count(0, "0 points: no other rule gave points to multiply.
 
 
 def count_award(award: FixedAward | PerAmountAward | PerUnitAward, counted: Counted) -> Count:
-    """Count what a matching rule gives on its own."""
+    """Count the points that a matching rule gives by its own award."""
     if isinstance(award, PerUnitAward):
         return _count_units(award, counted)
     if isinstance(award, FixedAward):
@@ -68,7 +69,7 @@ def count_award(award: FixedAward | PerAmountAward | PerUnitAward, counted: Coun
 
 
 def count_bonus(factor: Ratio, base: int, *, over_all: bool = False) -> Count:
-    """Count what a factor adds to points."""
+    """Count the points that a factor adds to ``base`` points."""
     above = factor.numerator - factor.denominator
     points = divide(base * above, factor.denominator, Rounding.FLOOR)
     times = f"what {_say_points(base)} times {format_factor(factor)} is above them"
@@ -77,13 +78,13 @@ def count_bonus(factor: Ratio, base: int, *, over_all: bool = False) -> Count:
 
 
 def basis_minor_of(order: OrderTotal, lines: Iterable[CountedLine]) -> int:
-    """Return the amount of some lines and of what belongs to no line, rounded down to the minor unit."""
+    """Return the amount of some lines plus the amount that belongs to no line, rounded down to the minor unit."""
     numerator, denominator = _amount(order, [line.basis for line in lines])
     return divide(numerator, denominator, Rounding.FLOOR)
 
 
 def _count_fixed(award: FixedAward, counted: Counted) -> Count:
-    """Count a fixed award: whole, unless nothing of the purchase takes part, or points or cards paid a part of it."""
+    """Count a fixed award. It gives all its points, unless no line takes part, or points or cards paid a part."""
     lines, rest_minor = counted.lines, counted.order.rest_minor
     if counted.has_lines and not lines and not rest_minor:
         return Count(0, "0 points: nothing that was bought takes part in the program.", FixedFormula(0))
@@ -91,7 +92,7 @@ def _count_fixed(award: FixedAward, counted: Counted) -> Count:
     points = divide(award.points * numerator, denominator, Rounding.FLOOR)
     parts = _parts([(line.position, line.amount_minor) for line in lines])
     if lines and not parts and not rest_minor:
-        # Nothing was paid for these lines, so their quantities say how much of them goes back.
+        # These lines cost nothing. So a refund takes their points by quantity.
         parts = _parts([(line.position, scale_quantity(line.quantity)) for line in lines])
     formula = FixedFormula(award.points, numerator, denominator, parts, rest_minor)
     said = "" if counted.share.is_whole else f", of {award.points} for the part that was {_say_unpaid(counted)}"
@@ -99,6 +100,10 @@ def _count_fixed(award: FixedAward, counted: Counted) -> Count:
 
 
 def _count_amount(award: PerAmountAward, counted: Counted) -> Count:
+    """Count an award per amount.
+
+    Lines with points per unit or a rate of their own give those. All other lines give points for their amount.
+    """
     order, (numerator, denominator, _) = counted.order, counted.share
     by_rule = [line for line in counted.lines if line.points_per_unit is None and line.rate is None]
     own, scale = _unit_parts([(line.position, line.quantity, line.points_per_unit or 0) for line in counted.lines])
@@ -142,7 +147,7 @@ def _count_amount(award: PerAmountAward, counted: Counted) -> Count:
 
 
 def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_own: int | None, *, rated: bool) -> str:
-    """Say how an amount counted, without the points."""
+    """Return the part of the explanation that says which amount was counted, without the points."""
     currency = counted.currency
     per = f"{award.points} per {format_amount(award.per_minor, currency)} {currency}"
     said = f"{per} of {format_amount(basis_minor, currency)} {currency}"
@@ -159,6 +164,7 @@ def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_ow
 
 
 def _count_units(award: PerUnitAward, counted: Counted) -> Count:
+    """Count an award per unit: the points of each enrolled unit, or the item's own points per unit."""
     numerator, denominator, _ = counted.share
     enrolled = [line for line in counted.lines if line.enrolled]
     units = simplify_quantity(sum([line.quantity for line in enrolled]))
@@ -177,7 +183,7 @@ def _count_units(award: PerUnitAward, counted: Counted) -> Count:
 
 
 def _amount(order: OrderTotal, counted: Iterable[LineBasis]) -> tuple[int, int]:
-    """The amount of some lines and of what belongs to no line, after the discount of the whole order: a fraction."""
+    """Return the amount of some lines and the rest, after the discount of the whole order, as a fraction."""
     plain_minor, shared_minor = order.rest_minor, 0
     for basis in counted:
         plain_minor += basis.plain_minor
@@ -186,14 +192,14 @@ def _amount(order: OrderTotal, counted: Iterable[LineBasis]) -> tuple[int, int]:
 
 
 def _unit_parts(values: Sequence[tuple[int, Quantity, int]]) -> tuple[tuple[LinePart, ...], int]:
-    """The parts of units with so many points each, and in how many parts of a point they count."""
+    """Return the parts of units with their points, and the scale: in how many parts of a point they count."""
     if all(isinstance(quantity, int) for _, quantity, _ in values):
         return _parts([(position, int(quantity) * points) for position, quantity, points in values]), 1
     return _parts([(position, scale_quantity(quantity) * points) for position, quantity, points in values]), SCALE
 
 
 def _parts(values: Iterable[tuple[int, int]]) -> tuple[LinePart, ...]:
-    """The parts of a formula; a line that brings nothing has none."""
+    """Return the parts of a formula, without lines of value 0."""
     return tuple([LinePart(position, value) for position, value in values if value])
 
 

@@ -1,4 +1,4 @@
-"""Which part of a purchase's money earns: with or without tax, discounts, shipping, gift cards, what points paid."""
+"""Which part of an amount earns: with or without tax, discounts, shipping, gift cards, and payments in points."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,12 +17,12 @@ class TaxBasis(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class BasisPolicy:
-    """What counts of an amount (C-24, C-25).
+    """The part of an amount that counts (C-24, C-25).
 
-    `after_discount` counts what is paid for a line, otherwise its price before its own discount; the discount of the
+    With `after_discount` the paid amount of a line counts, else its price before its own discount. The discount of the
     whole order never earns. Lines of shipping can be left out, and so can the share of the total that was paid with
-    points. `exclude_gift_cards` leaves out gift cards on both ways: lines that sell them, and the share of the total
-    that they paid. All of it holds for every award.
+    points. `exclude_gift_cards` leaves out lines that sell gift cards, and the share of the total that gift cards paid.
+    The policy holds for every award.
     """
 
     tax: TaxBasis = TaxBasis.INCLUDED
@@ -45,9 +45,9 @@ def takes_part(policy: BasisPolicy, line: PurchaseLine) -> bool:
 
 
 class LineBasis(NamedTuple):
-    """What counts of a line, in minor units: all of `plain_minor`, and the paid share of `shared_minor`.
+    """The amounts of a line that count, in minor units: all of `plain_minor`, and the paid share of `shared_minor`.
 
-    The paid share is what the discount of the whole order leaves of every line.
+    The paid share is the share of every line that the discount of the whole order leaves.
     """
 
     plain_minor: int
@@ -55,10 +55,10 @@ class LineBasis(NamedTuple):
 
 
 def line_basis(policy: BasisPolicy, line: PurchaseLine) -> LineBasis:
-    """Return what counts of a line before the discount of the whole order; neither part is below zero.
+    """Return the amounts of a line that count, before the discount of the whole order. Neither is below zero.
 
-    The tax that a line tells belongs to its amount. Its price before its own discount contains tax at the same rate:
-    the net price is rounded to the nearest minor unit.
+    The tax that a line tells is part of its amount. The price before the line's own discount contains tax at the same
+    rate: the net price is rounded to the nearest minor unit.
     """
     excluded = policy.tax is TaxBasis.EXCLUDED
     counted_minor = line.amount_minor - (line.tax_minor if excluded else 0)
@@ -71,7 +71,7 @@ def line_basis(policy: BasisPolicy, line: PurchaseLine) -> LineBasis:
 
 
 class EarningShare(NamedTuple):
-    """Which share of the total earns; `paid_with` says in words what is left out of it, where something is."""
+    """The share of the total that earns. `paid_with` names the kinds of payments that do not earn, if there are any."""
 
     numerator: int = 1
     denominator: int = 1
@@ -79,7 +79,7 @@ class EarningShare(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is left out."""
+        """Tell whether the whole total earns."""
         return self.numerator == self.denominator
 
 

@@ -1,7 +1,7 @@
 """The birthday of a customer, with or without the year, as vCard 4.0 writes it (RFC 6350, sections 4.3.1 and 6.2.5).
 
-`1990-05-17` is a full date, `--05-17` a day of the year. The short forms of the RFC, `19900517` and `--0517`, are taken
-as these.
+`1990-05-17` is a full date, `--05-17` a day of the year. The short forms of the RFC, `19900517` and `--0517`, are
+accepted and turned into these.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from loyalty.rules.errors import Problem
 
 EARLIEST_BIRTH_YEAR = 1850
-"""The year of the earliest birthday: what lies before is a slip of a keyboard."""
+"""The earliest year of a birthday: an earlier one is a typing error."""
 _LEAP_YEAR = 2000
 _SHORT = re.compile(r"([0-9]{4}|--)([0-9]{2})([0-9]{2})", re.ASCII)
 _LONG = re.compile(r"([0-9]{4}|-)-([0-9]{2})-([0-9]{2})", re.ASCII)
@@ -31,14 +31,14 @@ class DayOfYear(NamedTuple):
 
 
 def tidy_birthday(told: str) -> str:
-    """Return a birthday with its hyphens; a text that is none stays as it is."""
+    """Return a birthday with its hyphens. A text that is no birthday is returned as it is."""
     text = told.strip()
     short = _SHORT.fullmatch(text)
     return text if short is None else f"{short[1].replace('--', '-')}-{short[2]}-{short[3]}"
 
 
 def check_birthday(birthday: str, path: tuple[str, ...] = ("birthday",)) -> Problem | None:
-    """Return what is wrong with a birthday, or None. Whether it lies ahead is asked with the clock."""
+    """Return what is wrong with a birthday, or None. Whether it lies in the future is another check."""
     match = _LONG.fullmatch(birthday)
     if match is None or day_of_year(birthday) is None:
         return Problem(path, _REASON)
@@ -48,14 +48,14 @@ def check_birthday(birthday: str, path: tuple[str, ...] = ("birthday",)) -> Prob
 
 
 def check_birthday_is_past(birthday: str, last_day: date) -> Problem | None:
-    """Return what is wrong with a birthday that lies behind ``last_day``, which is today where today is the latest."""
+    """Return a problem if a birthday is after ``last_day``: today, where in the world today is the latest date."""
     if birthday.startswith("-") or birthday <= last_day.isoformat():
         return None
     return Problem(("birthday",), "must not lie ahead")
 
 
 def day_of_year(birthday: str) -> DayOfYear | None:
-    """Return the day of the year of a birthday; None for a text that is none."""
+    """Return the day of the year of a birthday; None for a text that is no birthday."""
     match = _LONG.fullmatch(birthday)
     if match is None:
         return None

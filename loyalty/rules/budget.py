@@ -1,6 +1,6 @@
-"""Budgets of points that operations cost: a leaky bucket for a tenant, and one for each of its clients.
+"""Budgets of points of cost: a leaky bucket for a tenant, and one for each of its clients.
 
-A bucket is one instant: when it will be full again. What is spent moves the instant away, and time brings it nearer.
+A bucket is one instant: the time at which it is full again. Spending moves that time away, and time brings it nearer.
 So a bucket needs no counter and no timer (the generic cell rate algorithm, ITU-T I.371).
 """
 
@@ -10,46 +10,48 @@ from typing import NamedTuple
 from loyalty.rules.errors import Problem
 
 LEAST_BUDGET_POINTS = 20_000
-"""Points that any bucket holds at least: the dearest operation must be possible."""
+"""The fewest points that any bucket holds: the most expensive operation must be possible."""
 
 MOST_BUDGET_POINTS = 1_000_000_000
-"""Points that a tenant may have at most, and that may come back each second."""
+"""The most points that a tenant may have, and that may come back each second."""
 
 BUDGET_POINTS = 200_000
-"""Points that a tenant may spend at once, unless the settings or the tenant's own limits say otherwise."""
+"""The points that a tenant may spend at once, unless the settings or the tenant's own limits say otherwise."""
 
 BUDGET_POINTS_PER_SECOND = 10_000
-"""Points that come back each second. 20,000 points are about a second of work of one process."""
+"""The points that come back each second. 20,000 points are about a second of work of one process."""
 
 CLIENT_PART = 2
-"""One client may spend this part of its tenant's budget: a half."""
+"""The part of its tenant's budget that one client may spend: a half."""
 
 CUSTOMER_PART = 4
-"""One customer may spend this part of their tenant's budget: a quarter."""
+"""The part of their tenant's budget that one customer may spend: a quarter."""
 
 SLICE_PART = 10
-"""A process books what was spent when it reaches this part of the budget: a tenth."""
+"""The part of the budget after which a process books its spent points: a tenth."""
 
 LEAST_SLICE_POINTS = 5_000
-"""Points that a process books together at least: some hundred small reads."""
+"""The fewest points that a process books at once: some hundred small reads."""
 
 MOST_OWED_SLICES = 2
-"""Slices that a process owes at most. An operation that comes then waits until they are booked. What was spent while
-the database was away is not all booked later."""
+"""The most slices that a process owes. A later operation waits until they are booked.
+
+So not all points that were spent while the database was away are booked later.
+"""
 
 SECOND = timedelta(seconds=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class BudgetLimits(NamedTuple):
-    """How many points can be spent at once, and how many come back each second."""
+    """The points that can be spent at once, and the points that come back each second."""
 
     points: int = BUDGET_POINTS
     per_second: int = BUDGET_POINTS_PER_SECOND
 
     @property
     def slice_points(self) -> int:
-        """Return after how many spent points a process books them, so that other processes know."""
+        """Return how many points a process spends before it books them, so that other processes know."""
         return max(LEAST_SLICE_POINTS, self.points // SLICE_PART)
 
     def time_until(self, points: int) -> timedelta:
@@ -57,16 +59,16 @@ class BudgetLimits(NamedTuple):
         return -(-points * SECOND // self.per_second)
 
     def seconds_until(self, points: int) -> int:
-        """The whole seconds in which so many points come back; none where none are missing."""
+        """Return in how many whole seconds so many points come back; 0 if no points are missing."""
         return max(0, -(-points // self.per_second))
 
     def share(self, part: int) -> "BudgetLimits":
-        """Return the part of this budget that one of its sharers has."""
+        """Return the limits of a client that may spend one `part`-th of this budget."""
         return BudgetLimits(max(LEAST_BUDGET_POINTS, self.points // part), max(1, self.per_second // part))
 
 
 def check_limits(limits: BudgetLimits) -> list[Problem | None]:
-    """What is wrong with the limits of a tenant."""
+    """Return what is wrong with the limits of a tenant."""
     points, per_second = limits
     return [
         None
@@ -79,10 +81,10 @@ def check_limits(limits: BudgetLimits) -> list[Problem | None]:
 
 
 class Bucket:
-    """What a process knows of one bucket.
+    """The state of one bucket, as a process knows it.
 
-    `part` is the part of the tenant's budget that it holds, 1 for the whole, and `limits` are the limits of that part.
-    `full_at` is when it will be full again. `owed` are points that were spent here and are not booked yet.
+    The bucket holds one `part`-th of the tenant's budget (1 is the whole); `limits` are the limits of that part.
+    `full_at` is when it is full again. `owed` are the points spent here that are not booked yet.
     """
 
     __slots__ = ("full_at", "limits", "owed", "part", "slice_points")
@@ -98,7 +100,7 @@ class Bucket:
         self.slice_points = self.limits.slice_points
 
     def count_left(self, now: datetime) -> int:
-        """The points that are left, fewer than none while a debt is paid. A point that is missing in part is left."""
+        """Return the points that are left; below zero while a debt is paid. A part of a point counts as a whole one."""
         if self.full_at <= now:
             return self.limits.points
         return self.limits.points - (self.full_at - now) * self.limits.per_second // SECOND
@@ -108,9 +110,9 @@ class Bucket:
         return self.owed >= slices * self.slice_points
 
     def spend(self, cost: int, now: datetime) -> None:
-        """Take points. Where they cannot be booked for a while, no more than a few slices are owed.
+        """Take points. If they cannot be booked for a while, the bucket owes no more than a few slices.
 
-        They would be booked as if all were spent at once, while time has brought most of them back already.
+        Otherwise all of them would be booked later as if they were spent at once, although most have come back by then.
         """
         self.full_at = max(self.full_at, now) + self.limits.time_until(cost)
         owed = self.owed + cost
@@ -119,12 +121,12 @@ class Bucket:
         self.owed = owed
 
     def settle(self, full_at: datetime, booked: int, now: datetime) -> None:
-        """Take over what all processes have booked. What was spent here meanwhile comes on top."""
+        """Take over the time that all processes have booked, and add the points that were spent here meanwhile."""
         self.owed -= booked
         self.full_at = full_at if self.owed <= 0 else max(full_at, now) + self.limits.time_until(self.owed)
 
     def change_limits(self, limits_of_tenant: BudgetLimits, now: datetime) -> None:
-        """Take over other limits. The points that are missing stay missing, however fast they come back from now on."""
+        """Take over new limits. The number of missing points stays the same, at any speed of coming back."""
         former = self.limits.per_second
         self._set_limits(limits_of_tenant)
         if self.full_at > now:
@@ -132,22 +134,23 @@ class Bucket:
 
 
 class Charge(NamedTuple):
-    """What an operation costs, and what its client may spend.
+    """The cost of an operation, and the budget of its client after it.
 
-    `retry_after` are the whole seconds to wait where the operation is refused, and None where it may run. `left` is
-    never more than what the tenant has left.
+    If the operation is refused, `retry_after` says how many whole seconds to wait; it is None if the operation may run.
+    `left` is never more than the points that the tenant has left.
     """
 
     cost: int
     limits: BudgetLimits
     left: int
     full_after: int
-    """Whole seconds until all points of the client are back."""
+    """The whole seconds until all points of the client are back."""
     retry_after: int | None = None
 
 
 def decide_charge(cost: int, client: Bucket, tenant: Bucket, now: datetime) -> Charge:
-    """Take the cost of an operation from the budgets of its client and its tenant, or from neither."""
+    """Take the cost of an operation from the budgets of its client and its tenant. If one is too small, take nothing.
+    """
     left, left_of_tenant = client.count_left(now), tenant.count_left(now)
     wait = None
     if cost <= left and cost <= left_of_tenant:

@@ -1,6 +1,6 @@
-"""The tenant's own names for what rules speak about: services, classes, products, categories, locations, staff.
+"""The catalogue: the tenant's names for services, classes, products, categories, locations and staff.
 
-External ids are the tenant's; the same id may stand for a service and for a product.
+The tenant chooses the external ids. A service and a product may have the same id.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,12 +49,12 @@ class EarningRate:
 
 @dataclass(frozen=True, slots=True)
 class CatalogItem:
-    """One thing the tenant has a name for.
+    """One item of the catalogue.
 
-    `category` and `enrolled` belong to what is sold: its category's external id, and whether it takes part in awards
-    per unit and in the scope OPT_IN. `earning`, `points_per_unit` and `rate` belong to what is sold and to categories:
-    whether it earns at all, its own points per unit in place of the rule's, its own rate in place of the rule's. None
-    means as the category says, and for that as the program says. `time_zone` belongs to locations.
+    `category` and `enrolled` are for items that are sold: the external id of the category, and whether the item takes
+    part in awards per unit and in the scope OPT_IN. `earning`, `points_per_unit` and `rate` are for items that are sold
+    and for categories: whether it earns at all, and its own points per unit or its own rate in place of the rule's.
+    None means: as the category says; without that, as the program says. `time_zone` is for locations.
     """
 
     kind: CatalogKind
@@ -70,7 +70,7 @@ class CatalogItem:
 
 @dataclass(frozen=True, slots=True)
 class CatalogChange:
-    """What a caller says about one item: a field that is missing in `values` stays as it is known."""
+    """A change of one item. A field that is not in `values` does not change."""
 
     kind: CatalogKind
     external_id: str
@@ -78,10 +78,10 @@ class CatalogChange:
 
 
 def change_item(known: CatalogItem | None, change: CatalogChange) -> CatalogItem:
-    """Return the item with what was said about it; InvalidInput for a new one without a name.
+    """Return the item after a change. Raises InvalidInput for a new item without a name.
 
-    A change that takes an item's enrolment away, and leaves its earning out, makes the item earn nothing; enrolled
-    again, it earns as its category and the program say.
+    If a change ends an item's enrolment and does not name `earning`, the item earns nothing from then on. If the item
+    is enrolled again, it earns as its category and the program say.
     """
     values = dict(change.values)
     if change.kind in SOLD_KINDS and "enrolled" in values and "earning" not in values:
@@ -99,8 +99,9 @@ def change_item(known: CatalogItem | None, change: CatalogChange) -> CatalogItem
 def validate_catalog_item(item: CatalogItem) -> list[Problem]:
     """Return everything wrong with an item.
 
-    Name 1–200 characters; points per unit and of a rate 1..MAX_POINTS, and only one of both; an IANA zone, for
-    locations only; category and enrolment for services, classes and products only; earning for these and categories.
+    The name has 1–200 characters. Points per unit and points of a rate are 1..MAX_POINTS, and only one of both is
+    allowed. A time zone is an IANA name, for locations only. Category and enrolment are for services, classes and
+    products only; earning is for these and for categories.
     """
     return [problem for problem in _item_problems(item) if problem is not None]
 

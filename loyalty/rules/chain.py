@@ -1,4 +1,4 @@
-"""The hash that chains the entries of one account: each covers what its entry says, and the hash of the one before."""
+"""The hash that chains the entries of one account: it covers the entry and the hash of the entry before."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 CHAIN_START = bytes(32)
-"""What stands before the first entry of an account."""
+"""The hash before the first entry of an account."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -18,15 +18,15 @@ def chain_hash(before: bytes, text: str) -> bytes:
 
 
 def hash_text(text: str) -> str:
-    """Return the SHA-256 of a text in UTF-8, in hexadecimal: what a chain covers of a text that may be erased."""
+    """Return the SHA-256 of a text in UTF-8, in hexadecimal. A chain covers this hash of a text that may be erased."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def chain_text(entry: Mapping[str, Any], fields: Iterable[str]) -> str:
-    """Return some fields of an entry as the hash covers them, with `|` between them.
+    """Return some fields of an entry as the text that the hash covers, with `|` between them.
 
-    Ids are in lower-case hexadecimal with hyphens, instants whole microseconds since 1970 in UTC; nothing stands for
-    what an entry lacks.
+    Ids are in lower-case hexadecimal with hyphens. Instants are whole microseconds since 1970 in UTC. An absent value
+    is the empty text.
     """
     return "|".join([_field_text(entry[name]) for name in fields])
 

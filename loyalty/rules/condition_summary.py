@@ -9,7 +9,7 @@ from loyalty.rules.money import format_amount
 from loyalty.rules.zones import language_of
 
 SUMMARY_MAX_VALUES = 10
-"""How many names of one condition are spelled out; the rest is counted."""
+"""The most names of one condition that the line shows; of the others it shows the number."""
 
 Names = Mapping[tuple[CatalogKind, str], str]
 
@@ -65,8 +65,9 @@ _GERMAN = _Wording(
 def condition_summary(conditions: Conditions, names: Names, locale: str, currency: str) -> str:
     """Say in one line when a rule applies: "Service: Colour or Haircut · Mon, Tue · total over 100.00 EUR".
 
-    Names come from the catalogue, where it has none the external id stands; they are sorted, and after ten the rest is
-    counted. The line is German for German locales, else English. `currency` is that of the totals.
+    The names come from the catalogue and are sorted. An external id that the catalogue does not have stands for itself.
+    After ten names the line only counts the others. The line is German for German locales, else English. `currency` is
+    the currency of the totals.
     """
     wording = _GERMAN if language_of(locale) == "de" else _ENGLISH
     parts = [*_value_parts(conditions, names, wording), *_other_parts(conditions, wording, currency)]
@@ -74,7 +75,7 @@ def condition_summary(conditions: Conditions, names: Names, locale: str, currenc
 
 
 def list_values(values: Iterable[str], kinds: Iterable[CatalogKind], names: Names, either: str, more: str) -> str:
-    """Join the names of external ids: "A, B or C"; the first catalogue kind that knows an id names it."""
+    """Join the names of external ids: "A, B or C". The first catalogue kind that has an id names it."""
     kinds = tuple(kinds)
     found = sorted((_name_of(value, kinds, names) for value in values), key=_reading_order)
     shown, hidden = found[:SUMMARY_MAX_VALUES], len(found) - SUMMARY_MAX_VALUES

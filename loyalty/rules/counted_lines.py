@@ -1,6 +1,6 @@
-"""Which lines of a purchase earn, and what the catalogue says about each: its category, its own points or rate.
+"""The lines of a purchase that earn, and what the catalogue says about each: its category, its own points or rate.
 
-What a line's item says wins over what its category says; where neither says anything the program's rules count.
+The item of a line decides before its category. If neither says anything, the program's rules decide.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,10 @@ _ITEM_KINDS = {
     PurchaseKind.CLASS: (CatalogKind.CLASS, CatalogKind.SERVICE, CatalogKind.PRODUCT),
     PurchaseKind.ORDER: (CatalogKind.PRODUCT, CatalogKind.SERVICE, CatalogKind.CLASS),
 }
-"""Whose item an external id means on a line, when several kinds of the catalogue have the same id."""
+"""For each kind of purchase, the order in which catalogue kinds are searched for the item of a line.
+
+The order matters if several kinds have an item with the same id.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,9 @@ class CatalogIndex:
     categories: Mapping[str, CatalogItem]
 
     def name_line(self, sold: "SoldAs") -> "LineNames":
-        """Return what the tenant calls the item and the category of a line; None for what the catalogue does not have.
+        """Return the tenant's names for the item and the category of a line; None if the catalogue does not have it.
 
-        A line without a category has that of its item.
+        A line without a category has the category of its item.
         """
         item_id, category_id = tidy_optional_id(sold.item), tidy_optional_id(sold.category)
         item = self.items[sold.kind].get(item_id) if item_id is not None else None
@@ -42,7 +45,7 @@ class CatalogIndex:
 
 
 class SoldAs(NamedTuple):
-    """What a line of a purchase tells of what was sold: external ids, and the kind of the purchase."""
+    """How a line of a purchase names its item and category: external ids, and the kind of the purchase."""
 
     kind: PurchaseKind
     item: str | None
@@ -50,14 +53,14 @@ class SoldAs(NamedTuple):
 
 
 class LineNames(NamedTuple):
-    """What the tenant calls the item and the category of a line."""
+    """The tenant's names for the item and the category of a line."""
 
     item: str | None
     category: str | None
 
 
 class CountedLine(NamedTuple):
-    """A line that takes part, by its position, with what counts of it and what the catalogue adds to it."""
+    """A line that takes part: its position, the amounts that count, and what the catalogue says about it."""
 
     position: int
     item: str | None
@@ -71,7 +74,11 @@ class CountedLine(NamedTuple):
 
 
 class CountedLines(NamedTuple):
-    """The lines that take part. `left_out` says that an item did not opt in, `earns_nothing` that one earns nothing."""
+    """The lines that take part.
+
+    `left_out` says that an item was left out because it is not enrolled. `earns_nothing` says that an item earns
+    nothing.
+    """
 
     lines: tuple[CountedLine, ...]
     left_out: bool
@@ -79,9 +86,10 @@ class CountedLines(NamedTuple):
 
 
 def index_catalog(catalog: Iterable[CatalogItem]) -> CatalogIndex:
-    """Find what is sold by its external id; where kinds share an id, the first for the kind of the purchase wins.
+    """Index the items that are sold by external id. If kinds share an id, the first kind for the kind of purchase wins.
 
-    An earlier release kept ids as they were sent, so they are tidied here; an item whose id was tidy wins.
+    An earlier release stored ids as they were sent, so they are tidied here. If two ids become equal, the item with the
+    tidy id wins.
     """
     catalog = sorted(catalog, key=_has_tidy_id)
     categories = {tidy_id(item.external_id): item for item in catalog if item.kind is CatalogKind.CATEGORY}
@@ -91,7 +99,7 @@ def index_catalog(catalog: Iterable[CatalogItem]) -> CatalogIndex:
 def count_lines(
     catalog: CatalogIndex, kind: PurchaseKind, lines: Sequence[PurchaseLine], basis: BasisPolicy, *, enrolled_only: bool
 ) -> CountedLines:
-    """Return which lines of a purchase take part, in their order."""
+    """Return the lines of a purchase that take part, in their order."""
     items = catalog.items[kind]
     counted: list[CountedLine] = []
     left_out = earns_nothing = False
@@ -133,14 +141,20 @@ def _count_line(
 
 
 def _earning_of(item: CatalogItem | None, category: CatalogItem | None) -> CatalogEarning | None:
-    """Whether a line earns by the program or not at all; points or a rate of the item's own are the program's."""
+    """Tell whether a line earns by the program or not at all; None if nothing says.
+
+    An item with points or a rate of its own earns by the program, unless its own `earning` says otherwise.
+    """
     if item is not None and (item.earning is not None or _has_own(item)):
         return item.earning or CatalogEarning.PROGRAM
     return category.earning if category is not None else None
 
 
 def _special(item: CatalogItem | None, category: CatalogItem | None) -> CatalogItem | None:
-    """Return what says points or a rate for a line: the item, else its category, unless the item follows the rules."""
+    """Return the item or category whose own points or rate a line has; None if it follows the rules.
+
+    The item decides before its category, also if it says that it earns by the program.
+    """
     if item is not None and (_has_own(item) or item.earning is CatalogEarning.PROGRAM):
         return item
     return category if category is not None and _has_own(category) else None

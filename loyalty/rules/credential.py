@@ -1,19 +1,19 @@
-"""What holds for every stored credential: those of a tenant, and those of the platform."""
+"""The rule for every stored credential, of a tenant or of the platform."""
 
 from datetime import datetime
 from typing import Protocol
 
 
 class StoredCredential(Protocol):
-    """A credential that may be revoked, and may have an end."""
+    """A credential that may be revoked, and may expire."""
 
     @property
     def revoked_at(self) -> datetime | None:
-        """When it was revoked; None where it was not."""
+        """When it was revoked; None if it was not."""
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it ends by itself; None where it does not."""
+        """When it expires; None if it never does."""
 
 
 def is_live(credential: StoredCredential, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""What a business tells about a customer, and what makes it valid."""
+"""The profile of a customer as a business tells it, and its validation."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -20,9 +20,9 @@ EMAIL_MAX_LENGTH = 254
 AVATAR_URL_MAX_LENGTH = 2_000
 CONSENT_SOURCE_MAX_LENGTH = 100
 ERASED_PREFIX = "erased:"
-"""How the external ids of erased customers begin; nobody else's may."""
+"""The prefix of the external ids of erased customers. No other customer may have it."""
 MAX_AHEAD = timedelta(hours=1)
-"""How far a caller's clock may be ahead of ours."""
+"""The longest time that a caller's clock may be ahead of ours."""
 
 DAY = timedelta(days=1)
 
@@ -34,7 +34,7 @@ _TRUNK_ZERO = re.compile(r"^(\s*(?:\+|00)[\d\s]{1,4}?)\(0\)")
 
 @dataclass(frozen=True, slots=True)
 class CustomerProfile:
-    """A customer by the external id of the caller's system. None means "not said" and leaves what is stored."""
+    """A customer, named by the external id of the caller's system. None means "not told": the stored value stays."""
 
     external_id: str
     full_name: str | None = None
@@ -44,22 +44,22 @@ class CustomerProfile:
     category: str | None = None
     marketing_consent: bool | None = None
     phone: str | None = None
-    """Digits, with + and the country code where the caller knows it."""
+    """Digits, with + and the country code if the caller knows it."""
     consent_source: str | None = None
     """Where the consent was given or withdrawn, in the caller's words."""
     birthday: str | None = None
     """A date such as `1990-05-17`, or without the year `--05-17`."""
     identifiers: tuple[Identifier, ...] | None = None
-    """Card numbers and the like; what is told replaces all that are known."""
+    """Card numbers and the like. If told, they replace all known identifiers."""
     tags: tuple[str, ...] | None = None
-    """The team's own marks; what is told replaces all that are known."""
+    """Tags of the team. If told, they replace all known tags."""
     cleared: frozenset[str] = frozenset()
-    """Fields that are known not to have a value: what is stored is taken away."""
+    """Fields that are told to have no value: their stored values are removed."""
     as_of: datetime | None = None
-    """When this was so; None for when it was told."""
+    """When the told values became true; None for the time of the call."""
 
     def list_told_values(self) -> dict[str, Any]:
-        """Return what is said, by field; None for what is taken away."""
+        """Return the told values, by field; None for a field to clear."""
         said = {name: value for name in TOLD_FIELDS if (value := getattr(self, name)) is not None}
         return said | dict.fromkeys(self.cleared & set(CLEARABLE_FIELDS))
 
@@ -68,24 +68,27 @@ TOLD_FIELDS = (
     *("full_name", "email", "avatar_url", "locale", "category", "phone", "marketing_consent"),
     *("birthday", "identifiers", "tags"),
 )
-"""What can be said about a customer. Each has a time: an older fact never overwrites a newer one."""
+"""The fields that can be told of a customer. Each has a time: an older value never overwrites a newer one."""
 
 CLEARABLE_FIELDS = (
     *("full_name", "email", "avatar_url", "locale", "category", "phone"),
     *("birthday", "identifiers", "tags"),
 )
-"""What null takes away. A consent is withdrawn with false: nobody can be un-asked."""
+"""The fields that null clears. A consent is withdrawn with false, not cleared."""
 
 
 class KnownFacts(NamedTuple):
-    """What is known about a customer from several profiles, and since when each of it is so."""
+    """The values told of a customer by several profiles, and the time of each value."""
 
     values: dict[str, Any]
     times: dict[str, datetime]
 
 
 def gather_profiles(profiles: Iterable[CustomerProfile], now: datetime) -> dict[str, KnownFacts]:
-    """Return what profiles say together, by external id: the newest of each field, of equally old ones the later."""
+    """Return the values that profiles tell together, by external id.
+
+    For each field the newest value counts; of equally old values the last one in order.
+    """
     gathered: dict[str, KnownFacts] = {}
     for profile in profiles:
         known = gathered.setdefault(profile.external_id, KnownFacts({}, {}))
@@ -99,7 +102,7 @@ def gather_profiles(profiles: Iterable[CustomerProfile], now: datetime) -> dict[
 
 
 class TidyProfile(NamedTuple):
-    """A profile that can be stored, and what was left out or corrected for that."""
+    """A profile that can be stored, and warnings for each value that was left out or corrected."""
 
     profile: CustomerProfile
     warnings: list[InputWarning]
@@ -109,14 +112,14 @@ DESCRIPTIVE_FIELDS = (
     *("full_name", "email", "avatar_url", "locale", "category", "phone", "consent_source"),
     "birthday",
 )
-"""What only describes a customer: none of it may cost a purchase or points."""
+"""The fields that only describe a customer. A wrong value there must not refuse a purchase or points."""
 
 
 def tidy_profile(profile: CustomerProfile) -> TidyProfile:
-    """Return a profile without values that cannot be stored, and with the others in their usual form.
+    """Return a profile without descriptive values that cannot be stored, and with the others in their usual form.
 
-    Blanks round texts go, letters are composed (NFC), e-mail addresses get small letters, `de_de` becomes `de-DE`. What
-    is wrong with the external id stays: without it nobody knows whose facts these are.
+    Blanks round texts are removed, letters are composed (NFC), e-mail addresses get small letters, `de_de` becomes
+    `de-DE`. A wrong external id stays: without it nobody knows which customer is meant.
     """
     changes: dict[str, Any] = {}
     warnings: list[InputWarning] = []
@@ -153,9 +156,9 @@ def _tidy(name: str, told: str) -> str:
 
 
 def tidy_phone(told: str) -> str:
-    """Return a telephone number without its signs; `00` at its beginning is the `+` of a country code.
+    """Return a telephone number without signs between its digits; a leading `00` becomes `+`.
 
-    A zero in brackets after the country code goes too.
+    A zero in brackets after the country code is removed too.
     """
     digits = _SIGNS_OF_NUMBERS.sub("", _TRUNK_ZERO.sub(r"\1", told))
     return f"+{digits[2:]}" if digits.startswith("00") else digits
@@ -166,7 +169,7 @@ def validate_times(profile: CustomerProfile, now: datetime) -> list[Problem]:
     problems = []
     if profile.as_of is not None and profile.as_of > now + MAX_AHEAD:
         problems.append(Problem(("as_of",), "must not be more than an hour ahead of the clock"))
-    # It is tomorrow already in the east.
+    # In the east of the world it is tomorrow already.
     if profile.birthday is not None and (wrong := check_birthday_is_past(profile.birthday, (now + DAY).date())):
         problems.append(wrong)
     return problems
@@ -175,8 +178,9 @@ def validate_times(profile: CustomerProfile, now: datetime) -> list[Problem]:
 def validate_profile(profile: CustomerProfile) -> list[Problem]:
     """Return everything wrong with a profile.
 
-    Name up to 200 characters, e-mail up to 254 with one @, avatar an http(s) address, locale by BCP 47, category an
-    external id, birthday by RFC 6350, identifiers and tags up to their limits.
+    The name has up to 200 characters, the e-mail address up to 254 with one @, the avatar is an http(s) address, the
+    locale follows BCP 47, the category is an external id, the birthday follows RFC 6350, identifiers and tags keep
+    their limits.
     """
     return [
         *(problem for problem in _profile_problems(profile) if problem is not None),

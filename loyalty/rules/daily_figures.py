@@ -1,4 +1,4 @@
-"""What a log of events adds up to, day by day: how often each kind happened, and how many points it moved."""
+"""The sums of a log of events for each day: how often each kind happened, and how many points it moved."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,17 +11,20 @@ from loyalty.rules.events import EventKind
 
 
 class DailyFigure(NamedTuple):
-    """What the events of one kind add up to on one local day."""
+    """The sums of the events of one kind on one local day."""
 
     day: date
     kind: EventKind
     events: int
     points: int
-    """Signed, as the events tell them; 0 for a kind that moves no points."""
+    """The sum of the signed points of the events; 0 for a kind that moves no points."""
 
 
 def sum_by_day(happened: Iterable[tuple[datetime, AnyEvent]], zone: ZoneInfo) -> list[DailyFigure]:
-    """Return the figures of events with their instants, in the order of day and kind. Days are those of the zone."""
+    """Return the figures of events with their instants, in the order of day and kind.
+
+    The days are local days of the zone.
+    """
     sums: dict[tuple[date, EventKind], list[int]] = defaultdict(lambda: [0, 0])
     for instant, event in happened:
         figure = sums[instant.astimezone(zone).date(), event.kind]

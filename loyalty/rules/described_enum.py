@@ -1,4 +1,4 @@
-"""Enums that say what they mean, once: code reads it beside the value, and the contract publishes the same words."""
+"""Enums with a description for each member. The code and the public schema use the same words."""
 
 import inspect
 from enum import StrEnum
@@ -12,9 +12,9 @@ class DescribedEnum(StrEnum):
     description: str
 
     def __new__(cls, value: str, description: str = "") -> Self:
-        """Keep the value as the text that is stored and compared, and the description beside it.
+        """Create a member: the value is the text that is stored and compared.
 
-        The default is there for type checkers, which take the look-up ``Kind("VALUE")`` for a call of this method.
+        The description has a default for type checkers only: they take ``Kind("VALUE")`` for a call of this method.
         """
         member = str.__new__(cls, value)
         member._value_ = value
@@ -23,5 +23,5 @@ class DescribedEnum(StrEnum):
 
     @classmethod
     def describe_whole(cls) -> str:
-        """Return what the enum is for: the first paragraph of its docstring, in one line."""
+        """Return the purpose of the enum: the first paragraph of its docstring, in one line."""
         return " ".join(inspect.getdoc(cls).split("\n\n")[0].split())  # type: ignore[union-attr]

@@ -1,6 +1,6 @@
 """Durations in whole minutes, written as ISO 8601 durations of days, hours and minutes.
 
-Years and months are not taken: how long they are depends on where they begin.
+Years and months are refused: their length depends on the date on which they begin.
 """
 
 import re
@@ -17,7 +17,7 @@ _DURATION = re.compile(
 
 
 def parse_minutes(text: str, path: tuple[str, ...]) -> int:
-    """Turn a duration such as PT3H or P14D into minutes; InvalidInput for seconds, months and years."""
+    """Turn a duration such as PT3H or P14D into minutes. Raises InvalidInput for seconds, months and years."""
     parts = _DURATION.fullmatch(text)
     if parts is None:
         raise InvalidInput.one(*path, reason="must be weeks, days, hours and minutes, such as P14D or PT3H")
@@ -26,7 +26,7 @@ def parse_minutes(text: str, path: tuple[str, ...]) -> int:
 
 
 def format_minutes(minutes: int) -> str:
-    """Turn minutes into their shortest duration: 180 is PT3H, 0 is PT0S."""
+    """Turn minutes into the shortest duration: 180 is PT3H, 0 is PT0S."""
     days, rest = divmod(minutes, MINUTES_PER_DAY)
     hours, left = divmod(rest, MINUTES_PER_HOUR)
     time = (f"{hours}H" if hours else "") + (f"{left}M" if left else "")

@@ -1,7 +1,7 @@
 """How many points a purchase earns, and why: one pure function for preview, posting and simulation.
 
-`compile_rules` does once per program what does not depend on the purchase; `evaluate` is then a few look-ups per rule.
-The names of the parts (rules, conditions, catalogue, summary) can be imported from here.
+`compile_rules` prepares once per program everything that does not depend on the purchase. `evaluate` then needs only a
+few look-ups per rule. The names of the parts (rules, conditions, catalogue, summary) can be imported from here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,10 +73,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class _CompiledRule:
-    """A rule with its ready-made lines: most outcomes do not depend on the purchase beyond being chosen.
+    """A rule with its prepared lines, because most outcomes do not depend on the purchase.
 
-    `is_global` says that it always matches. `uncounted` is the line of a match before anything is counted: final for a
-    multiplier as long as there is nothing to multiply.
+    `is_global` says that the rule always matches. `uncounted` is the line of a match before anything is counted. For a
+    multiplier it is the final line as long as there are no points to multiply.
     """
 
     rule: EarningRule
@@ -89,7 +89,7 @@ class _CompiledRule:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRules:
-    """Everything `evaluate` needs besides the purchase. Build it with `compile_rules`; it never changes."""
+    """Everything that `evaluate` needs besides the purchase. `compile_rules` builds it; it never changes."""
 
     policy: EarningPolicy
     rules: tuple[_CompiledRule, ...]
@@ -99,10 +99,11 @@ class CompiledRules:
 
 
 class _Case(NamedTuple):
-    """One purchase as the conditions see it.
+    """One purchase in the form that conditions and awards need.
 
-    `sold` are the lines that take part. `order.rest_minor` belongs to no line; it is 0 where that does not take part.
-    `share` is the share of the total that was not paid with points or gift cards, as far as these parts earn nothing.
+    `sold` are the lines that take part. `order.rest_minor` is the amount that belongs to no line; it is 0 if that
+    amount does not take part. `share` is the share of the total that earns: payments in points and gift cards are left
+    out as far as the policy says so.
     """
 
     facts: PurchaseFacts
@@ -122,7 +123,7 @@ _NOT_STACKED_WORDS = {
 
 
 def compile_rules(policy: EarningPolicy, rules: Iterable[EarningRule], catalog: Iterable[CatalogItem]) -> CompiledRules:
-    """Prepare a program for many evaluations: active rules in order of priority, then id; look-ups for the catalogue.
+    """Prepare a program for many evaluations: sort the active rules by priority, then id, and index the catalogue.
 
     Raises InvalidInput for a time zone that does not exist.
     """
@@ -148,10 +149,9 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate all rules for one purchase at an instant (aware UTC).
 
-    `tier` is where the customer stands before it: its factor counts on all that the rules give together.
-
-    Raises CurrencyMismatch when the purchase is in another currency than the program, and InvalidInput when the points
-    would pass MAX_POINTS.
+    `tier` is the customer's tier before the purchase: its factor multiplies the sum of all rules. Raises
+    CurrencyMismatch if the purchase is in another currency than the program, and InvalidInput if the points would pass
+    MAX_POINTS.
     """
     policy = compiled.policy
     if facts.total.currency != policy.currency:
@@ -170,7 +170,10 @@ def evaluate(
 
 
 def _tidy_names(facts: PurchaseFacts) -> PurchaseFacts:
-    """An earlier release kept ids as they were sent; what is tidy already stays the same object."""
+    """Return the facts with tidy external ids: an earlier release stored ids as they were sent.
+
+    If they are tidy already, the same object is returned.
+    """
     told = (facts.location, facts.staff, facts.customer_category)
     location, staff, category = (tidy_optional_id(one) for one in told)
     if (location, staff, category) == told:
@@ -179,7 +182,7 @@ def _tidy_names(facts: PurchaseFacts) -> PurchaseFacts:
 
 
 def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine]:
-    """Give every rule its line: first the rules that stand alone, then the multipliers of what they came to."""
+    """Return one line for each rule: first the other awards are counted, then the multipliers of their sum."""
     if not case.takes_part:
         return [compiled_rule.not_matched[ConditionKind.EARN_SCOPE] for compiled_rule in compiled.rules]
     stacking = compiled.policy.stacking
@@ -204,7 +207,7 @@ def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine
 
 
 def _keep_stacked(lines: list[EvaluationLine], stacking: Stacking, positions: Sequence[int]) -> None:
-    """Leave points only on the lines that count together; the others of `positions` keep their place without points."""
+    """Take the points off the lines that do not count, as the stacking says. Only lines at `positions` are compared."""
     if stacking is Stacking.SUM:
         return
     giving = [position for position in positions if lines[position].points]
@@ -228,13 +231,14 @@ def _keep_stacked(lines: list[EvaluationLine], stacking: Stacking, positions: Se
 
 
 def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: datetime, zone: ZoneInfo) -> _Case:
+    """Prepare a purchase for conditions and awards: its lines that take part, its amounts, its weekday."""
     policy = compiled.policy
     opt_in = policy.earn_scope is EarnScope.OPT_IN
     sold = count_lines(compiled.catalog, facts.kind, facts.lines, policy.basis, enrolled_only=opt_in)
     takes_part = bool(sold.lines) or not opt_in
     order = share_out_total(facts.total.amount_minor, facts.lines)
     if sold.left_out or not takes_part:
-        # What belongs to no line belongs to no item either: it counts unless some item did not opt in.
+        # An amount without a line belongs to no item. It counts, unless some item is not enrolled.
         order = order._replace(rest_minor=0)
     window_at = facts.booked_at or evaluated_at
     weekday_at = (facts.starts_at or window_at) if policy.weekday_of is WeekdayOf.SERVICE_START else window_at
@@ -251,7 +255,10 @@ def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: dateti
 
 
 def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
-    """What a rule counts: the lines that its conditions want, and what belongs to no line unless they ask for items."""
+    """Return the input of a rule's award: the lines that its conditions want, and the amount without a line.
+
+    If the conditions ask for items, the amount without a line does not count.
+    """
     lines: Sequence[CountedLine] = case.sold.lines
     order = case.order
     if compiled_rule.counts_items or compiled_rule.excludes_items:
@@ -264,7 +271,7 @@ def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
 
 
 def _find_failed_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:
-    """Return the first condition that does not hold, in the order of ConditionKind; None when the rule matches."""
+    """Return the first condition that does not hold, in the order of ConditionKind; None if the rule matches."""
     rule, facts = compiled_rule.rule, case.facts
     conditions = rule.conditions
     if not _in_window(rule, case.window_at):
@@ -327,9 +334,10 @@ def _match_lines(conditions: Conditions, lines: Sequence[CountedLine]) -> list[C
 
 
 def _find_failed_item_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:
-    """Tell which item condition no line satisfies; the services, when no single line satisfies all of them.
+    """Return the item condition that no line satisfies; SERVICES if no single line satisfies all of them.
 
-    A rule that only excepts items fails when these are all that was bought: what belongs to no line is no item.
+    A rule that only excepts items fails if all bought items are excepted. An amount without a line belongs to no item,
+    so with such an amount the rule does not fail.
     """
     conditions, lines = compiled_rule.rule.conditions, case.sold.lines
     if not (compiled_rule.counts_items or compiled_rule.excludes_items) or _match_lines(conditions, lines):

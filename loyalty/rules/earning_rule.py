@@ -1,6 +1,7 @@
-"""What an earning rule is: conditions, an award, a window; and what makes one valid.
+"""Earning rules: conditions, an award and a window, and the validation of a rule.
 
-Conditions of different kinds must all hold (AND), the values of one kind are alternatives (OR), no condition is global.
+Conditions of different kinds must all hold (AND). The values of one kind are alternatives (OR). A rule without
+conditions always matches.
 """
 
 from collections.abc import Iterator
@@ -65,10 +66,12 @@ class WeekdayOf(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """When a rule applies. Values are external ids; totals are minor units of the program's currency, both strict.
+    """When a rule applies.
 
-    What is excepted never matches, whatever the including conditions say. A line is excepted by its item or category;
-    the rest of the purchase still counts.
+    Values are external ids. Totals are minor units of the program's currency; both limits are strict.
+
+    An excepted value never matches, even if an including condition names it. A line is excepted by its item or
+    category; the rest of the purchase still counts.
     """
 
     service_categories: frozenset[str] = frozenset()
@@ -88,19 +91,19 @@ class Conditions:
 
 
 VALUE_CONDITIONS = ("service_categories", "services", "customer_categories", "locations", "staff")
-"""The conditions with external ids; each has one that excepts them."""
+"""The conditions with external ids. For each there is a condition that excepts such ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixedAward:
-    """So many points, once per purchase."""
+    """A fixed number of points, once per purchase."""
 
     points: int
 
 
 @dataclass(frozen=True, slots=True)
 class PerAmountAward:
-    """So many points for every `per_minor` minor units, rounded once at the end.
+    """`points` for every `per_minor` minor units, rounded once at the end.
 
     Items with points per unit of their own give those instead, and their amount does not count.
     """
@@ -112,14 +115,14 @@ class PerAmountAward:
 
 @dataclass(frozen=True, slots=True)
 class PerUnitAward:
-    """So many points for every unit of an enrolled item; the item's own points per unit win."""
+    """Points for every unit of an enrolled item. The item's own points per unit replace them."""
 
     points: int
 
 
 @dataclass(frozen=True, slots=True)
 class MultiplierAward:
-    """All other rules' points times a factor; the rule itself gives what is above one time, rounded down."""
+    """A factor for the points of all other rules. The rule gives the points above one time, rounded down."""
 
     factor: Ratio
 
@@ -129,10 +132,10 @@ Award = FixedAward | PerAmountAward | PerUnitAward | MultiplierAward
 
 @dataclass(frozen=True, slots=True)
 class EarningRule:
-    """What a purchase is worth. The name is internal: customers never read it.
+    """What a purchase earns under which conditions. The name is internal: customers never read it.
 
     A lower `priority` comes first. The window is half-open, [starts_at, ends_at), in aware UTC instants. `expiry` is
-    when the rule's points expire, in place of what the program says.
+    the expiry policy of the rule's points, in place of the program's.
     """
 
     id: RuleId
@@ -163,8 +166,8 @@ def validate_rule(rule: EarningRule) -> list[Problem]:
     """Return everything wrong with a rule, in the order of its fields.
 
     Name 1–120 characters; priority 0..1,000,000; points 1..MAX_POINTS; amounts positive; factor above 1, at most 100,
-    at most 4 decimals; at most 200 values per condition; greater-than below less-than; the window ends after
-    its start.
+    with at most 4 decimals; at most 200 values per condition; greater-than below less-than; the window ends after its
+    start.
     """
     return [problem for problem in _rule_problems(rule) if problem is not None]
 
@@ -204,7 +207,7 @@ def _check_factor(factor: Ratio) -> Problem | None:
 
 
 def tidy_rule(rule: EarningRule) -> EarningRule:
-    """Return a rule whose conditions name ids as `tidy_id` writes them; the same rule where they do."""
+    """Return a rule with tidy ids in its conditions (see `tidy_id`); the same rule if they are tidy already."""
     names = [name for one in VALUE_CONDITIONS for name in (one, f"except_{one}")]
     told = {name: getattr(rule.conditions, name) for name in names}
     tidied: dict[str, Any] = {name: frozenset(map(tidy_id, values)) for name, values in told.items()}

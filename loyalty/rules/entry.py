@@ -1,4 +1,4 @@
-"""What kinds of ledger entries and colours there are, and the hash that chains entries."""
+"""The kinds and colours of ledger entries, and the hash that chains entries."""
 
 from enum import StrEnum
 from typing import Any
@@ -23,7 +23,7 @@ class EntryKind(DescribedEnum):
 
 
 class ReferenceKind(StrEnum):
-    """What an entry is about: what a reader may open to understand it."""
+    """The kind of object that an entry is about: a reader may open it to understand the entry."""
 
     PURCHASE = "PURCHASE"
     ADJUSTMENT = "ADJUSTMENT"
@@ -62,18 +62,18 @@ CHAINED_FIELDS = (
     "actor_kind",
     "actor",
 )
-"""What the hash of an entry covers, in this order: with CHAINED_TEXTS all that the entry says."""
+"""The fields that the hash of an entry covers, in this order. With CHAINED_TEXTS they are the whole entry."""
 
 CHAINED_TEXTS = ("actor_name", "reason")
-"""What entries of a later release say besides. An entry that says neither has the hash that it always had."""
+"""Texts that a later release added to entries. An entry without both texts has the same hash as before."""
 
 
 def entry_hash(before: bytes, entry: dict[str, Any]) -> bytes:
     """Return the hash that chains an entry to the one before it.
 
-    It covers the CHAINED_FIELDS. Where one of the CHAINED_TEXTS is said, the SHA-256 of each stands before that in
-    hexadecimal, or `-` for none, with `|` behind it. Who changes, drops or inserts an entry has to change every later
-    hash of that customer, and the one that the account keeps.
+    It covers the CHAINED_FIELDS. If an entry has one of the CHAINED_TEXTS, the SHA-256 of each text is put in front in
+    hexadecimal, or `-` for an absent text, each followed by `|`. To change, drop or insert an entry, somebody would
+    have to change every later hash of that customer, and the hash in the account.
     """
     text = chain_text(entry, CHAINED_FIELDS)
     said = [entry[name] for name in CHAINED_TEXTS]

@@ -1,6 +1,6 @@
-"""What each kind of entry is, one row for each: posting, proof, reports and schema read it here.
+"""The properties of each kind of entry, in one row for each. Posting, proof, reports and schema read them here.
 
-It stands among the rules, because statements of `loyalty.storage` read it too.
+The table is among the rules, because statements of `loyalty.storage` read it too.
 """
 
 from collections.abc import Iterable
@@ -14,18 +14,18 @@ from loyalty.rules.tiers import TierChangeCause
 
 
 class LotEffect(StrEnum):
-    """What entries of a kind do to lots. Every entry below zero takes from lots."""
+    """What entries of a kind do to lots. Every entry below zero takes points from lots."""
 
     OPENS = "OPENS"
-    """One above zero opens lots of its size."""
+    """An entry above zero opens lots of its size."""
     GIVES_BACK = "GIVES_BACK"
-    """One above zero gives points back to lots, or opens lots, or pays debt."""
+    """An entry above zero gives points back to lots, or opens lots, or pays debt."""
     MOVES = "MOVES"
-    """One above zero opens lots of its size, or pays the debt of a merged customer and opens none."""
+    """An entry above zero opens lots of its size. If it pays the debt of a merged customer, it opens none."""
 
 
 class ReportFigure(StrEnum):
-    """What a report counts the points of a kind as."""
+    """The figure of a report that counts the points of a kind."""
 
     EARNED = "EARNED"
     REVERSED = "REVERSED"
@@ -39,20 +39,21 @@ class Qualifies(StrEnum):
     """Whether points of a kind count for the tier."""
 
     ALWAYS = "ALWAYS"
-    """They do, and for the lifetime sum too."""
+    """They count for the tier, and for the lifetime sum too."""
     IF_SAID = "IF_SAID"
-    """They do where the adjustment says so."""
+    """They count if the adjustment says so."""
     NEVER = "NEVER"
-    """They do not by themselves."""
+    """They do not count by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class KindRow:
-    """One kind of entry.
+    """The properties of one kind of entry.
 
-    ``phases`` are the steps in the life of the cause that an entry stands for, ``numbered_phase`` begins those of which
-    there may be several. ``reference`` is what an entry is about, ``event`` tells of it, ``tier_cause`` is why a tier
-    follows it; None for a tier that follows at a review only. A kind without reference and event is not written yet.
+    ``phases`` are the phases that its entries may have; ``numbered_phase`` is the prefix of phases that have a number
+    behind it. ``reference`` is the kind of object that an entry is about. ``event`` is the event that tells of it.
+    ``tier_cause`` is the cause of a tier change that follows it; None if only a review changes the tier. A kind without
+    reference and event is not written yet.
     """
 
     kind: EntryKind
@@ -66,19 +67,22 @@ class KindRow:
     qualifies: Qualifies = Qualifies.NEVER
     figure: ReportFigure | None = None
     cause_table: str | None = None
-    """The table in which the proof looks its cause up; None where the proof reads causes and entries together."""
+    """The table of the causes, for the proof; None if another source of the proof joins causes and entries."""
     about_column: str = "id"
-    """The column of that table which holds the id of what the entry is about."""
+    """The column of that table with the id of the object that the entry is about."""
     leaves_debt: bool = True
-    """Whether one below zero may take more than the lots have."""
+    """Whether an entry below zero may take more points than the lots have."""
 
     def has_phase(self, phase: str) -> bool:
-        """Tell whether a phase is one of this kind."""
+        """Tell whether entries of this kind may have a phase."""
         numbered = self.numbered_phase is not None and phase.startswith(self.numbered_phase)
         return phase in self.phases or (numbered and phase != self.numbered_phase)
 
     def phase_condition(self, column: str = "phase") -> str:
-        """SQL that holds for the phases of this kind. It is a range where an index of causes shall serve it."""
+        """Return the SQL condition for the phases of this kind.
+
+        It is a range where the index of causes has to serve it.
+        """
         if self.numbered_phase is not None:
             first = min((*self.phases, self.numbered_phase))
             return f"{column} BETWEEN '{first}' AND '{self.numbered_phase}~'"
@@ -196,7 +200,7 @@ KINDS = {
 QUALIFYING = tuple(kind for kind, row in KINDS.items() if row.qualifies is not Qualifies.NEVER)
 """The kinds whose points may count for the tier."""
 LIFETIME_EARNED = tuple(kind for kind, row in KINDS.items() if row.qualifies is Qualifies.ALWAYS)
-"""The kinds whose points are the lifetime sum of what was earned."""
+"""The kinds whose points add up to the lifetime points."""
 ACTIVE = tuple(kind for kind, row in KINDS.items() if row.figure in {ReportFigure.EARNED, ReportFigure.REDEEMED})
 """The kinds that make a customer active: in a report (C-12), and for points that expire by inactivity."""
 
@@ -213,7 +217,7 @@ _HEX_OF_COLOR = {
 
 @dataclass(frozen=True, slots=True)
 class EntryCause:
-    """What an entry is about, and what makes it happen only once."""
+    """What an entry is about, and its cause and phase, which exist only once."""
 
     kind: EntryKind
     reference_kind: ReferenceKind
@@ -223,9 +227,9 @@ class EntryCause:
 
 
 def cause_entry(kind: EntryKind, reference_id: UUID, cause_id: UUID, phase: str | None = None) -> EntryCause:
-    """Return the cause of an entry; without a ``phase`` the only one that its kind has.
+    """Return the cause of an entry. Without a ``phase`` it has the only phase of its kind.
 
-    Raises ValueError for a phase that is not one of the kind, and for a kind that is not written yet.
+    Raises ValueError for a phase that the kind does not have, and for a kind that is not written yet.
     """
     row = KINDS[kind]
     if phase is None:

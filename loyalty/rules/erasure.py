@@ -1,9 +1,9 @@
-"""Erase a person: which texts of callers name somebody, and what a customer is without a person."""
+"""Erase a person: find the texts by which ids and keys of callers may name the person."""
 
 from collections.abc import Iterable, Sequence
 
 MARK_MIN_LENGTH = 4
-"""Characters of a text that can name somebody inside of an id or a key: a shorter one stands in too many."""
+"""The shortest text that is searched for in ids and keys: a shorter one is part of too many of them."""
 
 
 def marks_of(
@@ -16,7 +16,7 @@ def marks_of(
 ) -> list[str]:
     """Return the texts, in small letters, by which ids and keys of the caller's systems may name a person.
 
-    External ids count where they are e-mail addresses: others name nobody to who does not know them already.
+    An external id counts only if it is an e-mail address. Other external ids name nobody to a stranger.
     """
     told: Sequence[str | None] = (
         *(one for one in external_ids if "@" in one),

@@ -1,7 +1,7 @@
-"""Every refusal a caller can act on, as a tree; anything else that is raised is a bug.
+"""Every refusal that a caller can act on, as a tree of classes. Any other exception is a bug.
 
-The errors know neither HTTP nor GraphQL. Paths name fields in Python's spelling (`min_points`); the edge translates.
-A refusal changes nothing: the code that raises one has not written anything, or rolls it back.
+The errors know neither HTTP nor GraphQL. Paths name fields in Python's spelling (`min_points`); the edge translates. A
+refusal changes nothing: the code that raises one has not written anything, or rolls it back.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ class InvalidInput(LoyaltyError):
 
 
 def refuse_problems(problems: Sequence[Problem | None]) -> None:
-    """Raise InvalidInput when at least one of the checks found a problem; None entries are checks that passed."""
+    """Raise InvalidInput if at least one check found a problem. A None stands for a check that passed."""
     found = [problem for problem in problems if problem is not None]
     if found:
         raise InvalidInput(found)

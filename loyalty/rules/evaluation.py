@@ -1,4 +1,4 @@
-"""What an evaluation says: the points, and for every rule what became of it and why, in a readable sentence."""
+"""The result of an evaluation: the points, and for every rule its outcome with a readable explanation."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,13 +50,13 @@ class ConditionKind(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationLine:
-    """What one rule gave and why. `points` is 0 unless the outcome is APPLIED.
+    """The points of one rule, and why. `points` is 0 unless the outcome is APPLIED.
 
-    The benefit of a tier has a line too: without a rule, its name is that of the tier.
+    The benefit of a tier has a line too: it has no rule, and its name is the name of the tier.
 
-    `basis_minor` is the amount that was counted (minor units), `units` the number of enrolled units; None where the
-    award counts neither. `failed_condition` is a ConditionKind. `formula` says how the points came about, for refunds;
-    None where there are none. `expiry` is when they expire, where the rule says so itself.
+    `basis_minor` is the counted amount (minor units), `units` the number of enrolled units; None if the award counts no
+    amount or no units. `failed_condition` is a ConditionKind. `formula` says how the points were computed, for refunds;
+    None without points. `expiry` is the expiry policy of the points, if the rule has one.
     """
 
     rule_id: RuleId | None
@@ -74,11 +74,11 @@ class EvaluationLine:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a purchase earns: the points are the sum of the lines, one line per active rule in order of priority, and
-    at last one for the customer's tier when it has a factor.
+    """The result of evaluating a purchase. The points are the sum of the lines.
 
-    `weekday` is the day that conditions saw, in `time_zone`; `basis_minor` is the part of the total that takes part in
-    the program, in minor units of `currency`.
+    There is one line per active rule in order of priority, and one at the end for the customer's tier if it has a
+    factor. `weekday` is the day that conditions were checked with, in `time_zone`. `basis_minor` is the part of the
+    total that takes part in the program, in minor units of `currency`.
     """
 
     points: int
@@ -91,7 +91,7 @@ class Evaluation:
 
 
 def reasons_not_matched(rule: EarningRule, names: Names, currency: str) -> Mapping[ConditionKind, str]:
-    """Say for every condition that a rule can fail on why it did, as the end of a sentence."""
+    """Return, for every condition that a rule has, the reason why it may fail, as the end of a sentence."""
     reasons = {ConditionKind.EARN_SCOPE: "no line of the purchase is enrolled in the program"}
     if rule.starts_at is not None or rule.ends_at is not None:
         reasons[ConditionKind.WINDOW] = "the purchase lies outside the time in which the rule is valid"

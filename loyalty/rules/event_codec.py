@@ -1,8 +1,8 @@
-"""Events as the log keeps them, and back: each field of an event's class is a member of its payload.
+"""Encode events for the log, and decode them: each field of an event's class is a member of its payload.
 
-Ids, enums and instants are texts. Every payload has the version of its kind, and says how the customer stood then. A
-payload without a version was written before there were any: it is version 1. A member that no field knows is passed
-over, so a payload of a newer release is read as far as it is known.
+Ids, enums and instants are texts. Every payload has the version of its kind, and the customer's numbers and tier at the
+event. A payload without a version is the oldest form: version 1. Unknown members are ignored, so a payload of a newer
+release can be read as far as it is known.
 """
 
 import types
@@ -19,7 +19,7 @@ from loyalty.rules.ids import TierId
 
 JsonObject = dict[str, str | int | None]
 FIRST_VERSION = 1
-"""The version of a payload that tells none."""
+"""The version of a payload that has no version."""
 AnyEvent = Event | GiftCardEvent
 
 EVENT_CLASSES: Mapping[str, type[AnyEvent]] = {one.kind.value: one for one in get_args(AnyEvent)}
@@ -31,18 +31,18 @@ class UnknownEvent(ValueError):
 
 
 class UnreadableEvent(ValueError):
-    """A payload that misses a member of its version, or has one of another type."""
+    """A payload that lacks a member of its version, or has a member of another type."""
 
 
 class TierThen(NamedTuple):
-    """A tier as it was called when something happened."""
+    """A tier with the name that it had at the event."""
 
     id: TierId
     name: str
 
 
 class CustomerThen(NamedTuple):
-    """How a customer stood right after an event."""
+    """The state of a customer right after an event."""
 
     account: Mapping[str, int]
     """The numbers of the account."""
@@ -61,7 +61,7 @@ class _Member(NamedTuple):
 
 
 def encode_payload(event: AnyEvent, then: CustomerThen | None) -> dict[str, Any]:
-    """Return what is stored of an event beside its kind: its version, its fields, and how a customer stood."""
+    """Return the payload of an event: its version, its fields, and the state of the customer."""
     if then is None:
         return {**encode_event(event), "account": None, "locale": None, "customer_tier": None}
     tier = None if then.tier is None else {"id": str(then.tier.id), "name": then.tier.name}
@@ -89,7 +89,7 @@ def decode_event(kind: str, payload: Mapping[str, Any]) -> AnyEvent:
 
 
 def decode_customer(payload: Mapping[str, Any]) -> CustomerThen | None:
-    """Return how the customer stood, as a payload tells it; None where it tells of none."""
+    """Return the state of the customer from a payload; None if it names no customer."""
     if payload["account"] is None:
         return None
     tier = payload.get("customer_tier")
@@ -104,7 +104,7 @@ def read_version(payload: Mapping[str, Any]) -> int:
 
 
 def _read(member: _Member, payload: Mapping[str, Any], *, is_earlier: bool) -> Any:
-    """A member that an earlier version does not have is what the class says for it."""
+    """Return the value of a member. If an earlier version does not have it, return the default of the field."""
     if is_earlier and member.default is not MISSING and member.name not in payload:
         return member.default
     return member.read(payload[member.name])
@@ -112,12 +112,13 @@ def _read(member: _Member, payload: Mapping[str, Any], *, is_earlier: bool) -> A
 
 @cache
 def _members(known: Any) -> list[_Member]:
-    """How the fields of a class are read: decided once for each class."""
+    """Return how the fields of a class are read. It is decided once for each class."""
     hints = get_type_hints(known)
     return [_Member(field.name, _reader_of(hints[field.name]), field.default) for field in fields(known)]
 
 
 def _reader_of(kind: Any) -> Callable[[Any], Any]:
+    """Return the function that reads a stored value as the type `kind`; a union with None also reads None."""
     if get_origin(kind) in (Union, types.UnionType):
         (some,) = (one for one in get_args(kind) if one is not types.NoneType)
         read = _reader_of(some)
@@ -129,7 +130,8 @@ def _reader_of(kind: Any) -> Callable[[Any], Any]:
 
 
 def _plain(kind: type, stored: Any) -> Any:
-    """A number, text or truth value, which must be of just this type: True is no number of points."""
+    """Return a stored number, text or truth value. Raises TypeError unless it has exactly this type: True is no number.
+    """
     if type(stored) is not kind:
         raise TypeError(f"{stored!r} is no {kind.__name__}")
     return stored

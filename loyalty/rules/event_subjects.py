@@ -1,4 +1,4 @@
-"""What an event is about: each family of events has subjects of one kind, and a field that names the subject."""
+"""The subject of an event: each family of events has one kind of subject, and one field with the subject's id."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, cast, get_args
@@ -31,6 +31,6 @@ _NAMED_BY: Mapping[type, tuple[EventSubject, str]] = {
 
 
 def find_subject(event: AnyEvent) -> Subject:
-    """Return what an event is about."""
+    """Return the subject of an event."""
     kind, field = _NAMED_BY[type(event)]
     return Subject(kind, cast("UUID", getattr(event, field)))

@@ -1,7 +1,7 @@
-"""Facts that happened, as they are stored in the outbox: ids and numbers, never names or addresses of people.
+"""Events as they are stored in the outbox: ids and numbers, never names or addresses of people.
 
-The payload of each kind is public and has a version. A member that a later version adds has a default, which stands for
-what earlier payloads do not tell. No member ever goes, or changes its type or its meaning.
+The payload of each kind is public and has a version. A member that a later version adds has a default, for payloads
+that do not have it. No member is ever removed, or changes its type or its meaning.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class EventKind(DescribedEnum):
 
 
 class PurchaseThen(NamedTuple):
-    """A purchase as it was when something happened to its points: the last fields of such an event."""
+    """A purchase at the time of an event about its points. These are the last fields of such an event."""
 
     status: PurchaseStatus
     total_minor: int
@@ -260,7 +260,7 @@ class PointsOpened:
 
 @dataclass(frozen=True, slots=True)
 class PointsMerged:
-    """Points moved between two customers who are one: negative for who became the other."""
+    """A merge moved points from the source to the target. `points` is negative for the source."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_MERGED
     version: ClassVar[int] = 2

@@ -1,4 +1,4 @@
-"""Amounts in another currency than the program's: the caller's rate, exact, and the one rule that converts by it."""
+"""Amounts in another currency than the program's: the caller's exact rate, and the rule that converts amounts."""
 
 import re
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ _RATE = re.compile(rf"([0-9]{{1,{RATE_MAX_DIGITS}}})(?:\.([0-9]{{1,{RATE_MAX_DEC
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """How the total of a purchase was told: so many minor units of another currency, and the rate that converted them.
+    """The total of a purchase in its own currency, and the exchange rate that converted it.
 
-    `rate` is what one unit of that currency is worth in units of the program's currency. It stays when a later report
-    tells the total in the program's currency; then `total_minor` is None.
+    `rate` is the value of one unit of that currency in units of the program's currency. The rate stays if a later
+    report tells the total in the program's currency; then `total_minor` is None.
     """
 
     currency: str
@@ -28,7 +28,7 @@ class Exchange:
 
 
 def parse_rate(text: str, path: tuple[str, ...] = ("exchange_rate",)) -> Ratio:
-    """Turn a decimal text such as "0.9512" into an exact rate; InvalidInput for what is none, and for 0."""
+    """Turn a decimal text such as "0.9512" into an exact rate. Raises InvalidInput for any other text, and for 0."""
     parts = _RATE.fullmatch(text)
     decimals = (parts[2] or "") if parts else ""
     scaled = int(parts[1] + decimals) if parts else 0
@@ -41,12 +41,12 @@ def parse_rate(text: str, path: tuple[str, ...] = ("exchange_rate",)) -> Ratio:
 
 
 def format_rate(rate: Ratio) -> str:
-    """Turn a rate that came from `parse_rate` into its shortest decimal text: 19/20 is "0.95"."""
+    """Turn a rate of `parse_rate` into its shortest decimal text: 19/20 is "0.95"."""
     whole, rest = divmod(rate.numerator * 10**RATE_MAX_DECIMALS // rate.denominator, 10**RATE_MAX_DECIMALS)
     return f"{whole}.{rest:0{RATE_MAX_DECIMALS}d}".rstrip("0").rstrip(".")
 
 
 def convert_minor(amount_minor: int, rate: Ratio, source: str, target: str) -> int:
-    """Convert minor units of one currency into those of another, to the nearest one; a half goes up."""
+    """Convert minor units of one currency into minor units of another, rounded to the nearest one; a half goes up."""
     numerator = amount_minor * rate.numerator * 10 ** minor_digits(target)
     return divide(numerator, rate.denominator * 10 ** minor_digits(source), Rounding.HALF_UP)

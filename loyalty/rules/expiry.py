@@ -1,6 +1,6 @@
-"""When points expire, and when their owner is told before.
+"""When points expire, and when notices of the expiry are due.
 
-Points can be spent until the end of a local day of the tenant; the instant of expiry is the first one of the next day.
+Points can be spent until the end of a local day of the tenant. They expire at the first instant of the next day.
 """
 
 import calendar
@@ -19,12 +19,12 @@ MAX_PERIODS_AFTER = 40
 MAX_NOTICES = 10
 MAX_NOTICE_DAYS = 365
 DEFAULT_MINIMUM_DAYS = 30
-"""Points of the day before a fixed date must live at least so many days, unless the policy says otherwise."""
+"""The least number of days that points live before a fixed date, unless the policy says otherwise."""
 MONTHS_PER_YEAR = 12
 LAST_DAY = 31
 ONE_DAY = timedelta(days=1)
 LAST_EXPIRY_DAY = date(9998, 12, 31)
-"""One year before the last one Python knows, so that the day after it exists in every zone."""
+"""One year before the last date that Python knows, so that the day after it exists in every zone."""
 
 
 class ExpiryKind(DescribedEnum):
@@ -53,10 +53,11 @@ MONTHS_OF_PERIOD = {Period.MONTH: 1, Period.QUARTER: 3, Period.YEAR: MONTHS_PER_
 
 @dataclass(frozen=True, slots=True)
 class ExpiryPolicy:
-    """When points expire. Which of the numbers count depends on the kind.
+    """When points expire. The kind decides which of the numbers count.
 
     FIXED_DURATION: `months` and `days`. END_OF_PERIOD: `period` and `periods_after`. FIXED_DATE: `month` and `day` of
-    the year, at least `days` ahead; a day that a month does not have is its last. INACTIVITY: `days`.
+    the year, at least `days` in the future; a day that a month does not have is the last day of the month. INACTIVITY:
+    `days`.
     """
 
     kind: ExpiryKind = ExpiryKind.NONE
@@ -71,7 +72,7 @@ class ExpiryPolicy:
 NEVER = ExpiryPolicy()
 
 DEFAULT_NOTICE_DAYS = (30, 7, 1)
-"""How many days before the expiry its owner is told."""
+"""How many days before the expiry the notices are due."""
 
 
 def expires_at(policy: ExpiryPolicy, at: datetime, zone: ZoneInfo) -> datetime | None:
@@ -89,9 +90,9 @@ def end_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 
 def end_of_last_day(last_day: date, now: datetime, zone: ZoneInfo) -> datetime:
-    """Return when something expires that somebody lets live until the end of a local day.
+    """Return the expiry instant for a last day that a caller has chosen.
 
-    Refusal: InvalidInput for a day that is over, or too far away.
+    Raises InvalidInput for a day that is over, or too far in the future.
     """
     if not now.astimezone(zone).date() <= last_day <= LAST_EXPIRY_DAY:
         raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
@@ -99,12 +100,12 @@ def end_of_last_day(last_day: date, now: datetime, zone: ZoneInfo) -> datetime:
 
 
 def last_day_before(expiry: datetime, zone: ZoneInfo) -> date:
-    """Return the last local day on which points can be spent that expire at an instant."""
+    """Return the last day of points that expire at an instant."""
     return (expiry - timedelta(microseconds=1)).astimezone(zone).date()
 
 
 def inactivity_days(policy: ExpiryPolicy) -> int | None:
-    """Return how many days without activity let points expire; None for every other kind."""
+    """Return after how many days without activity points expire; None for every other kind of policy."""
     return policy.days if policy.kind is ExpiryKind.INACTIVITY else None
 
 
@@ -116,7 +117,7 @@ def notice_at(expiry: datetime, days: int, zone: ZoneInfo) -> datetime:
 def next_notice_at(
     expiry: datetime | None, notice_days: Iterable[int], after: datetime, zone: ZoneInfo
 ) -> datetime | None:
-    """Return when the owner of points is next to be told of their expiry; None when nothing is left to tell."""
+    """Return when the next notice after an instant is due; None if no notice is left."""
     if expiry is None:
         return None
     moments = (notice_at(expiry, days, zone) for days in notice_days)
@@ -126,9 +127,10 @@ def next_notice_at(
 def due_notice(
     expiry: datetime, notice_days: Iterable[int], since: datetime, now: datetime, zone: ZoneInfo
 ) -> int | None:
-    """Return the notice that is due, for points whose next notice was due at `since`; None if none is due, or too late.
+    """Return the number of days of the notice that is due now; None if no notice is due, or the points have expired.
 
-    If several notices came due meanwhile, return the last: the numbers of days of the earlier ones are wrong by now.
+    `since` is when the next notice was due. If several notices came due since then, the last one is returned: the
+    numbers of days of the earlier ones are wrong by now.
     """
     if now >= expiry:
         return None
@@ -136,7 +138,7 @@ def due_notice(
 
 
 def validate_expiry(policy: ExpiryPolicy, path: tuple[str, ...] = ("expiry",)) -> list[Problem]:
-    """Return everything wrong with a policy: at most 120 months, 3,660 days and 40 periods, and a month and a day."""
+    """Return everything wrong with a policy: at most 120 months, 3,660 days and 40 periods; a valid month and day."""
     return [problem for problem in _problems(policy, path) if problem is not None]
 
 
@@ -151,6 +153,7 @@ def validate_notices(notice_days: tuple[int, ...]) -> list[Problem]:
 
 
 def _last_day(policy: ExpiryPolicy, today: date) -> date | None:
+    """Return the last day of points that come in today; None for never."""
     match policy.kind:
         case ExpiryKind.NONE:
             return None
@@ -169,7 +172,7 @@ def _last_day(policy: ExpiryPolicy, today: date) -> date | None:
 
 
 def _add_months(day: date, months: int) -> date:
-    """The same day so many months later, or the last of its month where that is shorter."""
+    """Return the same day so many months later, or the last day of that month if it is shorter."""
     year, month = divmod(day.year * MONTHS_PER_YEAR + day.month - 1 + months, MONTHS_PER_YEAR)
     return _day_of_year(year, month + 1, day.day)
 

@@ -1,4 +1,4 @@
-"""The modules of a tenant that depend on each other: what loyalty needs, and what it cannot stand beside."""
+"""The features of a tenant that depend on each other: the features that loyalty needs, and those it excludes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,7 +22,7 @@ class Feature(DescribedEnum):
 NEEDS: Mapping[Feature, frozenset[Feature]] = MappingProxyType(
     {Feature.LOYALTY: frozenset({Feature.PAYMENTS, Feature.CUSTOMER_LOGIN, Feature.COUPONS, Feature.GIFT_CARDS})}
 )
-"""What each feature switches on with it, and keeps on."""
+"""The features that each feature needs: they are switched on with it, and cannot be switched off while it is on."""
 
 EXCLUDES: Mapping[Feature, frozenset[Feature]] = MappingProxyType(
     {
@@ -30,10 +30,10 @@ EXCLUDES: Mapping[Feature, frozenset[Feature]] = MappingProxyType(
         Feature.CLEAR_HISTORY: frozenset({Feature.LOYALTY}),
     }
 )
-"""What cannot be on at the same time: a history with points is a ledger, which is never cleared."""
+"""The features that cannot be on beside each feature: a history with points is a ledger, and is never cleared."""
 
 STARTING_FEATURES = frozenset({Feature.LOYALTY}) | NEEDS[Feature.LOYALTY]
-"""What is on at a new tenant, whose program is on."""
+"""The features that are on at a new tenant. Its program is on."""
 
 
 class DependencyRequired(Refused):
@@ -59,7 +59,7 @@ class IncompatibleFeature(Refused):
 
 
 class Switched(NamedTuple):
-    """The features that are on after a switch, and those that came on with it."""
+    """The features that are on after a switch, and the features that were switched on because it needs them."""
 
     features: frozenset[Feature]
     also_enabled: tuple[Feature, ...] = ()
@@ -68,9 +68,10 @@ class Switched(NamedTuple):
 def switch_feature(
     features: frozenset[Feature], feature: Feature, *, on: bool, path: tuple[str, ...] = ("feature",)
 ) -> Switched:
-    """Switch a feature; switching it as it is changes nothing.
+    """Switch a feature on or off. A feature in that state already changes nothing.
 
-    What it needs comes on with it, and stays on when it goes off. Refusals: DependencyRequired, IncompatibleFeature.
+    The features that it needs are switched on with it. They stay on when it is switched off. Raises DependencyRequired
+    and IncompatibleFeature.
     """
     if on:
         return _switch_on(features, feature, path)
