@@ -128,9 +128,9 @@ def evaluates_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseSt
 def choose_sweep_time(
     policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime, *, is_evaluated: bool
 ) -> datetime | None:
-    """Return when the sweep will evaluate a purchase: only one that waits for the end of its service, and for no more.
+    """Return when the sweep is to evaluate a purchase: the end of its service, if the evaluation waits only for that.
 
-    None for one that is evaluated, or that is to be evaluated now.
+    Returns None for a purchase that is evaluated, or that is to be evaluated now.
     """
     if is_evaluated or is_evaluated_at(policy, facts, status, now):
         return None

@@ -84,7 +84,10 @@ class EarningShare(NamedTuple):
 
 
 def earning_share(policy: BasisPolicy, facts: PurchaseFacts) -> EarningShare:
-    """Return which share of the total earns: without what points and gift cards paid, as far as the policy says so."""
+    """Return the share of the total that earns.
+
+    Payments in points and with gift cards do not earn, as far as the policy says so.
+    """
     total_minor = facts.total.amount_minor
     points_minor = facts.points_paid_minor if policy.exclude_points_paid else 0
     cards_minor = facts.cards_paid_minor if policy.exclude_gift_cards else 0

@@ -165,7 +165,10 @@ def tidy_phone(told: str) -> str:
 
 
 def validate_times(profile: CustomerProfile, now: datetime) -> list[Problem]:
-    """Return what is wrong with the times of a profile: `as_of` an hour ahead of the clock, a birthday ahead of it."""
+    """Return what is wrong with the times of a profile.
+
+    `as_of` must not be more than an hour in the future, a birthday not in the future.
+    """
     problems = []
     if profile.as_of is not None and profile.as_of > now + MAX_AHEAD:
         problems.append(Problem(("as_of",), "must not be more than an hour ahead of the clock"))

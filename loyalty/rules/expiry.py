@@ -110,7 +110,7 @@ def inactivity_days(policy: ExpiryPolicy) -> int | None:
 
 
 def notice_at(expiry: datetime, days: int, zone: ZoneInfo) -> datetime:
-    """Return when so many local days are left: at the local time of the expiry, which is mostly midnight."""
+    """Return the instant that is so many local days before the expiry, at the local time of the expiry."""
     return (expiry.astimezone(zone) - timedelta(days=days)).astimezone(UTC)
 
 

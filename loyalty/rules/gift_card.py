@@ -1,8 +1,8 @@
-"""Gift cards: the account of each card, what moves it, and the hash that chains its entries.
+"""Gift cards: the account of each card, its movements, and the hash that chains its entries.
 
-A card is money in minor units. Its balance is the sum of its entries and is never negative; what is held is still part
-of the balance, but cannot be spent twice. A card whose time is over, or that was voided, cannot be spent at that very
-instant, whatever its balance is.
+A card is money in minor units. Its balance is the sum of its entries and is never negative. Held money is still part of
+the balance, but cannot be spent twice. A card whose validity is over, or that was voided, cannot be spent from that
+instant on, at any balance.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class GiftCardEntryKind(DescribedEnum):
 
 
 ADDS = (GiftCardEntryKind.ISSUED, GiftCardEntryKind.RETURNED, GiftCardEntryKind.EXTENDED)
-"""The kinds whose amount is never below zero; that of all others is never above."""
+"""The kinds whose amount is never below zero. The amount of all other kinds is never above zero."""
 
 MOVES_NOTHING = (GiftCardEntryKind.EXTENDED, GiftCardEntryKind.VOIDED)
 """The kinds whose amount may be 0."""
@@ -76,24 +76,24 @@ class CardAccount:
 
 
 def check_amount(amount: Money) -> Problem | None:
-    """Return what is wrong with an amount that a card is to be issued with, or moved by; or None."""
+    """Return what is wrong with the amount of a new card or of a movement; None if it is right."""
     if 1 <= amount.amount_minor <= MAX_AMOUNT_MINOR:
         return None
     return Problem(("amount", "amount"), "must be more than 0")
 
 
 def is_expired(account: CardAccount, at: datetime) -> bool:
-    """Tell whether the time of a card is over: expired means unspendable at that very instant."""
+    """Tell whether the validity of a card is over. At the instant of expiry it is over."""
     return account.expires_at is not None and at >= account.expires_at
 
 
 def spendable_minor(account: CardAccount, at: datetime) -> int:
-    """Return what can be spent, or set aside, of a card at an instant."""
+    """Return how much of a card can be spent or set aside at an instant."""
     return 0 if account.voided_at is not None or is_expired(account, at) else account.free_minor
 
 
 def state_at(account: CardAccount, at: datetime) -> GiftCardState:
-    """Return whether a card can be spent at an instant."""
+    """Return the state of a card at an instant."""
     if account.voided_at is not None:
         return GiftCardState.VOIDED
     if is_expired(account, at):
@@ -111,23 +111,27 @@ def set_aside(account: CardAccount, amount_minor: int, at: datetime) -> CardAcco
 
 
 def free_held(account: CardAccount, amount_minor: int) -> CardAccount:
-    """End a hold without spending it. ValueError when so much is not held."""
+    """Free held money without spending it. Raises ValueError if less is held."""
     return _ensure_covered(replace(account, held_minor=account.held_minor - amount_minor))
 
 
 def move(account: CardAccount, amount_minor: int) -> CardAccount:
-    """Change the balance by a signed amount, as the next entry says. ValueError when less than is held would remain."""
+    """Change the balance by the signed amount of the next entry.
+
+    Raises ValueError if the balance no longer covers the holds.
+    """
     balance_minor = account.balance_minor + amount_minor
     return _ensure_covered(replace(account, balance_minor=balance_minor, sequence=account.sequence + 1))
 
 
 def extend(account: CardAccount, expires_at: datetime, lost_minor: int) -> CardAccount:
-    """Give a card a later expiry; ``lost_minor`` expired since and comes back."""
+    """Give a card a later expiry. ``lost_minor`` is the money that has expired since; it comes back."""
     return move(replace(account, expires_at=expires_at), lost_minor)
 
 
 def void(account: CardAccount, at: datetime) -> CardAccount:
-    """Take what is left of a card for good. Refusals: GiftCardEnded (voided before), GiftCardInUse (money is held)."""
+    """Take all that is left of a card for good. Refusals: GiftCardEnded (voided before), GiftCardInUse (money is held).
+    """
     if account.voided_at is not None:
         raise GiftCardEnded(GiftCardState.VOIDED)
     if account.held_minor:
@@ -136,21 +140,21 @@ def void(account: CardAccount, at: datetime) -> CardAccount:
 
 
 def refuse_used(account: CardAccount, face_minor: int) -> None:
-    """Refuse a card of which something was spent or is held. Refusal: GiftCardInUse."""
+    """Refuse a card whose money was spent or is held in part. Refusal: GiftCardInUse."""
     if account.balance_minor != face_minor or account.held_minor:
         spent, held = face_minor - account.balance_minor, account.held_minor
         raise GiftCardInUse(Money(spent, account.currency), Money(held, account.currency))
 
 
 def refuse_ended(account: CardAccount, at: datetime, path: tuple[str, ...] = ("gift_card",)) -> None:
-    """Refuse a card that was voided, or whose time is over. Refusal: GiftCardEnded."""
+    """Refuse a card that was voided, or whose validity is over. Refusal: GiftCardEnded."""
     state = state_at(account, at)
     if state in {GiftCardState.VOIDED, GiftCardState.EXPIRED}:
         raise GiftCardEnded(state, path)
 
 
 def _ensure_covered(account: CardAccount) -> CardAccount:
-    """Return an account whose balance covers what is held. ValueError for any other."""
+    """Return an account whose balance covers its holds. Raises ValueError for any other."""
     if not 0 <= account.held_minor <= account.balance_minor:
         message = "more than the card has"
         raise ValueError(message)
@@ -173,13 +177,13 @@ CHAINED_FIELDS = (
     "actor_kind",
     "actor",
 )
-"""What the hash of an entry of a card covers, in this order: with the reason all that the entry says."""
+"""The fields that the hash of a card's entry covers, in this order. With the reason they are the whole entry."""
 
 
 def card_entry_hash(before: bytes, entry: Mapping[str, Any]) -> bytes:
     """Return the hash that chains an entry of a card to the one before it.
 
-    It covers the CHAINED_FIELDS, and after a `|` the SHA-256 of the reason in hexadecimal, nothing for none.
+    It covers the CHAINED_FIELDS, then `|` and the SHA-256 of the reason in hexadecimal (empty without a reason).
     """
     reason = entry["reason"]
     said = "" if reason is None else hash_text(reason)

@@ -1,8 +1,8 @@
-"""The secret code of a gift card: who has it may spend the card.
+"""The secret code of a gift card: anybody with the code may spend the card.
 
 A code is a number of 85 random bits in 17 symbols of Crockford's base 32 (https://www.crockford.com/base32.html). Then
 comes Crockford's check symbol, the number modulo 37. It finds a single wrong symbol, and two neighbours that changed
-places. A number whose check symbol would be one of `*~$=U` makes no code, so a code has letters and digits only.
+places. A number whose check symbol would be one of `*~$=U` is not used, so a code has letters and digits only.
 """
 
 import re
@@ -12,7 +12,7 @@ from unicodedata import normalize
 from loyalty.rules.gift_card_errors import GiftCardCodeMistake, GiftCardCodeMistyped
 
 GiftCardCode = NewType("GiftCardCode", str)
-"""A code as it is hashed and encrypted: 18 symbols in capitals, without dashes."""
+"""A code in the form that is hashed and encrypted: 18 symbols in capitals, without dashes."""
 
 SYMBOLS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: without I, L and O, which look like 1 and 0, and without U."""
@@ -20,7 +20,7 @@ SYMBOLS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 BITS_PER_SYMBOL = 5
 RANDOM_SYMBOLS = 17
 RANDOM_BITS = RANDOM_SYMBOLS * BITS_PER_SYMBOL
-"""Random bits of a code. Leaving out 5 of 37 check symbols costs 0.21 of them."""
+"""The random bits of a code. 5 of 37 check symbols are not used; that costs 0.21 bits."""
 
 CODE_LENGTH = RANDOM_SYMBOLS + 1
 GROUP_LENGTH = 6
@@ -28,10 +28,10 @@ PREFIX_LENGTH = 4
 """The first symbols of a code (20 bits), by which guesses from many credentials are counted together."""
 
 SHOWN_SYMBOLS = 4
-"""The last symbols of a code, which everybody sees who sees the card."""
+"""The number of last symbols of a code that are shown with the card."""
 
 TYPED_CODE_MAX_LENGTH = 100
-"""Characters of a code as it is typed, with blanks and dashes."""
+"""The most characters of a typed code, with blanks and dashes."""
 
 _CHECK_MODULUS = 37
 _VALUES: Final = {symbol: value for value, symbol in enumerate(SYMBOLS)}
@@ -42,14 +42,17 @@ _TYPED: Final = (
     | _LOOK_ALIKES
     | {look_alike.lower(): symbol for look_alike, symbol in _LOOK_ALIKES.items()}
 )
-"""The symbol that each typed sign stands for."""
+"""The symbol for each typed sign."""
 
 _LEFT_OUT = re.compile(r"[-_\u00ad\u2010-\u2015\u2212\u200b\u2060\ufeff\s]+")
-"""Blanks of every width, hyphens and dashes: what people and programs put between groups."""
+"""Blanks of every width, hyphens and dashes: people and programs put them between groups."""
 
 
 def make_code(number: int) -> GiftCardCode | None:
-    """Return the code of a random number below 2 to the power of `RANDOM_BITS`, or None where it is not given out."""
+    """Return the code of a random number, or None if its check symbol is not used.
+
+    Raises ValueError unless the number is below 2 to the power of `RANDOM_BITS`.
+    """
     check = number % _CHECK_MODULUS
     if not 0 <= number < 1 << RANDOM_BITS:
         raise ValueError(f"A code is made of {RANDOM_BITS} random bits")
@@ -61,9 +64,9 @@ def make_code(number: int) -> GiftCardCode | None:
 
 
 def normalise_code(text: str, path: tuple[str, ...] = ("code",)) -> GiftCardCode:
-    """Return the code that was typed, whatever its case, blanks and dashes; O is read as 0, I and L as 1.
+    """Return the code that was typed, in any case and with any blanks and dashes; O is read as 0, I and L as 1.
 
-    Refusal: GiftCardCodeMistyped, which names the mistake.
+    Raises GiftCardCodeMistyped, which names the mistake.
     """
     if len(text) > TYPED_CODE_MAX_LENGTH:
         raise _wrong_length(path)
@@ -83,17 +86,17 @@ def normalise_code(text: str, path: tuple[str, ...] = ("code",)) -> GiftCardCode
 
 
 def group_code(code: GiftCardCode) -> str:
-    """Return a code as people read it: groups of 6 symbols with dashes between."""
+    """Return a code in the form for people: groups of 6 symbols with dashes between."""
     return "-".join(code[start : start + GROUP_LENGTH] for start in range(0, len(code), GROUP_LENGTH))
 
 
 def last_symbols(code: GiftCardCode) -> str:
-    """Return the part of a code that everybody sees who sees the card."""
+    """Return the last symbols of a code, which are shown with the card."""
     return code[-SHOWN_SYMBOLS:]
 
 
 def code_prefix(code: GiftCardCode) -> str:
-    """Return the part of a code by which guesses from many credentials are counted together."""
+    """Return the prefix of a code, by which guesses of many credentials are counted together."""
     return code[:PREFIX_LENGTH]
 
 

@@ -1,6 +1,6 @@
-"""Facts of gift cards, as they are stored in the outbox: ids and numbers, never codes, names or addresses.
+"""Events of gift cards, as they are stored in the outbox: ids and numbers, never codes, names or addresses.
 
-The customer of an event is who had the card then, else who bought it; None for a card that belonged to nobody. Amounts
+The customer of an event is the holder of the card at that time, else its buyer; None for a card with neither. Amounts
 are in minor units of the card's currency.
 """
 
@@ -115,10 +115,10 @@ class GiftCardReturned:
 
 @dataclass(frozen=True, slots=True)
 class GiftCardExpiring:
-    """A card will expire in so many days: its owner should know. Told once for each card, expiry and number of days.
+    """A notice: a card will expire in so many days. There is one for each card, expiry and number of days.
 
-    `amount_minor` is what can be spent of it, `expires_at` an ISO 8601 instant. `marketing_consent` is the customer's
-    just then; unknown is no.
+    `amount_minor` is the spendable money of the card, `expires_at` an ISO 8601 instant. `marketing_consent` is the
+    customer's consent at that time; an unknown consent is false.
     """
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRING
@@ -136,7 +136,7 @@ class GiftCardExpiring:
 
 @dataclass(frozen=True, slots=True)
 class GiftCardExpired:
-    """The time of a card was over. `amount_minor` is negative: what was lost."""
+    """The validity of a card was over. `amount_minor` is the lost money, below zero."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRED
     version: ClassVar[int] = 2
@@ -165,7 +165,7 @@ class GiftCardExtended:
 
 @dataclass(frozen=True, slots=True)
 class GiftCardVoided:
-    """A card was cancelled. `amount_minor` is what was left of it, below zero."""
+    """A card was cancelled. `amount_minor` is the money that it lost, 0 or below."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_VOIDED
     version: ClassVar[int] = 2
@@ -179,7 +179,7 @@ class GiftCardVoided:
 
 @dataclass(frozen=True, slots=True)
 class GiftCardGiven:
-    """A card was handed to somebody. It is told of who gave it; the gift says to whom."""
+    """A card was handed to somebody. The customer of the event gave it; the gift names the receiver."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_GIVEN
     version: ClassVar[int] = 2

@@ -1,4 +1,4 @@
-"""Gift cards that are handed to somebody: to whom, with which words, on which day; and who may take one."""
+"""Gifts of gift cards: the receiver, the message and the day of delivery, and their validation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ GIFT_MESSAGE_MAX_LENGTH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Gift:
-    """What the giver says: the receiver's name, how to reach them, some words, and the day to hand the card over."""
+    """The giver's words: the receiver's name and e-mail address, a message, and the day to hand the card over."""
 
     recipient_name: str
     recipient_email: str | None = None
@@ -29,7 +29,7 @@ def validate_gift(gift: Gift) -> list[Problem]:
 
 
 def check_delivery(deliver_on: date | None, today: date) -> Problem | None:
-    """Return what is wrong with the day on which a card is to be handed over, or None."""
+    """Return what is wrong with the day on which a card is to be handed over; None if it is right."""
     if deliver_on is None or today <= deliver_on <= LAST_EXPIRY_DAY:
         return None
     return Problem(("deliver_on",), "must be today or later, where the tenant is")

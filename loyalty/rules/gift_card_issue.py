@@ -1,4 +1,4 @@
-"""What a new gift card is worth and until when it lives: as its product says, or as the caller says."""
+"""The face value and the expiry of a new gift card, by its product or by the caller."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
@@ -24,10 +24,10 @@ class CardWorth(NamedTuple):
 def find_issue_problems(
     origin: GiftCardOrigin, face: Money | None, price: Money | None, *, has_product: bool
 ) -> Iterator[Problem]:
-    """Give what is wrong with a card that is to be issued, in the order of its fields.
+    """Yield what is wrong with a card to be issued, in the order of its fields.
 
-    Either a product says what it is worth, or `face`. `price` is what was paid for it, 0 or more, and only for a card
-    that was sold for money. Cards for points are bought, not issued.
+    The face value comes either from a product or from `face`. `price` is the money paid for the card, 0 or more, and
+    only for a card that was sold for money. Cards for points are bought, not issued.
     """
     if origin is GiftCardOrigin.POINTS:
         yield Problem(("origin",), "must be MONEY or GOODWILL")
@@ -44,7 +44,9 @@ def find_issue_problems(
 
 
 def refuse_other_currencies(currency: str, amounts: Mapping[str, Money | None]) -> None:
-    """Refuse amounts in another currency than that of the program; the names are their fields, None was not given.
+    """Refuse amounts in another currency than the program's.
+
+    The keys are the names of their fields; None was not given.
 
     Refusal: CurrencyMismatch.
     """
@@ -56,10 +58,10 @@ def refuse_other_currencies(currency: str, amounts: Mapping[str, Money | None]) 
 def choose_worth(
     face: Money | None, product: GiftCardProduct | None, last_day: date | None, at: datetime, zone: ZoneInfo
 ) -> CardWorth:
-    """Decide what a card that is issued at an instant is worth, and until when it lives.
+    """Decide the face value and the expiry of a card that is issued at an instant.
 
-    A product says both, and so does the caller without one; `last_day` is the last local day of the card in any case,
-    if it is given. Raises InvalidInput where nothing says what it is worth, and for a day that is over or too far away.
+    A product decides both; without a product the caller decides. `last_day`, if given, replaces the expiry in both
+    cases. Raises InvalidInput without a face value, and for a last day that is over or too far in the future.
     """
     worth, validity = (face, DEFAULT_VALIDITY) if product is None else (product.face, product.validity)
     if worth is None:

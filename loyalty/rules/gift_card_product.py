@@ -1,4 +1,4 @@
-"""Products of gift cards: what a card is worth, what it costs in points, how long it is valid, and who may get one."""
+"""Products of gift cards: their face value, price in points, validity, stock and limit for a customer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ MAX_STOCK = 1_000_000
 MAX_CARDS_PER_CUSTOMER = 1_000
 
 DEFAULT_VALID_YEARS = 3
-"""Years after the year of issue, at whose end a card expires where nothing is said. A default, not advice."""
+"""The default validity ends so many years after the year of issue, at the end of that year. It is no advice."""
 
 
 class ValidityKind(DescribedEnum):
@@ -47,7 +47,7 @@ class ValidityKind(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """How long a card can be spent. Which of the numbers count depends on the kind.
+    """How long a card can be spent. The kind decides which of the numbers count.
 
     DURATION: `months`, then `days`. FIXED_DAY: `last_day`. END_OF_YEAR_AFTER_YEARS: `years`, 0 for the year of issue.
     """
@@ -64,10 +64,10 @@ DEFAULT_VALIDITY = Validity()
 
 @dataclass(frozen=True, slots=True)
 class GiftCardProduct:
-    """What cards can be had of. `face` is what a new card is worth, in the program's currency.
+    """A product of gift cards. `face` is the face value of a new card, in the program's currency.
 
-    `stock` is how many cards of it there may be in all, cancelled ones left out, `limit_per_customer` how many one
-    customer may have got; None is no limit. Without `active` no new card is sold; an archived product never comes back.
+    `stock` is the most cards that may exist, without cancelled ones. `limit_per_customer` is the most cards that one
+    customer may get. None is no limit. Only an `active` product can be sold. An archived product never comes back.
     """
 
     id: GiftCardProductId
@@ -85,7 +85,7 @@ class GiftCardProduct:
 
 
 class ProductSales(NamedTuple):
-    """A product, how many cards of it there are, and how many one customer has got; cancelled cards left out."""
+    """A product, the number of its cards, and the number that one customer has got; cancelled cards do not count."""
 
     product: GiftCardProduct | None
     sold: int = 0
@@ -93,7 +93,7 @@ class ProductSales(NamedTuple):
 
 
 def expiry_of(validity: Validity, at: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the first instant at which a card that is issued at an instant cannot be spent; None for never."""
+    """Return the first instant at which a card issued at ``at`` cannot be spent; None for never."""
     match validity.kind:
         case ValidityKind.NONE:
             return None
@@ -109,17 +109,17 @@ def expiry_of(validity: Validity, at: datetime, zone: ZoneInfo) -> datetime | No
 
 
 def missing_points(points_cost: int, available: int) -> int:
-    """Return how many points a customer lacks for a card; 0 exactly when they can pay for it."""
+    """Return how many points a customer lacks to buy a card; 0 if they have enough."""
     return max(points_cost - available, 0)
 
 
 def refuse_sale(
     sales: ProductSales, today: date, *, for_points: bool, counts_for_customer: bool = True
 ) -> GiftCardProduct:
-    """Return the product of which one more card is wanted today.
+    """Return the product, if one more card of it can be had today.
 
-    Without `counts_for_customer` the limit of a customer says nothing, as for a card that is given for goodwill.
-    Refusals: NotFound, GiftCardProductUnavailable.
+    `counts_for_customer` is False for a card that does not count against the limit of a customer, such as one given for
+    goodwill. Refusals: NotFound, GiftCardProductUnavailable.
     """
     product = sales.product
     if product is None:
@@ -133,7 +133,7 @@ def refuse_sale(
 def _obstacle(
     product: GiftCardProduct, sales: ProductSales, today: date, *, for_points: bool, counts_for_customer: bool
 ) -> GiftCardProductObstacle | None:
-    """Return the first thing that stands in the way of a sale, in the order of the enum."""
+    """Return the first obstacle to a sale, in the order of the enum; None if there is none."""
     if product.archived or not product.active:
         return GiftCardProductObstacle.INACTIVE
     if for_points and not (product.purchasable_with_points and product.points_cost):
@@ -147,12 +147,12 @@ def _obstacle(
 
 
 def is_past(validity: Validity, today: date) -> bool:
-    """Tell whether cards with this validity could not be spent any more."""
+    """Tell whether new cards with this validity would have expired already."""
     return validity.kind is ValidityKind.FIXED_DAY and validity.last_day is not None and validity.last_day < today
 
 
 def refuse_archived(product: GiftCardProduct) -> None:
-    """Refuse to change a product that was archived. Refusal: InvalidInput."""
+    """Refuse to change an archived product. Refusal: InvalidInput."""
     if product.archived:
         raise InvalidInput.one("id", reason="must not name an archived product")
 
@@ -160,8 +160,8 @@ def refuse_archived(product: GiftCardProduct) -> None:
 def refuse_in_program(before: GiftCardProduct | None, after: GiftCardProduct, currency: str, today: date) -> None:
     """Refuse a product, or a change of it, that does not fit the program of its tenant on this day.
 
-    `before` is None for a new product. A fixed day may be over, as long as nobody sets it. Refusals, in this order:
-    CurrencyMismatch, InvalidInput (a fixed day that is over).
+    `before` is None for a new product. A fixed day in the past is allowed as long as the change does not set it.
+    Refusals, in this order: CurrencyMismatch, InvalidInput (a fixed day that is over).
     """
     if after.face.currency != currency:
         raise CurrencyMismatch(currency, after.face.currency, ("face_value", "currency"))
@@ -173,13 +173,13 @@ def validate_product(product: GiftCardProduct) -> list[Problem]:
     """Return everything wrong with a product, in the order of its fields.
 
     Name 1 to 120 characters, description up to 2,000, picture an https address, face value above 0, points at least 1
-    where points can buy it, stock 0 to 1,000,000, limit per customer 1 to 1,000.
+    if points can buy it, stock 0 to 1,000,000, limit per customer 1 to 1,000.
     """
     return [problem for problem in _problems(product) if problem is not None]
 
 
 def validate_last_day(validity: Validity, today: date) -> list[Problem]:
-    """Return what is wrong with a fixed day that somebody sets today: it must not be over."""
+    """Return what is wrong with a fixed day that is set today: it must not be over."""
     return [Problem(("validity", "fixed_day"), "must not be over")] if is_past(validity, today) else []
 
 
@@ -226,7 +226,7 @@ def _check_picture_url(url: str) -> Problem | None:
 
 
 def _is_https_address(url: str) -> bool:
-    """Tell whether browsers load something from here, encrypted, and without a user name or a password in it."""
+    """Tell whether a text is an https address without a user name or a password, so that browsers can load it."""
     if not url.startswith("https://") or not url.isprintable() or any(sign.isspace() for sign in url):
         return False
     try:

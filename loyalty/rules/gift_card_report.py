@@ -1,4 +1,4 @@
-"""What a report says of gift cards, worked out from the sums of their ledgers."""
+"""The figures of gift cards in a report, computed from the sums of their ledgers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from loyalty.rules.money import Money
 
 
 class CardSales(NamedTuple):
-    """Cards of one origin and currency that were issued in a range, with what was given for them."""
+    """The cards of one origin and currency issued in a range of days, and the points and the money paid for them."""
 
     currency: str
     origin: GiftCardOrigin
@@ -20,7 +20,7 @@ class CardSales(NamedTuple):
 
 
 class CardMoves(NamedTuple):
-    """What the entries of one kind and currency in a range add up to, signed."""
+    """The signed sum of the entries of one kind and currency in a range."""
 
     currency: str
     kind: GiftCardEntryKind
@@ -28,7 +28,7 @@ class CardMoves(NamedTuple):
 
 
 class CardLiability(NamedTuple):
-    """What all cards of a currency were worth at the end of a range."""
+    """The sum of the balances of all cards of a currency at the end of a range."""
 
     currency: str
     outstanding_minor: int
@@ -36,7 +36,7 @@ class CardLiability(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SoldCards:
-    """Cards that were issued for one reason."""
+    """The cards of one origin: their number, their face value, and the points and the money paid for them."""
 
     cards: int
     face_value: Money
@@ -46,7 +46,7 @@ class SoldCards:
 
 @dataclass(frozen=True, slots=True)
 class GiftCardFigures:
-    """The figures of one currency. Amounts are positive for what their name says; `outstanding` is at the end."""
+    """The figures of one currency. All amounts are positive in the sense of their name; `outstanding` is at the end."""
 
     currency: str
     for_points: SoldCards
@@ -61,9 +61,10 @@ class GiftCardFigures:
 def gift_card_figures(
     sales: Iterable[CardSales], moves: Iterable[CardMoves], liabilities: Iterable[CardLiability]
 ) -> list[GiftCardFigures]:
-    """Return the figures of each currency, in the order of their codes.
+    """Return the figures of each currency, in the order of the currency codes.
 
-    Spent is net of what came back. Breakage is what expired, less what an extension gave back.
+    `spent` is the spent money less the returned money. `breakage` is the expired money, less the money that extensions
+    gave back.
     """
     sold = {(one.currency, one.origin): one for one in sales}
     moved = {(one.currency, one.kind): one.amount_minor for one in moves}

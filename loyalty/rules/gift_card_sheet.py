@@ -1,4 +1,4 @@
-"""The printed sheet of a gift card: what it says in which language."""
+"""The printed sheet of a gift card: its texts in each language."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _COLOR = re.compile(r"#[0-9A-F]{6}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class SheetWords:
-    """What the sheet says in one language. ``day`` is a pattern for dates; ``point`` stands before the decimals."""
+    """The texts of the sheet in one language. ``day`` is a pattern for dates; ``point`` is the decimal mark."""
 
     title: str
     code: str
@@ -30,7 +30,10 @@ class SheetWords:
 
 @dataclass(frozen=True, slots=True)
 class CardSheet:
-    """What is printed of one card. ``value`` is what can be spent now, ``last_day`` None where it never expires."""
+    """The data that is printed of one card.
+
+    ``value`` is the spendable money now; ``last_day`` is None if it never expires.
+    """
 
     business: str
     locale: str
@@ -116,21 +119,21 @@ WORDS: Final = {
         "%d.%m.%Y",
     ),
 }
-"""The words of each language that sheets know, by its BCP 47 subtag."""
+"""The texts in each language that sheets have, by its BCP 47 subtag."""
 
 
 def words_of(locale: str) -> SheetWords:
-    """Return the words for a locale; English for every language that sheets do not know."""
+    """Return the texts for a locale. They are English if sheets do not have its language."""
     return WORDS.get(language_of(locale), _ENGLISH)
 
 
 def describe_value(value: Money, words: SheetWords) -> str:
-    """Return an amount as the language writes its decimals, with the code of the currency."""
+    """Return an amount with the decimal mark of the language and the currency code."""
     return f"{format_amount(value.amount_minor, value.currency).replace('.', words.point)} {value.currency}"
 
 
 def describe_validity(last_day: date | None, words: SheetWords) -> str:
-    """Return until when a card can be spent, in words."""
+    """Return the validity of a card as a text."""
     return words.valid_for_ever if last_day is None else f"{words.valid_until} {last_day.strftime(words.day)}"
 
 

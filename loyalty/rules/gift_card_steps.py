@@ -1,6 +1,6 @@
-"""What becomes of a gift card outside a checkout: it is extended, given, claimed or cancelled.
+"""Decisions on a gift card outside a checkout: to extend, give, claim or cancel it.
 
-Each function takes the numbers of a card and returns a decision, or refuses. The ledger books what was decided.
+Each function takes the numbers of a card, and returns a decision or refuses. The ledger books the decision.
 """
 
 from datetime import date, datetime
@@ -23,17 +23,17 @@ from loyalty.rules.ids import CustomerId
 
 
 class CancelledCard(NamedTuple):
-    """The account of a card after it was cancelled, and whether the points that bought it come back."""
+    """The account of a cancelled card, and whether the points that bought it come back."""
 
     account: CardAccount
     returns_points: bool
 
 
 def choose_later_expiry(account: CardAccount, last_day: date, at: datetime, zone: ZoneInfo) -> datetime:
-    """Return when a card expires that is to live until the end of a local day. An expired card lives again.
+    """Return the expiry of a card whose new last day is a local day. An expired card can be spent again.
 
-    Raises GiftCardEnded for a voided card, and InvalidInput for one that never expires, and for a day that is over, not
-    later than the expiry, or later than any card may live.
+    Raises GiftCardEnded for a voided card. Raises InvalidInput for a card that never expires, and for a day that is
+    over, not later than the expiry, or later than any card may live.
     """
     if account.voided_at is not None:
         raise GiftCardEnded(GiftCardState.VOIDED)
@@ -48,14 +48,14 @@ def choose_later_expiry(account: CardAccount, last_day: date, at: datetime, zone
 
 
 def refuse_gift(account: CardAccount, at: datetime) -> None:
-    """Refuse to give a card of which nothing can be spent. Refusal: GiftCardEnded, also for one that is spent."""
+    """Refuse to give a card that cannot be spent. Refusal: GiftCardEnded, also for a card that is spent completely."""
     state = state_at(account, at)
     if state is not GiftCardState.ACTIVE:
         raise GiftCardEnded(state)
 
 
 def refuse_claim(account: CardAccount, holder_id: CustomerId | None, at: datetime) -> None:
-    """Refuse to take a card whose time is over, that was voided, or that somebody has.
+    """Refuse to claim a card that is expired, voided, or in the account of a customer.
 
     Refusals: GiftCardEnded, GiftCardHasOwner.
     """
@@ -67,10 +67,10 @@ def refuse_claim(account: CardAccount, holder_id: CustomerId | None, at: datetim
 def cancel_card(
     account: CardAccount, origin: GiftCardOrigin, face_minor: int, at: datetime, *, return_points: bool | None
 ) -> CancelledCard:
-    """Decide to take what is left of a card for good, and whether the points that bought it come back.
+    """Decide to void a card, and whether the points that bought it come back.
 
-    Unless ``return_points`` is False they do, and then nothing of the card may be spent, held or expired. Raises
-    InvalidInput where points did not buy it, GiftCardEnded and GiftCardInUse.
+    They come back unless ``return_points`` is False; then no money of the card may be spent, held or expired. Raises
+    InvalidInput if points are to come back but did not buy the card, GiftCardEnded and GiftCardInUse.
     """
     is_bought = origin is GiftCardOrigin.POINTS
     if return_points and not is_bought:

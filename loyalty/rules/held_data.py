@@ -1,4 +1,4 @@
-"""What is held about one customer, by the part of it: the sections of an export."""
+"""The parts of the stored data about one customer: the sections of an export."""
 
 from loyalty.rules.described_enum import DescribedEnum
 

@@ -1,7 +1,7 @@
-"""What becomes of points at a checkout: a hold is replaced, captured or released, and spent points come back.
+"""Decisions on points at a checkout: a hold is replaced, captured or released, and spent points come back.
 
-Each function takes what is known of a hold and of its purchase, and returns a decision or refuses. The ledger books it.
-`gift_card_hold.py` decides the same for money of a gift card, and shares what both have in common.
+Each function takes the numbers of a hold and its purchase, and returns a decision or refuses. The ledger books it.
+`gift_card_hold.py` decides the same for money of a gift card; the shared rules are here.
 """
 
 from datetime import datetime
@@ -23,7 +23,7 @@ from loyalty.rules.redemption import HoldState
 
 
 class PointsHold(NamedTuple):
-    """A hold of points. `points` were set aside at first, `left` is what did not go back early: see `ActiveHold`."""
+    """A hold of points. ``points`` were set aside at first; ``left`` are the points that were not freed early."""
 
     customer_id: CustomerId
     state: HoldState
@@ -35,8 +35,8 @@ class PointsHold(NamedTuple):
 class PurchaseToPay(NamedTuple):
     """A purchase that points pay for. `status` and `left` are None before it is recorded.
 
-    `owner_ids` is its customer; before it is recorded, the customers whose points pay for it. `left` is its total less
-    refunds. `paid` is what points pay beside the hold that is decided about.
+    `owner_ids` has its customer; before it is recorded, the customers whose points pay for it. `left` is its total less
+    refunds. `paid` are the points that pay for it, without the hold that is decided on.
     """
 
     owner_ids: frozenset[CustomerId]
@@ -57,9 +57,9 @@ def refuse_payer(purchase: PurchaseToPay, customer_id: CustomerId, path: tuple[s
 
 
 def refuse_to_replace(hold: PointsHold, customer_id: CustomerId) -> None:
-    """Refuse to put a new hold of a customer in the place of this one.
+    """Refuse to replace this hold by a new hold of a customer.
 
-    Refusals: NotFound (a hold of another customer), HoldEnded.
+    Refusals: NotFound (the hold is another customer's), HoldEnded.
     """
     if hold.customer_id != customer_id:
         raise NotFound("hold", ("replaces",))
@@ -68,7 +68,7 @@ def refuse_to_replace(hold: PointsHold, customer_id: CustomerId) -> None:
 
 
 def refuse_ended_hold(state: HoldState, expires_at: datetime, at: datetime) -> None:
-    """Refuse to capture a hold that has ended or whose time is over. Refusal: HoldEnded."""
+    """Refuse to capture a hold that has ended, or whose time is over. Refusal: HoldEnded."""
     if state is not HoldState.ACTIVE:
         raise HoldEnded(state)
     if expires_at <= at:
@@ -76,9 +76,9 @@ def refuse_ended_hold(state: HoldState, expires_at: datetime, at: datetime) -> N
 
 
 def must_release(state: HoldState) -> bool:
-    """Tell whether a hold in this state has to be ended; one that gave back what it held has not.
+    """Tell whether a hold in this state has to be released now; False if its points went back already.
 
-    Raises HoldEnded for a hold that was captured.
+    Raises HoldEnded for a captured hold.
     """
     if state is HoldState.CAPTURED:
         raise HoldEnded(state)
@@ -86,12 +86,12 @@ def must_release(state: HoldState) -> bool:
 
 
 def capture_points(hold: PointsHold, wanted: int | None, purchase: PurchaseToPay, at: datetime) -> int:
-    """Decide how many points of a hold are spent: ``wanted``, or all that were set aside where that is None.
+    """Decide how many points of a hold are spent: ``wanted``, or all that were set aside if ``wanted`` is None.
 
-    A lowered hold is not captured without ``wanted``: the caller must know that fewer points pay. The terms of the hold
-    are checked against the purchase as it is recorded; one in another currency limits nothing. Raises, in this order:
-    HoldEnded, PurchaseOfAnotherCustomer, PurchaseEnded, AboveMaximum (more than the hold has left, or more than its
-    terms allow for the purchase).
+    If points of the hold were freed early, the capture needs ``wanted``: the caller must know that fewer points pay.
+    The terms of the hold are checked against the recorded purchase; a purchase in another currency sets no limit.
+    Raises, in this order: HoldEnded, PurchaseOfAnotherCustomer, PurchaseEnded, AboveMaximum (more than the hold has
+    left, or more than its terms allow for the purchase).
     """
     refuse_ended_hold(hold.state, hold.expires_at, at)
     refuse_payer(purchase, hold.customer_id, ("hold",))
@@ -108,9 +108,9 @@ def capture_points(hold: PointsHold, wanted: int | None, purchase: PurchaseToPay
 
 
 def return_points(redemption: LiveRedemption, wanted: int | None) -> int:
-    """Decide how many points of a redemption come back: ``wanted``, or all that did not come back where that is None.
+    """Decide how many points of a redemption come back: ``wanted``, or all that have not come back yet if it is None.
 
-    Raises ReturnExceedsRedemption for more than that, and where nothing is left to come back.
+    Raises ReturnExceedsRedemption for more points than that, and if no points are left to come back.
     """
     returnable = redemption.returnable_points
     points = returnable if wanted is None else wanted

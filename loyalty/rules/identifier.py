@@ -1,7 +1,7 @@
-"""Card numbers and other identifiers of customers: what they hold, and how two of them are compared.
+"""Card numbers and other identifiers of customers: their validation, and how two of them are compared.
 
 A value is compared without blanks, hyphens and case (Unicode case folding) in composed form (NFC): `ab-12 34` is
-`AB1234`. It is shown as it was told. A type is compared and shown in capital letters.
+`AB1234`. It is shown as the caller sent it. A type is compared and shown in capital letters.
 """
 
 import re
@@ -15,35 +15,35 @@ from loyalty.rules.text import check_text, is_storable, tidy_text
 IDENTIFIER_TYPE_MAX_LENGTH = 40
 IDENTIFIER_VALUE_MAX_LENGTH = 100
 MAX_IDENTIFIERS = 20
-"""Identifiers of one customer."""
+"""The most identifiers of one customer."""
 
 _TYPE = re.compile(r"[A-Z0-9][A-Z0-9_-]*", re.ASCII)
 _LEFT_OUT = re.compile(r"[-\u2010-\u2015\u2212\s]+")
-"""Blanks of every width, hyphens and dashes: what people put between the groups of a number."""
+"""Blanks of every width, hyphens and dashes: people put them between the groups of a number."""
 _CONTROL = "Cc"
 
 
 class Identifier(NamedTuple):
-    """A number or text by which a business knows a customer, with what kind of number it is."""
+    """A number or text by which a business knows a customer, and the type of that number."""
 
     type: str
     value: str
 
     @property
     def key(self) -> "IdentifierKey":
-        """What it is compared by."""
+        """The form in which the identifier is compared."""
         return IdentifierKey(self.type, fold_identifier(self.value))
 
 
 class IdentifierKey(NamedTuple):
-    """A type and a folded value: once in a tenant. Without a type it may be of any type."""
+    """A type and a folded value. Only one customer of a tenant may have it. Without a type it matches any type."""
 
     type: str | None
     value: str
 
 
 def fold_identifier(value: str) -> str:
-    """Return what a value is compared by: composed, without blanks, hyphens and case."""
+    """Return a value in the form in which it is compared: composed, without blanks, hyphens and case."""
     return _LEFT_OUT.sub("", normalize("NFC", normalize("NFC", value).casefold()))
 
 
@@ -54,7 +54,7 @@ def tidy_identifier(told: Identifier) -> Identifier:
 
 
 def identifiers_of(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Identifier, ...]:
-    """Return the identifiers that a profile holds."""
+    """Return the identifiers of a stored profile."""
     return tuple(Identifier(one["type"], one["value"]) for one in stored or ())
 
 

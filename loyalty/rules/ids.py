@@ -1,4 +1,4 @@
-"""One type per kind of id, so that a customer's id cannot stand where a tenant's belongs.
+"""One type for each kind of id, so that a type checker finds a customer's id in the place of a tenant's.
 
 Ids are UUIDs made by the services; rules only compare and carry them.
 """

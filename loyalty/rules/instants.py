@@ -1,6 +1,6 @@
-"""Which instants can be told: with an offset, and far enough from the ends of the calendar.
+"""The instants that callers may send: with an offset, and far enough from the ends of the calendar.
 
-Zones and delays move an instant by up to a year; one at the very end could not be moved any more.
+Zones and delays move an instant by up to a year. An instant at the very end of the calendar could not be moved.
 """
 
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ LAST_INSTANT = datetime(9998, 1, 1, tzinfo=UTC)
 
 
 def check_instant(value: datetime | None, path: tuple[str, ...]) -> Problem | None:
-    """Return what is wrong with an instant, or None; nothing is wrong with none."""
+    """Return what is wrong with an instant; None if it is right, or if there is no instant."""
     if value is None:
         return None
     if value.utcoffset() is None:

@@ -1,4 +1,4 @@
-"""Work in the background that somebody has asked for: its kinds, and what each is asked and gives."""
+"""Jobs: their kinds, their states, their arguments and their results."""
 
 from dataclasses import dataclass
 
@@ -22,12 +22,12 @@ class JobKind(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReTierArguments:
-    """What RETIER is asked: nothing but to do it, by the program as it is when each batch runs."""
+    """The arguments of RETIER: there are none. Each batch uses the program of its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReTierResult:
-    """What RETIER did so far: how many customers came into a higher tier, and how many fell into a lower one."""
+    """The result of RETIER so far: how many customers moved to a higher tier, and how many to a lower one."""
 
     upgraded: int = 0
     downgraded: int = 0

@@ -1,4 +1,4 @@
-"""What lists can be asked for, whatever they hold."""
+"""Enums that all lists share."""
 
 from loyalty.rules.described_enum import DescribedEnum
 

@@ -1,4 +1,4 @@
-"""The locations that a member or an API token is limited to, and where an operation happens.
+"""Scopes of locations of members and API tokens, and the location of an operation.
 
 A location is named by its external id in the catalogue, as purchases name it.
 """
@@ -9,15 +9,15 @@ from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
 from loyalty.rules.text import check_external_id, tidy_id
 
 MAX_SCOPE_LOCATIONS = 100
-"""Locations that one member or API token may be limited to."""
+"""The most locations in the scope of one member or API token."""
 PATH = ("location",)
 
 Scope = frozenset[str] | None
-"""The external ids of the locations that somebody is limited to; None is the whole business."""
+"""The external ids of the locations that somebody is limited to; None for the whole business."""
 
 
 def tidy_locations(ids: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the locations of a scope as they are kept, each once; None is the whole business."""
+    """Return the locations of a scope in stored form, each once; None for the whole business."""
     return None if ids is None else tuple(dict.fromkeys(tidy_id(one) or one for one in ids))
 
 
@@ -32,34 +32,34 @@ def check_locations(ids: Sequence[str] | None, path: tuple[str, ...] = ("locatio
 
 
 def is_in_scope(scope: Scope, location: str | None) -> bool:
-    """Whether what happened at a location is in a scope; what names no location is in the whole business alone."""
+    """Tell whether a location is in a scope. Without a location, only the whole business (None) includes it."""
     return scope is None or location in scope
 
 
 def is_hold_in_scope(scope: Scope, location: str | None) -> bool:
-    """Whether somebody may capture or release a hold, and see it by its id.
+    """Tell whether somebody with this scope may capture or release a hold, and see it by its id.
 
-    A hold that names no location, as an app makes it, is open to every counter.
+    A hold without a location, such as one made by an app, is open to every counter.
     """
     return location is None or is_in_scope(scope, location)
 
 
 def is_scope_within(scope: Collection[str] | None, wider: Collection[str] | None) -> bool:
-    """Whether a scope holds no location that another one lacks."""
+    """Tell whether all locations of a scope are in a wider scope."""
     return wider is None or (scope is not None and set(scope) <= set(wider))
 
 
 def choose_location(scope: Scope, given: str | None) -> str | None:
-    """Return where an operation happens: the location that was named, or the only one of the caller's scope."""
+    """Return the location of an operation: the given one, or the only one of the caller's scope."""
     if given is None and scope is not None and len(scope) == 1:
         return next(iter(scope))
     return given
 
 
 def check_location(scope: Scope, given: str | None, path: tuple[str, ...] = PATH) -> Problem | None:
-    """Return why an operation cannot happen at a location, or None.
+    """Return why an operation cannot happen at a location; None if it can.
 
-    A caller with a scope names one of its locations; they may leave it out where there is only one.
+    A caller with a scope must name one of its locations. If the scope has only one, the caller may leave it out.
     """
     if given is not None and (problem := check_external_id(given, path)):
         return problem
@@ -69,9 +69,9 @@ def check_location(scope: Scope, given: str | None, path: tuple[str, ...] = PATH
 
 
 def choose_capture_location(scope: Scope, held_at: str | None, given: str | None) -> str | None:
-    """Return where a hold is captured: where it was made, else at the counter that captures it.
+    """Return the location of a captured hold: the location of the hold, else the one that the capture names.
 
-    Refusal: InvalidInput, for another location than that of the hold, and for none where the scope has several.
+    Raises InvalidInput for another location than that of the hold, and for no location if the scope has several.
     """
     if held_at is None:
         refuse_problems([check_location(scope, given)])

@@ -1,6 +1,6 @@
-"""Lots: parcels of points with their own expiry, and which of them a debit takes from.
+"""Lots: parcels of points with their own expiry, and the order in which debits take from them.
 
-What expires soonest goes first, what never expires goes last, and among equals the oldest goes first.
+Lots that expire first are taken first, lots that never expire last. Among equals the oldest is taken first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,20 +19,20 @@ class LotState(StrEnum):
     """Whether a lot still has points."""
 
     OPEN = "OPEN"
-    """Points remain in it, or are held."""
+    """Points remain in the lot, or are held."""
     EXHAUSTED = "EXHAUSTED"
-    """All of them were taken."""
+    """All points were taken."""
     EXPIRED = "EXPIRED"
-    """The last of them expired."""
+    """The last points expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lot:
     """A parcel of points. `expires_at` is the first instant at which they cannot be spent; None is never.
 
-    `remaining` can be spent, `held` is set aside at a checkout, `expired` is lost. `cause_id` is what the points came
-    from. `notice_at` is when their owner is to be told that they will expire; None when there is nothing to tell.
-    `inactivity_days` is set where each earning and redemption puts the expiry off by so many days.
+    `remaining` points can be spent, `held` points are set aside at a checkout, `expired` points are lost. `cause_id` is
+    the cause of the entry that brought the points. `notice_at` is when the next notice of their expiry is due; None if
+    no notice is left. `inactivity_days` is set if each earning and redemption moves the expiry to so many days later.
     """
 
     id: LotId
@@ -47,7 +47,7 @@ class Lot:
 
     @property
     def state(self) -> LotState:
-        """Open while something is left in it."""
+        """OPEN as long as the lot has remaining or held points."""
         if self.remaining + self.held:
             return LotState.OPEN
         return LotState.EXPIRED if self.expired else LotState.EXHAUSTED
@@ -57,7 +57,7 @@ class Lot:
 class Parcel:
     """Points that come in together and will be one lot.
 
-    `cause_id` and `opened_at` are for points that have a history already; None is the entry's cause, and now.
+    `cause_id` and `opened_at` are for points that existed before. None means the cause of the entry, and now.
     """
 
     points: int
@@ -69,17 +69,17 @@ class Parcel:
 
 
 def parcel_of(lot: Lot, points: int) -> Parcel:
-    """Return points of a lot as a parcel with the lot's history and dates, for a lot of somebody else."""
+    """Return points of a lot as a parcel with the lot's cause and dates, for a lot of another customer."""
     return Parcel(points, lot.expires_at, lot.notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
 
 
 def soonest_first(parcels: Iterable[Parcel]) -> list[Parcel]:
-    """Return parcels by their expiry; what never expires comes last."""
+    """Return parcels in the order of their expiry. Parcels that never expire come last."""
     return sorted(parcels, key=lambda parcel: parcel.expires_at or _NEVER)
 
 
 def merge_parcels(parcels: Iterable[Parcel]) -> list[Parcel]:
-    """Return one parcel for all that expire together, in the order in which each expiry came first."""
+    """Return one parcel for all parcels with the same expiry, in the order in which each expiry came first."""
     merged: dict[tuple[datetime | None, int | None], Parcel] = {}
     for parcel in parcels:
         key = (parcel.expires_at, parcel.inactivity_days)
@@ -89,7 +89,7 @@ def merge_parcels(parcels: Iterable[Parcel]) -> list[Parcel]:
 
 
 def drop_soonest(parcels: Iterable[Parcel], points: int) -> list[Parcel]:
-    """Take so many points out of parcels, from the soonest expiry on; return the parcels that are left."""
+    """Take so many points out of parcels, from those that expire first; return the parcels that are left."""
     left = []
     for parcel in soonest_first(parcels):
         gone = min(points, parcel.points)
@@ -102,7 +102,8 @@ def drop_soonest(parcels: Iterable[Parcel], points: int) -> list[Parcel]:
 def fit_parcels(parcels: Sequence[Parcel], points: int) -> list[Parcel]:
     """Return parcels that hold exactly so many points.
 
-    Points too many are taken from those that expire soonest; missing points are added to the parcel that expires last.
+    If there are too many points, they are taken from the parcels that expire first. If points are missing, they are
+    added to the parcel that expires last.
     """
     surplus = sum(parcel.points for parcel in parcels) - points
     fitted = drop_soonest(parcels, max(0, surplus))
@@ -122,7 +123,7 @@ class Allocation:
 def take(lot: Lot, points: int) -> Lot:
     """Take points out of a lot for good.
 
-    All functions of this kind raise ValueError when the lot does not have so many points.
+    This function and the next ones raise ValueError if the lot does not have so many points.
     """
     return _check_lot(replace(lot, remaining=lot.remaining - points))
 
@@ -138,12 +139,12 @@ def take_held(lot: Lot, points: int) -> Lot:
 
 
 def put_back(lot: Lot, points: int) -> Lot:
-    """Let held points be spendable again, as long as they have not expired."""
+    """Free held points of a lot. They can be spent again, unless the lot has expired."""
     return _check_lot(replace(lot, remaining=lot.remaining + points, held=lot.held - points))
 
 
 def give_back(lot: Lot, points: int) -> Lot:
-    """Put points back that were taken before."""
+    """Give points back to the lot that they were taken from."""
     return _check_lot(replace(lot, remaining=lot.remaining + points))
 
 
@@ -153,7 +154,7 @@ def expire(lot: Lot) -> Lot:
 
 
 def is_spendable(lot: Lot, at: datetime) -> bool:
-    """Tell whether a lot's points can be spent at an instant: expired means unspendable at that very instant."""
+    """Tell whether a lot's points can be spent at an instant. At the instant of expiry they cannot."""
     return lot.expires_at is None or at < lot.expires_at
 
 
@@ -180,7 +181,7 @@ def allocate(lots: Iterable[Lot], points: int) -> tuple[Allocation, ...]:
 
 
 def allocate_own_first(lots: Sequence[Lot], cause_id: UUID, points: int) -> tuple[Allocation, ...]:
-    """Take points from the lots that a cause has opened, and only what they lack from the others, in their order."""
+    """Decide which lots give so many points: first the lots that a cause has opened, then the other lots."""
     own = [lot for lot in lots if lot.cause_id == cause_id]
     others = [lot for lot in lots if lot.cause_id != cause_id]
     from_own = min(points, sum(lot.remaining for lot in own))

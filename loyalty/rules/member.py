@@ -1,4 +1,4 @@
-"""Members of a tenant's team and the roles that a tenant makes: what their names, addresses and limits may be."""
+"""Members of a tenant's team and the roles that a tenant makes: the validation of names, addresses and limits."""
 
 from loyalty.rules.errors import Problem
 from loyalty.rules.points import MAX_POINTS
@@ -7,12 +7,12 @@ from loyalty.rules.text import check_text
 MEMBER_NAME_MAX_LENGTH = 120
 EMAIL_MAX_LENGTH = 254
 SUBJECT_MAX_LENGTH = 200
-"""Characters of the claim `sub` of a person at their provider."""
+"""The most characters of the claim `sub` of a person at their provider."""
 ROLE_NAME_MAX_LENGTH = 60
 MAX_MEMBERS = 1_000
-"""Members of one tenant who have not been removed, invited ones included."""
+"""The most members of one tenant, with invited ones and without removed ones."""
 MAX_ROLES = 50
-"""Roles that one tenant has made and not deleted."""
+"""The most roles that one tenant may make, without deleted ones."""
 
 
 def tidy_email(email: str) -> str:
@@ -21,9 +21,9 @@ def tidy_email(email: str) -> str:
 
 
 def check_email(email: str, path: tuple[str, ...]) -> Problem | None:
-    """Return what is wrong with an e-mail address that stands for a person, or None.
+    """Return what is wrong with an e-mail address that stands for a person; None if it is right.
 
-    ASCII alone: other alphabets have letters that look alike, or become the same as small letters.
+    Only ASCII is allowed: other alphabets have letters that look alike, or become the same as small letters.
     """
     if problem := check_text(email, path, EMAIL_MAX_LENGTH):
         return problem
@@ -34,7 +34,11 @@ def check_email(email: str, path: tuple[str, ...]) -> Problem | None:
 
 
 def check_daily_points(points: int, *, adjusts: bool, path: tuple[str, ...] = ("daily_points",)) -> Problem | None:
-    """Return what is wrong with the points a day that a role may adjust; ``adjusts`` is whether it holds that."""
+    """Return what is wrong with the points that a role may adjust in a day; None if it is right.
+
+    ``adjusts`` says whether the role has the permission POINTS_ADJUST. The limit is required with it, and must be 0
+    without it.
+    """
     if not adjusts:
         return Problem(path, "goes with POINTS_ADJUST alone") if points else None
     if 1 <= points <= MAX_POINTS:

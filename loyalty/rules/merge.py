@@ -1,4 +1,4 @@
-"""Two customers are one: what leaves the one account and comes into the other."""
+"""The accounts of a merge: the numbers that leave the source and come to the target."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from loyalty.rules.account import Account, refuse_beyond_limit
 
 @dataclass(frozen=True, slots=True)
 class MovedNumbers:
-    """What a merge moves. `points` is the balance, below zero for debt."""
+    """The numbers that a merge moves. `points` is the balance, below zero for debt."""
 
     points: int
     pending: int
@@ -19,9 +19,9 @@ class MovedNumbers:
 
 
 def copy_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
-    """Return all that an account holds; the caller has made sure that nothing of it is held.
+    """Return all numbers of an account. The caller has made sure that no points are held.
 
-    `kept_standing` is what the source stands on only because time has not lowered it yet.
+    `kept_standing` is the standing that the source only has because time has not lowered it yet; None if there is none.
     """
     return MovedNumbers(
         points=source.available - source.debt,
@@ -35,7 +35,10 @@ def copy_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
 
 
 def empty_source(source: Account, moved: MovedNumbers) -> Account:
-    """Return the account that was left, with one entry more if there was a balance; nothing becomes due of it again."""
+    """Return the closed account of the source.
+
+    It gets one more entry if it had a balance. No time is due for it any more.
+    """
     return replace(
         source,
         available=0,
@@ -57,9 +60,10 @@ def empty_source(source: Account, moved: MovedNumbers) -> Account:
 
 
 def take_over(target: Account, moved: MovedNumbers, standing: int) -> Account:
-    """Return the account that takes over everything but the balance, which is a credit or a debit of its own.
+    """Return the target's account with all moved numbers but the balance, which is a credit or a debit of its own.
 
-    `standing` is what the program lets it keep of both; what both together reach is settled afterwards.
+    `standing` is the standing that the program lets the target keep. The standing that both reach together is settled
+    afterwards. Raises LimitReached if a number would pass MAX_POINTS.
     """
     after = replace(
         target,

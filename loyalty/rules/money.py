@@ -1,6 +1,6 @@
-"""Money as whole minor units with a currency, and the exact ratios between money, points and factors.
+"""Money as whole minor units with a currency, and exact ratios of money, points and factors.
 
-Nothing here is a float: text becomes whole numbers directly, ratios stay pairs, rounding happens in `rounding`.
+Nothing here is a float: texts become whole numbers directly, ratios stay pairs, and only `rounding` rounds.
 """
 
 import re
@@ -15,7 +15,7 @@ MAX_AMOUNT_MINOR = 10**AMOUNT_MAX_DIGITS - 1
 """Amounts have at most 15 digits in minor units: exact in JSON readers with doubles, and far inside a bigint."""
 
 AMOUNT_MAX_LENGTH = 40
-"""The longest text of an amount, with zeros that say nothing; as long as the scalar of the API takes."""
+"""The longest text of an amount, with zeros that change nothing; the scalar of the API has the same limit."""
 
 FACTOR_MAX_DECIMALS = 4
 
@@ -51,7 +51,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class PointValue:
-    """What points are worth as a ratio: `points` points are worth `money`. Both must be positive."""
+    """The value of points as a ratio: `points` points are worth `money`. Both must be positive."""
 
     points: int
     money: Money
@@ -77,12 +77,12 @@ class Ratio:
 
 
 def is_currency(code: str) -> bool:
-    """Tell whether this is an active ISO 4217 code, in capitals, of a currency that has amounts."""
+    """Tell whether a text is an active ISO 4217 code, in capitals, of a currency that has amounts."""
     return code in MINOR_DIGITS
 
 
 def minor_digits(currency: str, path: tuple[str, ...] = ("currency",)) -> int:
-    """Return how many decimals a currency has (0, 2, 3 or 4 by ISO 4217); InvalidInput for an unknown code."""
+    """Return how many decimals a currency has (0, 2, 3 or 4 by ISO 4217). Raises InvalidInput for an unknown code."""
     digits = MINOR_DIGITS.get(currency)
     if digits is None:
         raise InvalidInput.one(*path, reason="must be an ISO 4217 currency code")
@@ -92,9 +92,9 @@ def minor_digits(currency: str, path: tuple[str, ...] = ("currency",)) -> int:
 def parse_amount(text: str, currency: str, path: tuple[str, ...] = ("amount",)) -> int:
     """Turn a decimal text such as "12.30" into minor units.
 
-    ASCII digits with an optional leading minus and at most as many decimals as the currency has, zeros at the end not
-    counted; no exponent, no plus sign, no separators, no bare point; at most 15 digits in minor units. Anything else is
-    InvalidInput at `path`.
+    Allowed are ASCII digits with an optional leading minus, and at most as many decimals as the currency has; zeros at
+    the end do not count. Not allowed are an exponent, a plus sign, separators, and a point without digits on both
+    sides. There are at most 15 digits in minor units. Raises InvalidInput at `path`.
     """
     digits = minor_digits(currency)
     return _parse_scaled(text, digits, f"{currency} has {digits} decimals", path)
@@ -111,21 +111,21 @@ def format_amount(amount_minor: int, currency: str) -> str:
 
 
 def value_of(points: int, point_value: PointValue) -> Money:
-    """Return what a number of points is worth, rounded down to the minor unit."""
+    """Return the value of a number of points, rounded down to the minor unit."""
     money = point_value.money
     return Money(divide(points * money.amount_minor, point_value.points, Rounding.FLOOR), money.currency)
 
 
 def parse_factor(text: str, path: tuple[str, ...] = ("factor",)) -> Ratio:
-    """Turn a decimal text such as "1.5" into an exact ratio; at most 4 decimals, written and counted as in amounts."""
+    """Turn a decimal text such as "1.5" into an exact ratio. At most 4 decimals are allowed, in the form of amounts."""
     scaled = _parse_scaled(text, FACTOR_MAX_DECIMALS, f"at most {FACTOR_MAX_DECIMALS} decimals are allowed", path)
     return Ratio(scaled, 10**FACTOR_MAX_DECIMALS)
 
 
 def format_factor(factor: Ratio) -> str:
-    """Turn a ratio that came from `parse_factor` into its shortest decimal text: 3/2 is "1.5", 2/1 is "2".
+    """Turn a ratio of `parse_factor` into its shortest decimal text: 3/2 is "1.5", 2/1 is "2".
 
-    Raises ValueError for a ratio that has no end within 4 decimals, such as 1/3.
+    Raises ValueError for a ratio that needs more than 4 decimals, such as 1/3.
     """
     scale = 10**FACTOR_MAX_DECIMALS
     scaled, rest = divmod(factor.numerator * scale, factor.denominator)
@@ -138,7 +138,7 @@ def format_factor(factor: Ratio) -> str:
 
 
 def _parse_scaled(text: str, decimals: int, decimals_reason: str, path: tuple[str, ...]) -> int:
-    """Parse a plain decimal text into a whole number of 10^-decimals; zeros at its end say nothing."""
+    """Parse a plain decimal text into a whole number of 10^-decimals. Zeros at its end do not count."""
     parts = _AMOUNT.fullmatch(text) if len(text) <= AMOUNT_MAX_LENGTH else None
     if parts is None:
         reason = f'must be a decimal number of at most {AMOUNT_MAX_DIGITS} digits such as "12.30"'

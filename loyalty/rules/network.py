@@ -1,4 +1,4 @@
-"""Networks that a credential may be used from, in CIDR form, and whether an address lies in one of them."""
+"""Networks from which a credential may be used, in CIDR form, and checks of addresses against them."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -11,7 +11,7 @@ NETWORK_MAX_LENGTH = 43
 
 
 def read_networks(texts: Sequence[str], path: tuple[str, ...]) -> tuple[str, ...] | Problem:
-    """Networks as they are kept, each once, or the first thing that is wrong with one.
+    """Return the networks in stored form, each once; or the first problem.
 
     Each is an address with a prefix length (RFC 4632, RFC 4291), such as `203.0.113.0/24`; a single address needs none.
     """
@@ -27,13 +27,13 @@ def read_networks(texts: Sequence[str], path: tuple[str, ...]) -> tuple[str, ...
 
 
 def is_within(address: str | None, networks: Sequence[str]) -> bool:
-    """Whether an address lies in one of the networks; what is no address lies in none."""
+    """Tell whether an address lies in one of the networks. A text that is no address lies in none."""
     place = _address_of(address)
     return place is not None and any(_holds(network, place) for network in networks)
 
 
 def are_within(networks: Sequence[str], wider: Sequence[str]) -> bool:
-    """Whether each network lies in one of the wider ones."""
+    """Tell whether each network lies in one of the wider networks."""
     return all(any(_is_part(network, other) for other in wider) for network in networks)
 
 
@@ -44,7 +44,7 @@ def _network_of(text: str) -> IPv4Network | IPv6Network | None:
         network = ip_network(text)
     except ValueError:
         return None
-    # An address of IPv4 in the dress of IPv6 would never be met: callers are compared undressed.
+    # An IPv4 network in IPv6 form would match no caller: addresses of callers are turned into IPv4 first.
     return None if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped else network
 
 

@@ -1,4 +1,4 @@
-"""Why a purchase has given no points to spend: it waits, it was called off, or what became of each rule."""
+"""Why a purchase has given no spendable points: it waits, it was called off, or each rule gave nothing."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -33,7 +33,7 @@ class NothingReason(DescribedEnum):
 
 
 class WhyNothing(NamedTuple):
-    """One reason, in a sentence, with what it is about."""
+    """One reason as a sentence, with the status, time, rule or condition that it is about."""
 
     reason: NothingReason
     message: str
@@ -45,7 +45,7 @@ class WhyNothing(NamedTuple):
 
 
 class PausedRule(NamedTuple):
-    """A rule that was paused from one edit to the next; None for until now."""
+    """A rule that was paused between two edits. `until` is None if it is still paused."""
 
     rule_id: RuleId
     name: str
@@ -54,14 +54,14 @@ class PausedRule(NamedTuple):
 
 
 class UnearnedPurchase(NamedTuple):
-    """What is looked at of a purchase: how far it has come, and when its service ends."""
+    """The parts of a purchase that decide the reason: its status, and the end of its service."""
 
     status: PurchaseStatus
     service_end: datetime | None
 
 
 class UnearnedAccrual(NamedTuple):
-    """What is looked at of an accrual."""
+    """The parts of an accrual that decide the reasons."""
 
     state: AccrualState
     points: int
@@ -107,7 +107,7 @@ def explain_unevaluated(policy: AccrualPolicy, purchase: UnearnedPurchase) -> Wh
 
 
 def explain_accrual(accrual: UnearnedAccrual, paused: Sequence[PausedRule]) -> list[WhyNothing]:
-    """Return why an evaluated purchase has given no points to spend; nothing where it has given some."""
+    """Return why an evaluated purchase has given no spendable points; an empty list if it has given some."""
     if accrual.points:
         return list(_explain_points(accrual))
     found = [*_explain_lines(accrual.lines), *_explain_paused(paused, accrual.evaluated_at)]
@@ -115,7 +115,7 @@ def explain_accrual(accrual: UnearnedAccrual, paused: Sequence[PausedRule]) -> l
 
 
 def hide_rules(reasons: Sequence[WhyNothing]) -> list[WhyNothing]:
-    """Return the reasons for somebody who may not read rules."""
+    """Return the reasons for a reader who may not read rules: reasons about rules become one general reason."""
     told = [one for one in reasons if one.rule_name is None]
     if len(told) < len(reasons):
         told.append(WhyNothing(NothingReason.NOTHING_MATCHED, "No rule gave points for it."))

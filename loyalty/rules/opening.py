@@ -1,4 +1,4 @@
-"""What a customer brings along from another system."""
+"""Opening balances: points that a customer brings along from another system."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from loyalty.rules.points import MAX_POINTS, check_points
 
 @dataclass(frozen=True, slots=True)
 class OpeningNumbers:
-    """Points to spend (below zero: debt), points that were ever earned, and points that count for the tier."""
+    """Spendable points (below zero: debt), lifetime points, and points that count for the tier."""
 
     points: int
     lifetime_earned: int
@@ -18,10 +18,10 @@ class OpeningNumbers:
 
 
 def open_balance(account: Account, numbers: OpeningNumbers) -> tuple[Account, Credit | Debit | None]:
-    """Return the account with what was brought along; a credit, a debit for debt, or None when there is nothing.
+    """Return the account with an opening balance, and its credit, its debit for a debt, or None for 0 points.
 
-    What counted for the tier elsewhere counts here as if it had been earned now. Debt takes what the customer has
-    here first, and stays as debt for the rest.
+    Points that counted for a tier elsewhere count here as if they were earned now. A debt takes the customer's
+    available points first; the rest stays as debt. Raises LimitReached if a number would pass MAX_POINTS.
     """
     counted = replace(
         account,

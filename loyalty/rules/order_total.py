@@ -1,7 +1,7 @@
-"""How the total of a purchase belongs to its lines: the discount of the whole order, and what no line tells.
+"""How the total of a purchase is shared out over its lines: the discount of the whole order, and a rest without a line.
 
-A total below the sum of the lines holds a discount of the whole order: each line bears its share of it, tax included. A
-tip bears none, as long as the rest of the order can. A total above that sum holds an amount that belongs to no line.
+If the total is below the sum of the lines, the order has a discount. Each line bears its share of it, tax included. A
+tip bears none, as long as the other lines can. If the total is above that sum, the rest belongs to no line.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from loyalty.rules.purchase import LineKind, PurchaseLine
 
 
 class OrderTotal(NamedTuple):
-    """The total beside the lines: what share of the amount of each line was paid, and what belongs to no line."""
+    """The result of sharing out a total: the share of each line that was paid, and the rest that belongs to no line."""
 
     paid_numerator: int
     paid_denominator: int
@@ -20,7 +20,7 @@ class OrderTotal(NamedTuple):
     tip_share: Fraction = Fraction(1)
 
     def share_of(self, line: PurchaseLine) -> Fraction:
-        """The share of a line's amount that was paid."""
+        """Return the share of a line's amount that was paid."""
         if line.kind is LineKind.TIP:
             return self.tip_share
         return Fraction(self.paid_numerator, self.paid_denominator)

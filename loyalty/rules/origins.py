@@ -1,7 +1,7 @@
-"""Origins of browser pages: how they are written, and which a tenant allows.
+"""Origins of browser pages: their form, and the list of origins that a tenant allows.
 
-An origin is scheme, host and port (RFC 6454). Browsers send it in small letters, without the port that the scheme has
-by itself. `http://localhost:*` is the only pattern: every port, on the computer of the person who looks at the page.
+An origin is scheme, host and port (RFC 6454). Browsers send it in small letters, without the default port of the
+scheme. `http://localhost:*` is the only pattern: every port, on the computer of the person who looks at the page.
 """
 
 import ipaddress
@@ -13,23 +13,23 @@ from urllib.parse import urlsplit
 from loyalty.rules.errors import Problem
 
 MAX_ALLOWED_ORIGINS = 100
-"""Origins that one tenant may allow."""
+"""The most origins that one tenant may allow."""
 
 MAX_ORIGIN_LENGTH = 300
-"""Characters of an origin: a host name has at most 253."""
+"""The most characters of an origin: a host name has at most 253."""
 
 SHOWN_LENGTH = 80
-"""Characters of a wrong origin that a refusal or a log line repeats."""
+"""The most characters of a wrong origin that a refusal or a log line repeats."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 APP_SCHEMES = ("capacitor", "ionic", "tauri")
-"""Pages that are part of an app on a phone or computer."""
+"""The schemes of pages that are part of an app on a phone or computer."""
 
 SCHEMES = (*DEFAULT_PORTS, *APP_SCHEMES)
 SHOWN_SCHEMES = ", ".join(f"{scheme}://" for scheme in SCHEMES)
 ANY_PORT = "*"
 LOOPBACK_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
-"""What a tenant allows that somebody develops a page with."""
+"""The origins that a tenant allows so that its developers can test a page on their computers."""
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
@@ -39,7 +39,7 @@ _SENT = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
 class InvalidOrigin(ValueError):
-    """A text that is no origin; the message says what is allowed."""
+    """A text that is no origin. The message says what is allowed."""
 
 
 class Origin(NamedTuple):
@@ -54,7 +54,7 @@ class Origin(NamedTuple):
 
 
 def parse_origin(text: str) -> Origin:
-    """An origin as a tenant writes it. Large letters and the port of the scheme are put right, nothing else.
+    """Return an origin from the text of a tenant. Large letters and a default port are corrected, nothing else.
 
     Raises `InvalidOrigin`.
     """
@@ -80,7 +80,7 @@ def parse_origin(text: str) -> Origin:
 
 
 def read_sent_origin(text: str) -> Origin | None:
-    """The origin in a request's header, or None when it is none: `null`, or what no browser sends."""
+    """Return the origin from the header of a request; None for `null` and for texts that no browser sends."""
     try:
         origin = parse_origin(text)
     except InvalidOrigin:
@@ -89,7 +89,7 @@ def read_sent_origin(text: str) -> Origin | None:
 
 
 def is_loopback(origin: Origin) -> bool:
-    """Whether the page comes from the computer of the person who looks at it."""
+    """Tell whether the page comes from the computer of the person who looks at it."""
     if origin.host == "localhost" or origin.host.endswith(".localhost"):
         return True
     try:
@@ -99,14 +99,14 @@ def is_loopback(origin: Origin) -> bool:
 
 
 def is_allowed(origin: Origin, allowed: Collection[str]) -> bool:
-    """Whether a page of this origin may call, by a list of origins in the form of `str(Origin)`."""
+    """Tell whether a page of this origin may call. ``allowed`` has origins in the form of `str(Origin)`."""
     if str(origin) in allowed:
         return True
     return is_loopback(origin) and str(origin._replace(port=ANY_PORT)) in allowed
 
 
 def is_of_service(origin: Origin, host: str | None) -> bool:
-    """Whether a page comes from the service itself, by the request's `Host`: then it is no foreign page.
+    """Tell whether a page comes from the service itself, by the request's `Host`.
 
     The scheme is not compared: a proxy may end TLS before us.
     """
@@ -121,7 +121,7 @@ def is_of_service(origin: Origin, host: str | None) -> bool:
 
 
 def check_origins(texts: Sequence[str], path: tuple[str, ...]) -> tuple[list[str], list[Problem]]:
-    """The origins as they are kept, in the order given and each once; and what is wrong, with the index."""
+    """Return the origins in stored form, in the order given and each once; and the problems, each with its index."""
     problems: list[Problem] = []
     if len(texts) > MAX_ALLOWED_ORIGINS:
         return [], [Problem(path, f"must have at most {MAX_ALLOWED_ORIGINS} origins")]

@@ -1,4 +1,4 @@
-"""The facts of a purchase with what points and gift cards paid of it."""
+"""Add to the facts of a purchase how much of it points and gift cards paid."""
 
 from dataclasses import replace
 
@@ -7,7 +7,8 @@ from loyalty.rules.purchase import PurchaseFacts
 
 
 def count_paid(facts: PurchaseFacts, points_minor: int, cards: PaidWithCards, refunded_minor: int) -> PurchaseFacts:
-    """Return facts with what points and cards paid: as it is known, and as far as the payments tell more."""
+    """Return the facts with the amounts that points and cards paid: the known ones, and more if the payments tell more.
+    """
     share_minor = cards.share_of(facts.total.amount_minor, refunded_minor)
     paid = add_told(facts.payments, points_minor, share_minor, cards.gross_minor)
     return replace(facts, points_paid_minor=paid.points_minor, cards_paid_minor=paid.cards_minor)

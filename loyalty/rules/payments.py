@@ -1,7 +1,7 @@
-"""What a purchase was paid with: what a report tells of it, and what holds and redemptions say themselves.
+"""The payments of a purchase: those that reports tell, and those of holds and redemptions.
 
-The service knows what points and its own gift cards pay. A report may tell more: money, or a card of another system.
-Nothing is counted twice, and nothing that is known is forgotten because a report leaves it out.
+The service knows the payments with points and with its own gift cards. A report may tell more: money, or a card of
+another system. No payment is counted twice, and no known payment is forgotten because a report leaves it out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,9 +28,9 @@ class PaymentKind(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A part of the total, in minor units of its currency, and what paid it.
+    """A part of the total, in minor units of its currency, and the means that paid it.
 
-    `reference` is the caller's id of the payment. `names` is set where the reference is the global id of a hold or a
+    `reference` is the caller's id of the payment. `names` is set if the reference is the global id of a hold or a
     redemption: such a payment is known already, and adds nothing.
     """
 
@@ -41,9 +41,10 @@ class Payment:
 
 
 class PaidWithCards(NamedTuple):
-    """What gift cards of this program pay of a purchase, in minor units.
+    """The amounts that gift cards of this program pay of a purchase, in minor units.
 
-    `held_minor` is set aside, `spent_minor` was captured, and `returned_minor` came back of that.
+    `held_minor` is set aside, `spent_minor` was captured. `returned_minor` is the part of the captured money that came
+    back.
     """
 
     held_minor: int = 0
@@ -52,20 +53,21 @@ class PaidWithCards(NamedTuple):
 
     @property
     def gross_minor(self) -> int:
-        """What was set aside or captured, whatever came back of it."""
+        """The money that was set aside or captured, without subtracting returns."""
         return self.held_minor + self.spent_minor
 
     @property
     def net_minor(self) -> int:
-        """What is set aside or was captured, less what came back."""
+        """The money that was set aside or captured, less returns."""
         return self.gross_minor - self.returned_minor
 
     def share_of(self, total_minor: int, refunded_minor: int) -> int:
-        """Return how much of the total, before all refunds, cards paid, as far as it earns less for that.
+        """Return the part of the total, before all refunds, that earns less because cards paid it.
 
-        Without another word a refund goes back to the cards and to the rest in the proportion in which they paid. Where
-        more came back to the cards, they pay for less of what is left. The sum of all refunds and returns counts,
-        never their order. Rounded up, so that a return never earns more than what was paid otherwise.
+        By default a refund goes back to the cards and to the other payments in the proportion in which they paid. If
+        more came back to the cards, they pay for less of the rest of the purchase. Only the sum of all refunds and
+        returns counts, never their order. The amount is rounded up, so that a return never earns more than other
+        payments would.
         """
         left_minor = total_minor - refunded_minor
         if self.returned_minor * total_minor <= self.gross_minor * refunded_minor:
@@ -76,14 +78,14 @@ class PaidWithCards(NamedTuple):
 
 
 class PaidParts(NamedTuple):
-    """What points and what gift cards paid of a purchase, in minor units: what is known and what is told beyond it."""
+    """The amounts that points and gift cards paid of a purchase, in minor units, known and told ones together."""
 
     points_minor: int = 0
     cards_minor: int = 0
 
 
 def check_payments(payments: Sequence[Payment]) -> Iterator[Problem | None]:
-    """Return what is wrong with told payments by themselves, in their order."""
+    """Yield what is wrong with told payments by themselves, in their order."""
     if len(payments) > PURCHASE_MAX_PAYMENTS:
         yield Problem(("payments",), f"must have at most {PURCHASE_MAX_PAYMENTS} payments")
         return
@@ -97,10 +99,10 @@ def check_payments(payments: Sequence[Payment]) -> Iterator[Problem | None]:
 
 
 def add_told(payments: Sequence[Payment], points_minor: int, cards_minor: int, cards_told_minor: int) -> PaidParts:
-    """Return what points and cards paid together, with what is told beyond the known.
+    """Return the amounts that points and cards paid: the known ones, and the told ones beyond them.
 
-    `points_minor` and `cards_minor` are known. `cards_told_minor` is what cards were known to pay when they paid,
-    before anything came back: payments without a reference may tell of that.
+    `points_minor` and `cards_minor` are known. `cards_told_minor` is the known amount of cards before any returns:
+    payments without a reference may tell of that amount.
     """
     return PaidParts(
         points_minor + _sum_beyond(payments, PaymentKind.POINTS, points_minor),
@@ -109,18 +111,18 @@ def add_told(payments: Sequence[Payment], points_minor: int, cards_minor: int, c
 
 
 def sum_beside_points(payments: Sequence[Payment], cards: PaidWithCards, refunded_minor: int) -> int:
-    """Return what pays for a purchase beside points of this program: gift cards, money, and points of other systems.
+    """Return the sum of all payments other than points of this program: gift cards, money, and points of other systems.
 
-    Points that are told without a reference may be those that are known, or about to pay, so they add nothing here.
+    Points that are told without a reference may be the known points, or points about to pay, so they add nothing here.
     """
     cards_minor = cards.net_minor + _sum_beyond(payments, PaymentKind.GIFT_CARD, cards.gross_minor)
     return cards_minor + _sum_elsewhere(payments, PaymentKind.POINTS) + _sum_money_kept(payments, cards, refunded_minor)
 
 
 def sum_beside_cards(payments: Sequence[Payment], points_minor: int, cards: PaidWithCards, refunded_minor: int) -> int:
-    """Return what pays for a purchase beside gift cards of this program; `points_minor` is what points pay.
+    """Return the sum of all payments other than gift cards of this program. `points_minor` are the known points.
 
-    Cards that are told without a reference may be those that are known, or about to pay, so they add nothing here.
+    Cards that are told without a reference may be the known cards, or cards about to pay, so they add nothing here.
     """
     all_points_minor = points_minor + _sum_beyond(payments, PaymentKind.POINTS, points_minor)
     elsewhere_minor = _sum_elsewhere(payments, PaymentKind.GIFT_CARD)
@@ -128,7 +130,7 @@ def sum_beside_cards(payments: Sequence[Payment], points_minor: int, cards: Paid
 
 
 def share_out(left_minor: int, available_minor: Sequence[int]) -> list[int]:
-    """Return what each card pays of what is left, in their order: each as much as it can."""
+    """Return how much each card pays of an amount. Each card, in their order, pays as much as it can."""
     shares = []
     for available in available_minor:
         shares.append(min(available, left_minor))
@@ -137,28 +139,28 @@ def share_out(left_minor: int, available_minor: Sequence[int]) -> list[int]:
 
 
 def sum_told(payments: Sequence[Payment]) -> int:
-    """Return what all told payments are together."""
+    """Return the sum of all told payments."""
     return sum(payment.amount_minor for payment in payments)
 
 
 def sum_told_with_money(payments: Sequence[Payment]) -> int:
-    """Return what money paid, as far as it is told."""
+    """Return the sum of the told payments in money."""
     return sum(payment.amount_minor for payment in payments if payment.kind is PaymentKind.MONEY)
 
 
 def _sum_beyond(payments: Sequence[Payment], kind: PaymentKind, known_minor: int) -> int:
-    """Return what is told of a kind beyond what is known."""
+    """Return the sum of the told payments of a kind, less the known payments that they may tell again."""
     of_kind = [payment for payment in payments if payment.kind is kind and payment.names is None]
     unnamed = sum(payment.amount_minor for payment in of_kind if payment.reference is None)
     return _sum_elsewhere(payments, kind) + max(0, unnamed - known_minor)
 
 
 def _sum_elsewhere(payments: Sequence[Payment], kind: PaymentKind) -> int:
-    """Return what other systems paid of a kind: all payments with a reference of the caller's own."""
+    """Return the sum of the payments of a kind in other systems: all with a reference of the caller's own."""
     of_kind = [payment for payment in payments if payment.kind is kind and payment.names is None]
     return sum(payment.amount_minor for payment in of_kind if payment.reference is not None)
 
 
 def _sum_money_kept(payments: Sequence[Payment], cards: PaidWithCards, refunded_minor: int) -> int:
-    """Return what money paid, less the part of the refunds that did not go back to cards."""
+    """Return the sum of the payments in money, less the part of the refunds that did not go back to cards."""
     return max(0, sum_told_with_money(payments) - max(0, refunded_minor - cards.returned_minor))

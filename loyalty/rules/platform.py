@@ -1,4 +1,4 @@
-"""What the platform does with tenants, and what its credentials are."""
+"""The actions of the platform on tenants, and the credentials of the platform."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -7,17 +7,17 @@ from uuid import UUID
 from loyalty.rules.described_enum import DescribedEnum
 
 PLATFORM_TOKEN = "platform"  # noqa: S105 - a kind
-"""The kind of the platform's credentials; it stands in their text."""
+"""The kind of the platform's credentials. It is part of their text."""
 
 MAX_TENANTS_AT_ONCE = 1_000
-"""Tenants that one call creates."""
+"""The most tenants that one call may create."""
 
 MAX_PLATFORM_TOKENS = 100
-"""Live credentials of the platform."""
+"""The most live credentials of the platform."""
 
 MAX_TOKEN_DAYS = 3_650
 LAST_USE_INTERVAL = timedelta(minutes=1)
-"""How exactly the last use of a credential is noted."""
+"""The precision of the noted last use of a credential."""
 
 
 class PlatformActionKind(DescribedEnum):
@@ -36,9 +36,9 @@ class PlatformActionKind(DescribedEnum):
 
 
 class PlatformAction(NamedTuple):
-    """Something that the platform does: to whom, as people call it, and its state before and after, by field.
+    """An action of the platform: its kind, the name of its object, and the object's state before and after, by field.
 
-    ``before`` is None for what is new. ``tenant_id`` is empty for an action on the platform's own credentials.
+    ``before`` is None for a new object. ``tenant_id`` is None for an action on the platform's own credentials.
     """
 
     kind: PlatformActionKind
@@ -49,9 +49,9 @@ class PlatformAction(NamedTuple):
 
 
 class PlatformCaller(NamedTuple):
-    """Who acts for the platform: the holder of a credential, or an operator at the command line.
+    """The caller who acts for the platform: the holder of a credential, or an operator at the command line.
 
-    ``subject`` is stable, ``name`` is what people call the caller.
+    ``subject`` is stable. ``name`` is the name of the caller for people.
     """
 
     subject: str
@@ -60,9 +60,9 @@ class PlatformCaller(NamedTuple):
 
 
 OPERATOR = PlatformCaller("platform:operator", "Operator")
-"""Who runs `treue tenant …` or `treue platform …`."""
+"""The caller for the commands `treue tenant …` and `treue platform …`."""
 
 
 def caller_of_token(token_id: UUID, name: str) -> PlatformCaller:
-    """Return who holds a credential of the platform."""
+    """Return the caller for the holder of a credential of the platform."""
     return PlatformCaller(f"platform:{token_id}", name, token_id)

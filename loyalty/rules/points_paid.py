@@ -1,7 +1,6 @@
-"""How much of a purchase points pay for, and what happens when the purchase becomes smaller.
+"""How much of a purchase points pay for, and which points go back when the purchase becomes smaller.
 
-The limits of a redemption belong to the purchase: active holds, and redemptions less what was given back, count
-together.
+The limits of a redemption belong to the purchase: its active holds and its redemptions, less returns, count together.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +15,7 @@ MAX_PERCENT = 100
 
 @dataclass(frozen=True, slots=True)
 class PointsPaid:
-    """So many points pay for a purchase already, and take so many minor units off it."""
+    """Points that pay for a purchase, and the discount that they give in minor units."""
 
     points: int = 0
     discount_minor: int = 0
@@ -29,7 +28,7 @@ NOTHING_PAID = PointsPaid()
 class DiscountTerms:
     """The most that points may take off one purchase: a percentage of its total, an amount in minor units, or points.
 
-    None is no limit. The terms of a hold are frozen with it: a later edit of the settings does not break a promise.
+    None is no limit. The terms are frozen with a hold: a later edit of the settings does not break a promise.
     """
 
     percent: int | None = None
@@ -37,7 +36,7 @@ class DiscountTerms:
     points: int | None = None
 
     def cap_minor(self, total_minor: int) -> int:
-        """Return the most that points may take off a total; a percentage is rounded down."""
+        """Return the largest discount on a total; a percentage is rounded down."""
         caps = [max(total_minor, 0)]
         if self.amount_minor is not None:
             caps.append(self.amount_minor)
@@ -46,17 +45,17 @@ class DiscountTerms:
         return min(caps)
 
     def room_minor(self, total_minor: int, paid: PointsPaid) -> int:
-        """Return what points may still take off a total beside what they pay already."""
+        """Return how much discount is still possible on a total, after the points that pay already."""
         return max(0, self.cap_minor(total_minor) - paid.discount_minor)
 
     def room_points(self, paid: PointsPaid) -> int | None:
-        """Return how many points may still be used beside those that pay already; None is no limit."""
+        """Return how many points may still be used, after the points that pay already; None is no limit."""
         return None if self.points is None else max(0, self.points - paid.points)
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveHold:
-    """A hold as the limits of its purchase see it: what is still set aside, at which value, under which terms."""
+    """A hold as the limits of its purchase need it: the points still set aside, their value, and their terms."""
 
     id: UUID
     points: int
@@ -65,7 +64,10 @@ class ActiveHold:
     terms: DiscountTerms
 
     def keep(self, points: int) -> "ActiveHold":
-        """Return it with so many of its points; all of them keep the whole discount, a part what it is worth."""
+        """Return the hold with so many of its points.
+
+        All points keep the whole discount, fewer points get their own value.
+        """
         if points == self.points:
             return self
         return replace(self, points=points, discount_minor=value_of(points, self.value).amount_minor)
@@ -73,7 +75,10 @@ class ActiveHold:
 
 @dataclass(frozen=True, slots=True)
 class LiveRedemption:
-    """A redemption with something left: of `points` that took `discount_minor` off, `returned_points` came back."""
+    """A redemption with points that have not come back.
+
+    Its `points` took `discount_minor` off. Of these points, `returned_points` came back.
+    """
 
     id: UUID
     points: int
@@ -82,25 +87,28 @@ class LiveRedemption:
 
     @property
     def returnable_points(self) -> int:
-        """How many points did not come back."""
+        """The points that have not come back."""
         return self.points - self.returned_points
 
     def after(self, points: int) -> "LiveRedemption":
-        """Return it after so many more points came back."""
+        """Return the redemption after the return of so many more points."""
         return LiveRedemption(self.id, self.points, self.returned_points + points, self.discount_minor)
 
     @property
     def paid(self) -> PointsPaid:
-        """Return what it still pays; what came back took its share of the discount along, rounded down."""
+        """The points and the discount that are left.
+
+        Returned points took their share of the discount along, rounded down.
+        """
         returned_minor = find_share(self.discount_minor, self.returned_points, self.points)
         return PointsPaid(self.returnable_points, self.discount_minor - returned_minor)
 
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """What does not fit into a purchase: points of redemptions to give back, and what is left of holds.
+    """Points that do not fit into a purchase: redemptions give back `returns`, and holds keep only `lowered`.
 
-    `lowered` has each hold that does not fit, with the points and the discount that are left; none left ends the hold.
+    `lowered` names each hold that does not fit, with the points and the discount that it keeps; 0 points end the hold.
     """
 
     returns: dict[UUID, int]
@@ -108,13 +116,13 @@ class Excess:
 
 
 def sum_paid(parts: Iterable[PointsPaid]) -> PointsPaid:
-    """Return what several holds and redemptions pay together."""
+    """Return the sum of several payments with points."""
     listed = list(parts)
     return PointsPaid(sum(part.points for part in listed), sum(part.discount_minor for part in listed))
 
 
 def points_within(value: PointValue, limit_minor: int) -> int:
-    """Return the most points whose value, rounded down, does not pass a limit in minor units."""
+    """Return the most points whose value, rounded down, is not above a limit in minor units."""
     return ((limit_minor + 1) * value.points - 1) // value.money.amount_minor
 
 
@@ -124,10 +132,10 @@ def fewest_points(value: PointValue, discount_minor: int) -> int:
 
 
 def find_excess(total_minor: int, redemptions: Sequence[LiveRedemption], holds: Sequence[ActiveHold]) -> Excess:
-    """Decide what goes back when a purchase has this total; both lists are in the order in which they were made.
+    """Decide which points go back when a purchase has this total. Both lists are in the order of their making.
 
-    Redemptions count first, because their money was taken off: only what passes the total comes back, the newest first.
-    What they leave of each hold's own terms is shared by the holds, so the newest hold is lowered first.
+    Redemptions count first, because their discount was given already: only the part above the total comes back, of the
+    newest first. The holds share the rest, each within its own terms, so the newest hold is lowered first.
     """
     returns: dict[UUID, int] = {}
     excess_minor = sum(one.paid.discount_minor for one in redemptions) - max(total_minor, 0)
@@ -143,7 +151,7 @@ def find_excess(total_minor: int, redemptions: Sequence[LiveRedemption], holds: 
 
 
 def _points_to_return(one: LiveRedemption, excess_minor: int) -> int:
-    """The fewest points whose return takes so much of the discount back, or all that is left."""
+    """Return the fewest points whose return takes so much discount back; all points if there is less discount."""
     if excess_minor <= 0:
         return 0
     left = one.returnable_points
@@ -154,9 +162,9 @@ def _points_to_return(one: LiveRedemption, excess_minor: int) -> int:
 
 
 def lower_holds(total_minor: int, paid: PointsPaid, holds: Sequence[ActiveHold]) -> dict[UUID, PointsPaid]:
-    """Return the holds that do not fit into a total beside what is paid, with what is left of each; the newest first.
+    """Return the holds that do not fit into a total after ``paid``, with the points and the discount that each keeps.
 
-    The list is in the order in which the holds were made.
+    The list is in the order in which the holds were made; the newest ones are lowered first.
     """
     lowered: dict[UUID, PointsPaid] = {}
     for hold in holds:
@@ -168,9 +176,9 @@ def lower_holds(total_minor: int, paid: PointsPaid, holds: Sequence[ActiveHold])
 
 
 def fit_hold(hold: ActiveHold, total_minor: int, paid: PointsPaid) -> PointsPaid:
-    """Return what of a hold its own terms allow for a total, beside what points pay already.
+    """Return the points and the discount that a hold keeps within its own terms for a total, after ``paid``.
 
-    Of points that take the same off, the fewest are kept.
+    If several numbers of points give the same discount, the fewest are kept.
     """
     room_minor, room_points = hold.terms.room_minor(total_minor, paid), hold.terms.room_points(paid)
     if hold.discount_minor <= room_minor and (room_points is None or hold.points <= room_points):
@@ -182,13 +190,13 @@ def fit_hold(hold: ActiveHold, total_minor: int, paid: PointsPaid) -> PointsPaid
 
 
 def point_value(points: int, amount_minor: int, currency: str) -> PointValue:
-    """Return the ratio that was kept with a hold."""
+    """Return the point value that was frozen with a hold."""
     return PointValue(points, Money(amount_minor, currency))
 
 
 def find_share(value: int, part: int, whole: int) -> int:
-    """Return the share of a value, of points or of their discount, that `part` of `whole` stands for; rounded down.
+    """Return the share `part` / `whole` of a value (points or a discount), rounded down.
 
-    The whole stands for all of it, so the shares of parts that follow one another add up to it.
+    So the shares of parts that follow one another add up to the whole value.
     """
     return divide(value * part, whole, Rounding.FLOOR)

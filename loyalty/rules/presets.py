@@ -1,4 +1,4 @@
-"""Settings that make the program behave like the systems people come from."""
+"""Presets: settings that make the program work like other well-known systems."""
 
 from dataclasses import replace
 
@@ -25,10 +25,10 @@ class Preset(DescribedEnum):
 
 
 def apply_preset(settings: ProgramSettings, preset: Preset, currency: str) -> ProgramSettings:
-    """Return the settings as a preset wants them: accrual, scope, stacking and point value. The rest stays."""
+    """Return the settings with the accrual, scope, stacking and point value of a preset. Other settings stay."""
     unit = 10 ** minor_digits(currency)
     hundred_each = PointValue(HUNDRED, Money(unit, currency))
-    # Where the smallest coin is a whole unit, a hundredth of it is a ratio but no amount.
+    # If a currency has no decimals, a hundredth of its unit is no amount. Then 100 points are worth one unit.
     one_each = PointValue(1, Money(unit // HUNDRED, currency)) if unit >= HUNDRED else hundred_each
     accrual, scope, point_value = {
         Preset.BOOKNETIC: (AccrualPolicy(), EarnScope.ALL, one_each),
@@ -53,7 +53,7 @@ def apply_preset(settings: ProgramSettings, preset: Preset, currency: str) -> Pr
 
 
 def preset_award(preset: Preset, currency: str) -> Award:
-    """Return what the rule of a preset gives: a point per enrolled item, or a point per unit of the currency."""
+    """Return the award of the rule of a preset: a point per enrolled item, or a point per unit of the currency."""
     if preset is Preset.SIMPLYBOOK:
         return PerUnitAward(1)
     return PerAmountAward(1, 10 ** minor_digits(currency))

@@ -1,4 +1,4 @@
-"""What changed about a customer: the fields that the profile history tells, from what to what."""
+"""The profile history: the fields whose changes are kept, and how two profiles are compared."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -26,12 +26,12 @@ class ProfileField(DescribedEnum):
 
 
 INTERNAL_FIELDS = frozenset({ProfileField.CATEGORY, ProfileField.TAGS})
-"""What customers do not read about themselves."""
+"""The fields that customers cannot read about themselves."""
 OWN_FIELDS = tuple(field for field in ProfileField if field not in INTERNAL_FIELDS)
 
 
 class ProfileDifference(NamedTuple):
-    """One field before and after; None where there was or is nothing."""
+    """One field before and after; None for no value."""
 
     field: ProfileField
     before: Any
@@ -39,13 +39,13 @@ class ProfileDifference(NamedTuple):
 
 
 def read_known_profile(profile: object) -> dict[str, Any]:
-    """Return what is known about a customer, by field; a field without a value is left out."""
+    """Return the known values of a customer, by field; fields without a value are left out."""
     values = ((field.attribute, getattr(profile, field.attribute)) for field in ProfileField)
     return {name: value for name, value in values if value}
 
 
 def compare_profiles(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[ProfileDifference]:
-    """Return the fields that differ. What is told about a new customer (None) is no change."""
+    """Return the fields that differ. For a new customer (None before) the list is empty."""
     if before is None:
         return []
     return [

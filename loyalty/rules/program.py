@@ -1,4 +1,4 @@
-"""The settings of a loyalty program, and what makes them valid."""
+"""The settings of a loyalty program, and their validation."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from loyalty.rules.tiers import DEFAULT_TIERING, TierPolicy, validate_tiering
 
 @dataclass(frozen=True, slots=True)
 class ProgramSettings:
-    """Everything a tenant can set about its program. Switched off, nothing is earned, redeemed or shown.
+    """All settings of a tenant's program. If it is not `enabled`, nothing is earned, redeemed or shown.
 
     `gift_card_color` is the colour of printed gift cards, #RRGGBB in capitals.
     """
@@ -34,7 +34,7 @@ class ProgramSettings:
 
 
 def default_settings(currency: str) -> ProgramSettings:
-    """Return what a new tenant starts with: rules add up, all items earn, redemption off, a point is one minor unit."""
+    """Return the settings of a new tenant: rules add up, all items earn, redemption off, a point is one minor unit."""
     redemption = RedemptionPolicy(enabled=False, point_value=PointValue(1, Money(1, currency)))
     return ProgramSettings(
         enabled=True,

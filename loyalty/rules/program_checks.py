@@ -1,4 +1,4 @@
-"""What a program still lacks before it does what its settings promise: open points, each with its place."""
+"""Checks of a program: what it lacks to do what its settings promise, each with the place where it is set."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from loyalty.rules.program import ProgramSettings
 from loyalty.rules.tiers import Tier
 
 MAX_ITEM_CHECKS = 20
-"""Items that are named one by one; the last check counts the others."""
+"""The most items that get a check each; one more check tells the number of the others."""
 
 
 class CheckCode(DescribedEnum):
@@ -26,7 +26,7 @@ class CheckCode(DescribedEnum):
 
 
 class ProgramCheck(NamedTuple):
-    """One thing that a program lacks: what, in a sentence, and where it is set."""
+    """One thing that a program lacks: a code, a sentence, and the path of the setting."""
 
     code: CheckCode
     message: str
@@ -34,7 +34,7 @@ class ProgramCheck(NamedTuple):
 
 
 class CheckedProgram(NamedTuple):
-    """What is looked at: settings, rules, tiers and catalogue as they stand, at a moment."""
+    """The input of the checks: settings, rules, tiers and catalogue at a moment."""
 
     settings: ProgramSettings
     rules: Sequence[EarningRule]
@@ -44,7 +44,7 @@ class CheckedProgram(NamedTuple):
 
 
 def check_program(program: CheckedProgram) -> list[ProgramCheck]:
-    """Return what the program lacks, in the order of the codes; nothing for one that earns and pays."""
+    """Return what the program lacks, in the order of the codes; an empty list if it lacks nothing."""
     return list(_checks(program))
 
 
@@ -62,12 +62,13 @@ def _checks(program: CheckedProgram) -> Iterator[ProgramCheck]:
 
 
 def gives_points(rule: EarningRule, now: datetime) -> bool:
-    """Whether a rule can give points by itself now: it is active, in its time, and no mere multiplier."""
+    """Tell whether a rule can give points by itself now: it is active, inside its window, and no multiplier."""
     in_time = (rule.starts_at is None or rule.starts_at <= now) and (rule.ends_at is None or now < rule.ends_at)
     return rule.active and in_time and not isinstance(rule.award, MultiplierAward)
 
 
 def _earning_checks(program: CheckedProgram, giving: Sequence[EarningRule]) -> Iterator[ProgramCheck]:
+    """Yield a check if no purchase can earn points: no rule gives points, or no item is enrolled."""
     if not giving:
         yield ProgramCheck(CheckCode.NOTHING_EARNS, _why_nothing_earns(program), ("earningRules",))
         return
@@ -103,6 +104,7 @@ def _item_checks(catalog: Sequence[CatalogItem], awards: Sequence[Award]) -> Ite
 
 
 def _lack_of(item: CatalogItem, awards: Sequence[Award]) -> str | None:
+    """Return what an item lacks, as the end of a sentence: it has an earning setting that no rule in force uses."""
     if item.points_per_unit is not None and not any(isinstance(award, PerUnitAward) for award in awards):
         return "has points per unit, and no rule in force gives points per unit"
     if item.rate is not None and not any(isinstance(award, PerAmountAward) for award in awards):

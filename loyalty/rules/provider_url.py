@@ -1,4 +1,4 @@
-"""Addresses of identity providers: HTTPS, plain, and never inside the network that the service runs in."""
+"""Addresses of identity providers: HTTPS, and never inside the network that the service runs in."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
@@ -7,15 +7,15 @@ from loyalty.rules.errors import Problem
 
 URL_MAX_LENGTH = 255
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("2002::/16"))
-"""Addresses of IPv6 that lead to one of IPv4 (RFC 6052, RFC 8215, RFC 3056)."""
+"""IPv6 networks whose addresses lead to an IPv4 address (RFC 6052, RFC 8215, RFC 3056)."""
 
 
 def check_provider_url(
     text: str, path: tuple[str, ...], *, private: bool = False, query: bool = False
 ) -> Problem | None:
-    """Return what is wrong with the address of a provider, or None. With `query` it may have one.
+    """Return what is wrong with the address of a provider; None if it is right. With `query` it may have a query.
 
-    `private` allows plain HTTP, and addresses that are not public: for tests and demonstrations on one machine.
+    `private` allows plain HTTP and addresses that are not public: for tests and demonstrations on one machine.
     """
     schemes = ("https", "http") if private else ("https",)
     parts = split_url(text)
@@ -29,7 +29,7 @@ def check_provider_url(
 
 
 def split_url(text: str) -> SplitResult | None:
-    """The parts of an address; None for what is none."""
+    """Return the parts of an address; None for a text that is no address."""
     if not text.isascii() or not 1 <= len(text) <= URL_MAX_LENGTH or any(c <= " " or c in '\\"<>\x7f' for c in text):
         return None
     try:
@@ -41,19 +41,25 @@ def split_url(text: str) -> SplitResult | None:
 
 
 def is_public_host(host: str) -> bool:
-    """Whether a host may be public: a name with a dot, or a public address. What a name leads to is asked later."""
+    """Tell whether a host may be public: a name with a dot, or a public address.
+
+    The address of a name is checked later.
+    """
     address = _address_of(host)
     if address is not None:
         return is_public(address)
     name = host.rstrip(".").lower()
-    # 127.1 and 0x7f.1 are addresses to some: a last label without a letter of its own is no name of the public.
+    # Some programs read 127.1 and 0x7f.1 as addresses. So the last label of a public name must be letters only.
     last = name.rpartition(".")[2]
     is_name = "." in name and last.isalpha()
     return is_name and not name.endswith((".localhost", ".local", ".internal"))
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether everybody could reach an address: nothing private, of this machine, or that leads to such a one."""
+    """Tell whether everybody could reach an address.
+
+    Private and local addresses are not public, nor IPv6 that leads to IPv4.
+    """
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)

@@ -1,6 +1,6 @@
-"""What a purchase says (facts) and how its status may move: forward, the same again, or too late.
+"""The facts of a purchase, and how its status may move: forward, the same again, or too late.
 
-Statuses arrive out of order and more than once; the rule for that is here and has no memory.
+Statuses arrive out of order and more than once. The rule for that is here; it depends on nothing but the two statuses.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ class LineKind(DescribedEnum):
 
 
 class StatusStep(StrEnum):
-    """What a reported status does to a purchase."""
+    """The effect of a reported status on a purchase."""
 
     ADVANCE = "ADVANCE"
     """The purchase takes the new status."""
@@ -70,11 +70,11 @@ class StatusStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PurchaseLine:
-    """One position of a purchase. Amounts are minor units of the purchase's currency, prices include tax.
+    """One line of a purchase. Amounts are minor units of the purchase's currency; prices include tax.
 
-    `item` and `category` are external ids; `discount_minor` is the discount of the whole line, `tax_minor` the tax that
-    its amount contains. `line_id` is the caller's own id of the line, if there is one: it tells lines apart in whatever
-    order they are reported.
+    `item` and `category` are external ids. `discount_minor` is the discount of the whole line, `tax_minor` the tax in
+    its amount. `line_id` is the caller's own id of the line, if there is one: by it the same line is found in any order
+    of lines.
     """
 
     item: str | None
@@ -94,28 +94,29 @@ class PurchaseLine:
 
     @property
     def amount_minor(self) -> int:
-        """What is payable for this line, tax included, before a discount of the whole order."""
+        """The amount to pay for this line, tax included, before a discount of the whole order."""
         return self.price_minor - self.discount_minor
 
     @property
     def has_left(self) -> bool:
-        """Whether a later report left the line out; it stays, with the quantity 0, where refunds count positions."""
+        """Whether a later report left the line out. Such a line stays with quantity 0, because refunds count positions.
+        """
         return not self.quantity
 
     def leave(self) -> "PurchaseLine":
-        """Return the line as it stays after a report that leaves it out."""
+        """Return the line as it stays after a report that leaves it out: with quantity 0."""
         return replace(self, quantity=0, discount_minor=0, tax_minor=0)
 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseFacts:
-    """All that is told about a purchase. Names are external ids, instants are aware UTC.
+    """All facts of a purchase. Names are external ids, instants are aware UTC.
 
-    `occurred_at` is when the newest report came about in the caller's system, as far as it told. Conditions of rules do
-    not look at it. `payments` are those that reports told. `points_paid_minor` and `cards_paid_minor` are how much of
-    the total was paid with points and with gift cards, as far as holds and redemptions name the purchase, and as far as
-    the payments tell more. All amounts are in the program's currency; `exchange` says how the total was told, if in
-    another one.
+    `occurred_at` is the time at which the newest report came about in the caller's system, if it told; conditions of
+    rules do not use it. `payments` are those told by reports. `points_paid_minor` and `cards_paid_minor` are the parts
+    of the total paid with points and with gift cards: by the holds and redemptions that name the purchase, and more if
+    the payments tell more. All amounts are in the program's currency. `exchange` is the total in another currency, if
+    it was told so.
     """
 
     kind: PurchaseKind
@@ -143,16 +144,16 @@ _RANKS = {
     PurchaseStatus.REFUNDED: 4,
 }
 CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW})
-"""The purchase does not take place."""
+"""The statuses of a purchase that does not take place."""
 ENDED = CALLED_OFF | {PurchaseStatus.REFUNDED}
-"""In these nothing is payable any more: points cannot pay for it, and those that did go back."""
+"""The statuses in which nothing is left to pay: points cannot pay for the purchase, and points that did go back."""
 
 
 def next_status(current: PurchaseStatus, requested: PurchaseStatus) -> StatusStep:
     """Decide what a reported status does to a purchase.
 
-    CREATED < CONFIRMED < PAID < COMPLETED < REFUNDED only rises, steps may be skipped. CANCELLED and NO_SHOW are
-    reachable from everything but REFUNDED, which is final. From CANCELLED or NO_SHOW every status is reachable.
+    CREATED < CONFIRMED < PAID < COMPLETED < REFUNDED only rises; steps may be skipped. CANCELLED and NO_SHOW can follow
+    every status but REFUNDED, which is final. After CANCELLED or NO_SHOW every status can follow.
     """
     if current is requested:
         return StatusStep.SAME
@@ -164,16 +165,16 @@ def next_status(current: PurchaseStatus, requested: PurchaseStatus) -> StatusSte
 
 
 def reactivates(current: PurchaseStatus, requested: PurchaseStatus) -> bool:
-    """Tell whether a step brings a purchase that was called off back to life, so that it may earn again."""
+    """Tell whether a status brings a purchase that was called off back to life, so that it may earn again."""
     return current in CALLED_OFF and requested not in CALLED_OFF and requested is not PurchaseStatus.REFUNDED
 
 
 def next_generation(known: tuple[int, PurchaseStatus] | None, requested: PurchaseStatus, *, lost_points: bool) -> int:
-    """Return the generation of a purchase after a report; ``known`` is the one before it, with its status.
+    """Return the generation of a purchase after a report. ``known`` is the generation and the status before it.
 
-    A purchase that comes back to life after its points were taken earns again, as its next generation. Generation 0 is
-    that of a purchase that was called off before anybody had heard of it: a late report of how it began fills in its
-    facts, and only one that tells a later time brings it to life (C-20).
+    A purchase that comes back to life after losing its points (``lost_points``) begins the next generation and earns
+    again. Generation 0 is a purchase that was called off by its first report. A late report of its beginning only fills
+    in facts; a report with a later time brings it to life (C-20).
     """
     if known is None:
         return 0 if requested in CALLED_OFF else 1

@@ -1,4 +1,4 @@
-"""Which lines of two reports of one purchase are the same: a caller may send them in another order.
+"""Match the lines of two reports of one purchase: a caller may send them in another order.
 
 Refunds and frozen formulas name lines by their position. So the lines of a purchase keep the order of the first report.
 """
@@ -13,12 +13,12 @@ from loyalty.rules.text import tidy_optional_id
 def align_lines(
     known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine], *, keeps_positions: bool = False
 ) -> tuple[PurchaseLine, ...]:
-    """Return the reported lines in the order in which the purchase knows them; new lines stand at the end.
+    """Return the reported lines in the order of the known lines; new lines come last.
 
-    Two lines are the same when they have the same `line_id`. A line without one is the same as a line with the same
-    values, else as one of the same item and kind; among several of these the one in the same position, then the first.
-    A known line that is not reported goes; with ``keeps_positions`` it stays with the quantity 0, so that every other
-    line keeps its position.
+    Two lines are the same if they have the same `line_id`. A line without one is the same as a line with the same
+    values, else as a line of the same item and kind. Among several of these the one at the same position is chosen,
+    then the first. A known line that is not reported is removed. With ``keeps_positions`` it stays with the quantity 0
+    instead, so that every other line keeps its position.
     """
     places = dict(_pairs(known, reported))
     taken = set(places.values())
@@ -32,7 +32,7 @@ def align_lines(
 
 
 def _pairs(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> Iterator[tuple[int, int]]:
-    """Pair positions of known lines with those of reported lines, surest first."""
+    """Yield pairs of positions, of a known line and of the same reported line. The surest matches come first."""
     waiting, free = set(range(len(known))), set(range(len(reported)))
     for key in (_line_id, _values, _item):
         index: dict[Hashable, list[int]] = {}
@@ -55,6 +55,7 @@ def _find(
     free: set[int],
     key: Callable[[PurchaseLine], Hashable],
 ) -> list[int]:
+    """Return the free positions, among ``positions``, of reported lines that may be the same as a line."""
     if key is _line_id and line.line_id is None:
         return []
     return [position for position in positions if position in free and _may_be_same(line, reported[position])]

@@ -1,7 +1,7 @@
-"""A report about a purchase carries only what was sent; here it is applied to what is known.
+"""Apply a report about a purchase to the known facts. A report carries only the fields that were sent.
 
-A field that is absent stays as it is known, None takes it away, a value sets it; lines are replaced whole. A report
-that came about before the newest one (`occurred_at`) fills in only what no newer report has told.
+An absent field keeps the known fact, None removes it, a value replaces it; lines are replaced together. A late report
+(by `occurred_at`) fills in only facts that no newer report has told.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from loyalty.rules.purchase import PURCHASE_MAX_LINES, PurchaseFacts, PurchaseKi
 from loyalty.rules.purchase_lines import align_lines
 
 MAX_AHEAD = timedelta(hours=1)
-"""How far `occurred_at` may lie beyond our clock: callers' clocks are not all right."""
+"""The longest time that `occurred_at` may be ahead of our clock: callers' clocks are not all right."""
 
 TOLD_FIELDS = ("total", "lines", "location", "staff", "booked_at", "starts_at", "ends_at", "payments")
 """The facts that a report may tell or leave out."""
@@ -28,11 +28,11 @@ TOLD_FIELDS = ("total", "lines", "location", "staff", "booked_at", "starts_at", 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseReport:
-    """What one report tells about a purchase. A field that is ABSENT was not sent; `total` cannot be taken away.
+    """The content of one report about a purchase. A field that is ABSENT was not sent; `total` cannot be removed.
 
-    `occurred_at` is when what is reported came about in the caller's system. `line_currency` is that of the amounts of
-    its lines and payments. `exchange_rate` is what one unit of that currency is worth in the program's; once it has
-    converted the report, `exchange` says how the total was told.
+    `occurred_at` is the time at which the reported change came about in the caller's system. `line_currency` is the
+    currency of the amounts of lines and payments. `exchange_rate` is the value of one unit of that currency in the
+    program's currency. After the report is converted, `exchange` has the total as it was sent.
     """
 
     kind: PurchaseKind
@@ -52,7 +52,7 @@ class PurchaseReport:
 
     @classmethod
     def of(cls, facts: PurchaseFacts) -> Self:
-        """Return the report that tells all these facts; what is None among them, and no lines at all, is left out."""
+        """Return a report that tells all these facts. Facts that are None or an empty list are left out."""
         told = {name: value for name in TOLD_FIELDS if (value := getattr(facts, name)) is not None and value != ()}
         return cls(facts.kind, facts.external_id, **told, occurred_at=facts.occurred_at)
 
@@ -62,20 +62,20 @@ class PurchaseReport:
 
     @property
     def currency(self) -> str | None:
-        """The currency of its amounts; None where it tells no amount."""
+        """The currency of the amounts; None if the report has no amount."""
         return self.line_currency if self.total is ABSENT else self.total.currency
 
     def taken_away(self) -> list[str]:
-        """Return the names of the facts that the report takes away."""
+        """Return the names of the facts that the report removes."""
         return [name for name, value in self.given().items() if value is None or value == ()]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFacts:
-    """The facts as all reports so far have told them.
+    """The facts that all reports so far have told.
 
-    `told_at` says for a fact when the report came about that told it last, None where nobody knows. A fact that is not
-    in it was never told, or by a release that kept no times: such a one counts as told by the newest report.
+    `told_at` has for each fact the time of the report that told it last; None if that is unknown. A fact that is not in
+    it was never told, or told under a release that kept no times: such a fact counts as told by the newest report.
     `keeps_positions` says that refunds or frozen formulas name lines by their position, so each line keeps its own.
     """
 
@@ -85,7 +85,7 @@ class KnownFacts:
 
 
 class AppliedReport(NamedTuple):
-    """What is known after a report: the facts, when each was told, and which of them are others than before."""
+    """The facts after a report, the time at which each was told, and the names of the facts that changed."""
 
     facts: PurchaseFacts
     told_at: dict[str, datetime | None]
@@ -93,25 +93,25 @@ class AppliedReport(NamedTuple):
 
 
 class Arrival(StrEnum):
-    """How a report stands to the newest one, by the times that both tell."""
+    """The order of a report and the newest one, by their times."""
 
     IN_ORDER = "IN_ORDER"
-    """It is the newest one, or nobody can say otherwise: then the order of arrival counts."""
+    """The report is the newest one. Without times the order of arrival decides."""
     LATE = "LATE"
-    """It came about before the newest one."""
+    """The report came about before the newest one."""
 
 
 def arrival_of(report: PurchaseReport, newest_at: datetime | None) -> Arrival:
-    """Tell whether a report came about before the newest one that is known."""
+    """Tell whether a report came about before the newest known report."""
     is_late = report.occurred_at is not None and newest_at is not None and report.occurred_at < newest_at
     return Arrival.LATE if is_late else Arrival.IN_ORDER
 
 
 def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at: datetime | None) -> AppliedReport:
-    """Return what is known after a report.
+    """Return the facts after a report.
 
-    `untimed_at` is when the report counts as told if it tells no time itself. Raises InvalidInput for a first report
-    without a total, and for facts that do not go together.
+    `untimed_at` is the time of the report if it tells none itself. Raises InvalidInput for a first report without a
+    total, and for facts that contradict each other.
     """
     if known is None:
         known = KnownFacts(_first_facts(report))
@@ -120,7 +120,7 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
     if arrival_of(report, newest_at) is Arrival.LATE:
         given = {name: value for name, value in given.items() if _is_news(name, known, report.occurred_at)}
     if "lines" in given:
-        # Refunds and formulas name lines by their position, so they keep the order in which they are known.
+        # Refunds and formulas name lines by their position, so known lines keep their order.
         given["lines"] = _align(known, given["lines"] or ())
     if "payments" in given:
         given["payments"] = _keep_order(before.payments, given["payments"] or ())
@@ -133,14 +133,14 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
 
 
 def validate_report(report: PurchaseReport) -> list[Problem]:
-    """Return everything wrong with what a report tells, in the order of the fields (see `validate_facts`)."""
+    """Return everything wrong with the sent fields of a report, in their order (see `validate_facts`)."""
     stand_in = Money(0, report.currency or "EUR")
     facts = PurchaseFacts(report.kind, report.external_id, stand_in, occurred_at=report.occurred_at)
     return validate_facts(replace(facts, **report.given()))
 
 
 def forget_time_ahead(facts: PurchaseFacts, now: datetime) -> PurchaseFacts:
-    """Return facts without a time that lies in the future, as an earlier release let pass.
+    """Return facts without `occurred_at` if it is in the future; an earlier release allowed that.
 
     With such a time every later report would be late.
     """
@@ -148,7 +148,7 @@ def forget_time_ahead(facts: PurchaseFacts, now: datetime) -> PurchaseFacts:
 
 
 def check_not_ahead(occurred_at: datetime | None, now: datetime) -> Problem | None:
-    """Return the problem of a report from the future: it would make every later one late."""
+    """Return a problem if the time of a report is in the future: it would make every later report late."""
     if occurred_at is None or occurred_at <= now + MAX_AHEAD:
         return None
     return Problem(("occurred_at",), "must not be more than an hour ahead of the clock")
@@ -168,12 +168,13 @@ def _first_facts(report: PurchaseReport) -> PurchaseFacts:
 
 
 def _exchange_after(report: PurchaseReport, before: Exchange | None) -> Exchange | None:
-    """The first rate of a purchase stays, also while its total is told in the program's currency."""
+    """Return the exchange after a report. The first rate stays, even while the total is told in the program's currency.
+    """
     return report.exchange or (before and replace(before, total_minor=None))
 
 
 def _keep_order(known: tuple[Payment, ...], told: tuple[Payment, ...]) -> tuple[Payment, ...]:
-    """The same payments in another order are nothing new."""
+    """Return the known payments if the told ones are the same in another order, else the told ones."""
     return known if Counter(known) == Counter(told) else told
 
 
@@ -186,7 +187,7 @@ def _align(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[PurchaseLi
 
 
 def _is_news(name: str, known: KnownFacts, occurred_at: datetime | None) -> bool:
-    """Whether no newer report has told a fact, so that a late one can fill it in."""
+    """Tell whether no newer report has told a fact, so that a late report can fill it in."""
     value = getattr(known.facts, name)
     if name not in known.told_at:
         return value is None or value == ()
@@ -195,9 +196,9 @@ def _is_news(name: str, known: KnownFacts, occurred_at: datetime | None) -> bool
 
 
 def _order_problem(report: PurchaseReport, after: PurchaseFacts) -> Problem | None:
-    """Return the problem of a service that ends before it starts.
+    """Return a problem if the service ends before it starts.
 
-    Different reports may tell the start and the end: the problem names the field that this report sent.
+    Different reports may tell the start and the end. The problem names the field that this report sent.
     """
     if after.starts_at is None or after.ends_at is None or after.starts_at <= after.ends_at:
         return None

@@ -1,6 +1,6 @@
-"""How many units a line has: whole numbers, or exact decimals such as 1.5 hours. No float touches them.
+"""The quantity of a line: whole numbers, or exact decimals such as 1.5 hours. Floats are never used.
 
-A whole quantity is an ``int`` everywhere, so that it is stored, compared and shown as before there were decimals.
+A whole quantity is an ``int`` everywhere. So it is stored, compared and shown as before decimals were introduced.
 """
 
 import re
@@ -15,9 +15,9 @@ Quantity = int | Fraction
 
 
 def parse_quantity(text: str) -> Quantity | None:
-    """Turn a decimal text such as "1.5" into a quantity; None when it is no such text or has too many decimals.
+    """Turn a decimal text such as "1.5" into a quantity; None for any other text, and for too many decimals.
 
-    Zeros at the end say nothing: "2.000" is 2.
+    Zeros at the end do not count: "2.000" is 2.
     """
     parts = _QUANTITY.fullmatch(text)
     decimals = (parts[2] or "").rstrip("0") if parts else ""
@@ -27,7 +27,7 @@ def parse_quantity(text: str) -> Quantity | None:
 
 
 def simplify_quantity(quantity: Quantity) -> Quantity:
-    """Return a whole quantity as an ``int``, any other as it is."""
+    """Return a whole quantity as an ``int``, any other unchanged."""
     if isinstance(quantity, int):
         return quantity
     return quantity.numerator if quantity.denominator == 1 else quantity
@@ -42,7 +42,7 @@ def format_quantity(quantity: Quantity) -> str:
 
 
 def scale_quantity(quantity: Quantity) -> int:
-    """Return a quantity in thousandths of a unit. Raises ValueError when it is finer than that."""
+    """Return a quantity in thousandths of a unit. Raises ValueError if it has more decimals."""
     scaled = quantity * SCALE
     if isinstance(scaled, Fraction) and scaled.denominator != 1:
         message = f"{quantity} has more than {QUANTITY_MAX_DECIMALS} decimals"
@@ -51,12 +51,12 @@ def scale_quantity(quantity: Quantity) -> int:
 
 
 def quantity_document(quantity: Quantity) -> int | str:
-    """A quantity as it is stored and told: a number when it is whole, else a decimal text."""
+    """Return a quantity in stored form: a number if it is whole, else a decimal text."""
     return quantity if isinstance(quantity, int) else format_quantity(quantity)
 
 
 def quantity_from_document(stored: int | str) -> Quantity:
-    """A quantity that was stored. Raises ValueError for what none can be."""
+    """Return a quantity from its stored form. Raises ValueError if it is none."""
     quantity = stored if isinstance(stored, int) else parse_quantity(stored)
     if quantity is None:
         message = f"{stored!r} is no quantity"

@@ -1,4 +1,4 @@
-"""When a purchase that was recorded for the wrong person can move to the right one."""
+"""Reassignments: when a purchase that was recorded for the wrong customer can move to the right one."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -36,10 +36,10 @@ def refuse_reassignment(*, is_refunded: bool, held: PointsPaid, spent: PointsPai
 
 
 class MovedLife(NamedTuple):
-    """How a purchase goes on with another customer.
+    """A purchase after its reassignment.
 
-    `generation` is that of the life that begins there. `state` is that of what it earns there; None where it gives
-    nothing: it was not evaluated yet, or had lost its points before.
+    `generation` is the generation with the target. `state` is the state of the accrual there; None if there is none:
+    the purchase was not evaluated yet, or had lost its points before.
     """
 
     generation: int
@@ -47,10 +47,11 @@ class MovedLife(NamedTuple):
 
 
 def move_life(generation: int, state: AccrualState | None) -> MovedLife:
-    """Decide how a purchase goes on with another customer; ``state`` is that of what it earned, None before that.
+    """Decide the generation and the accrual of a purchase after its reassignment.
 
-    What it earned in its lives so far belongs to the source, also where nothing is left of it. Points that were pending
-    are pending for the target too, all others come at once.
+    ``state`` is the state of its accrual, None before the evaluation. Accruals of former generations stay with the
+    source, also those without points. Pending points are pending for the target too; all other points are credited at
+    once.
     """
     if state is None:
         return MovedLife(generation, None)
@@ -60,13 +61,13 @@ def move_life(generation: int, state: AccrualState | None) -> MovedLife:
 
 
 def refuse_same_customer(source_id: CustomerId, target_id: CustomerId) -> None:
-    """Refuse to move a purchase to its own customer. Refusal: InvalidInput."""
+    """Refuse to move a purchase to its own customer. Raises InvalidInput."""
     if source_id == target_id:
         raise InvalidInput.one("target", reason="is the customer of this purchase already")
 
 
 def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:
-    """Raise PurchaseNotReassignable unless all points that a purchase earned still lie in the lots that it opened."""
+    """Raise PurchaseNotReassignable unless all points that a purchase earned are still in the lots that it opened."""
     if sum(lot.remaining for lot in own_lots) != outstanding:
         raise _obstacle(ReassignmentObstacle.POINTS_USED)
 
@@ -78,10 +79,10 @@ def refuse_points_of_grace(parcels: Iterable[Parcel], now: datetime) -> None:
 
 
 def count_in_window(account: Account, points: int, counted_in: CountedIn) -> Account:
-    """Prepare an account for a credit of points that belong to an earlier window, and return it.
+    """Prepare an account for a credit of points that belong to an earlier tier window, and return it.
 
-    The credit that follows counts all points in the open window. So this takes as many from the open window first, and
-    adds them to the window before where they belong there.
+    The credit that follows counts all points in the open window. So this subtracts them from the open window first. It
+    adds them to the previous window, if they belong there.
     """
     if counted_in is CountedIn.OPEN or account.window_started_at is None:
         return account

@@ -1,6 +1,6 @@
-"""Decide, before a report is applied, if it may name its customer, and if the same report was recorded before.
+"""Decide, before a report is applied, whether it may name its customer, and whether it was recorded before.
 
-`report_order.py` judges what is left: a report that is new, or that only its time tells from a retry.
+`report_order.py` judges the other reports: new ones, and those that only their time tells from a retry.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from loyalty.rules.purchase import ENDED, PurchaseStatus, reactivates
 
 
 class PurchaseOnRecord(NamedTuple):
-    """A purchase as it is recorded when a report about it comes.
+    """The recorded state of a purchase when a report about it arrives.
 
-    `is_theirs` says that it belongs to the customer whom the report names, or to the target of that customer's merge.
-    `earned` is the state of what it earned in this generation. `is_refunded` and `is_paid_with_points` say that money
-    went back for it, and that points pay for it. `is_repeated` says that its newest report told exactly the same.
+    `is_theirs` says that it belongs to the customer in the report, or to the target of that customer's merge. `earned`
+    is the state of its accrual in this generation. `is_refunded` says that money was refunded. `is_paid_with_points`
+    says that points pay for it. `is_repeated` says that its newest report is exactly the same.
     """
 
     status: PurchaseStatus
@@ -29,7 +29,7 @@ class PurchaseOnRecord(NamedTuple):
 
 
 class SentReport(NamedTuple):
-    """What tells one sending of a report from another: the status it reports, its fingerprint, and its key if any."""
+    """The marks of one sent report: its status, its fingerprint, and its key if it has one."""
 
     status: PurchaseStatus
     fingerprint: str
@@ -39,9 +39,9 @@ class SentReport(NamedTuple):
 def find_recorded_status(
     known: PurchaseOnRecord | None, keyed_fingerprint: str | None, sent: SentReport
 ) -> PurchaseStatus | None:
-    """Return the status to answer a report with that was recorded before, or None for one that has to be judged.
+    """Return the status to answer with if a report was recorded before; None if the report has to be judged.
 
-    `keyed_fingerprint` is that of the report that was recorded with the same key. Raises, in this order:
+    `keyed_fingerprint` is the fingerprint of the report that was recorded with the same key. Raises, in this order:
     PurchaseOfAnotherCustomer, IdempotencyConflict.
     """
     if known is not None and not known.is_theirs and not may_change_hands(known, sent.status):
@@ -58,8 +58,8 @@ def find_recorded_status(
 def may_change_hands(known: PurchaseOnRecord, requested: PurchaseStatus) -> bool:
     """Tell whether a purchase may come back to life as a purchase of another customer.
 
-    It may where nothing is left of it: it was called off, its points were taken, nothing was refunded, and no points
-    pay for it.
+    It may if it has nothing left: it was called off, its points were taken, nothing was refunded, and no points pay for
+    it.
     """
     has_nothing_left = known.earned is None or known.earned in LOST
     is_untouched = not known.is_refunded and not known.is_paid_with_points
@@ -67,9 +67,9 @@ def may_change_hands(known: PurchaseOnRecord, requested: PurchaseStatus) -> bool
 
 
 def refuse_late_change_of_hands(known: PurchaseOnRecord, after: PurchaseStatus) -> None:
-    """Refuse a report of another customer that leaves the purchase called off, since it came late.
+    """Refuse a late report that names another customer and leaves the purchase called off.
 
-    A late report brings nothing back to life, so the purchase stays with its customer. Refusal:
+    A late report brings nothing back to life, so the purchase stays with its customer. Raises
     PurchaseOfAnotherCustomer.
     """
     if not known.is_theirs and after in ENDED:

@@ -1,6 +1,8 @@
-"""What points buy at a checkout: how many may be used, and what they take off. Quote and hold ask the same function.
+"""Redemptions: how many points may be used at a checkout, and how much they take off.
 
-Integers only: points and minor units meet in a ratio, and a discount is rounded down to the minor unit once.
+Quote and hold use the same rules.
+
+All numbers are integers. Points and minor units meet in a ratio, and a discount is rounded down once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -87,13 +89,13 @@ class PointsReason(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class RedemptionPolicy:
-    """What points buy.
+    """The rules of spending points.
 
     At most one of the two caps is set: an amount in minor units, or a whole percentage (1..100) of the total.
-    `min_balance` must be held to redeem at all; `min_points_per_redemption` must, and at most
-    `max_points_per_redemption` may be used at once; 0 and None are no limit. A hold ends by itself after
+    `min_balance` is the balance needed to redeem at all. At least `min_points_per_redemption` and at most
+    `max_points_per_redemption` points may be used at once; 0 and None are no limit. A hold ends by itself after
     `hold_minutes`. Points given back to an expired lot live `restore_grace_days` more, or not at all. With
-    `return_on_cancel` a purchase that is called off gives back what was spent on it.
+    `return_on_cancel` a purchase that is called off gives back the points spent on it.
     """
 
     enabled: bool
@@ -117,10 +119,10 @@ class RedemptionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a policy allows a customer at one checkout.
+    """The most that a policy allows a customer at one checkout.
 
-    `max_points` take `max_discount_minor` off, and no fewer points do. `refusal` says why nothing can be redeemed,
-    `limited_by` what sets the maximum otherwise.
+    `max_points` is the fewest points that give `max_discount_minor`. `refusal` says why nothing can be redeemed.
+    `limited_by` says which limit sets the maximum.
     """
 
     max_points: int
@@ -131,7 +133,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """So many points take so much off: the fewest points with this discount."""
+    """Points and the discount that they give: no fewer points give the same discount."""
 
     points: int
     discount_minor: int
@@ -149,9 +151,9 @@ def offer(
 ) -> Offer:
     """Return the most that `spendable` points may take off a total.
 
-    The total is what is payable after all other discounts (C-26), in minor units of the program's currency. A
-    percentage of it is rounded down. What points pay already counts against the same limits. `beside_minor` is paid
-    otherwise: points pay for the rest alone.
+    The total is the amount to pay after all other discounts (C-26), in minor units of the program's currency. A
+    percentage of it is rounded down. Points that pay already (`paid`) count against the same limits. `beside_minor` is
+    paid by other means: points pay only for the rest.
     """
     if not policy.enabled:
         return Offer(0, 0, RedemptionDisabled())
@@ -182,11 +184,11 @@ def apply_points(
     paid: PointsPaid = NOTHING_PAID,
     beside_minor: int = 0,
 ) -> Application:
-    """Return what `wanted` points take off, beside what points pay already and `beside_minor` that is paid otherwise.
+    """Return the discount for `wanted` points, after `paid` points and `beside_minor` paid by other means.
 
-    Points that would take nothing more off are left with the customer, so the result may have fewer. Raises, in
-    this order: RedemptionDisabled, InsufficientPoints, BelowMinimum (of the balance), NothingToDiscount, BelowMinimum
-    (of the points), AboveMaximum.
+    Points that would add no discount are left with the customer, so the result may have fewer points. Raises, in this
+    order: RedemptionDisabled, InsufficientPoints, BelowMinimum (of the balance), NothingToDiscount, BelowMinimum (of
+    the points), AboveMaximum.
     """
     allowed = offer(policy, spendable, total_minor, paid, beside_minor)
     if policy.enabled and wanted > spendable:
@@ -208,7 +210,7 @@ def apply_points(
 
 
 def explain_quote(wanted: int | None, points: int) -> PointsReason:
-    """Return why a quote applies so many points where `wanted` were asked for."""
+    """Return why a quote applies so many points, if `wanted` were asked for."""
     if wanted is None:
         return PointsReason.PROPOSED
     if points == wanted:
@@ -217,29 +219,30 @@ def explain_quote(wanted: int | None, points: int) -> PointsReason:
 
 
 def step_of(value: PointValue) -> int:
-    """Return the step of a slider: every multiple of it is used as it is, and no point of it is left over.
+    """Return the step of a slider: every multiple of it has a value in whole minor units, so no point is wasted.
 
-    Where a point is worth a minor unit or more it is 1; else the fewest points that are worth whole minor units.
+    If a point is worth a minor unit or more, the step is 1; else it is the fewest points that are worth whole minor
+    units.
     """
     amount_minor = value.money.amount_minor
     return 1 if amount_minor >= value.points else value.points // gcd(value.points, amount_minor)
 
 
 def min_points_of(policy: RedemptionPolicy, allowed: Offer) -> int:
-    """Return the fewest points that may be used where `allowed` is the most: a multiple of the step if one fits."""
+    """Return the fewest points that may be used: a multiple of the step, but at most the maximum in `allowed`."""
     step = step_of(policy.point_value)
     least = step * divide(max(policy.min_points_per_redemption, 1), step, Rounding.CEIL)
     return min(least, allowed.max_points)
 
 
 def application(value: PointValue, points: int) -> Application:
-    """Return what points take off, and the fewest points that do."""
+    """Return the discount of points, and the fewest points that give it."""
     discount_minor = value_of(points, value).amount_minor
     return Application(fewest_points(value, discount_minor), discount_minor)
 
 
 def propose_points(policy: RedemptionPolicy, allowed: Offer) -> int:
-    """Return how many points a checkout begins with, before the customer has said anything."""
+    """Return the number of points that a checkout proposes before the customer chooses."""
     return allowed.max_points if policy.method is DiscountMethod.AUTOMATIC else 0
 
 
@@ -249,7 +252,7 @@ def validate_redemption(policy: RedemptionPolicy, currency: str) -> list[Problem
 
 
 def check_hold_minutes(minutes: int | None, path: tuple[str, ...] = ("time_to_live",)) -> Problem | None:
-    """Return what is wrong with how long a hold lives, of points or of a gift card; None is the program's default."""
+    """Return what is wrong with the lifetime of a hold, of points or of a gift card; None is the program's default."""
     if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES:
         return None
     return Problem(path, "must be between PT1M and P7D")
@@ -258,7 +261,7 @@ def check_hold_minutes(minutes: int | None, path: tuple[str, ...] = ("time_to_li
 def _limit(
     policy: RedemptionPolicy, spendable: int, total_minor: int, within: int, room_points: int | None
 ) -> DiscountLimit:
-    """What sets the maximum: of several equal limits the balance is named first, then the program's."""
+    """Return which limit sets the maximum. Of several equal limits the balance is named first, then the program's."""
     if spendable <= min(within, within if room_points is None else room_points):
         return DiscountLimit.BALANCE
     if room_points is not None and room_points <= within:
@@ -267,7 +270,7 @@ def _limit(
 
 
 def _apply_points(policy: RedemptionPolicy, points: int) -> Application:
-    """What points take off, with the fewest that do, but not fewer than the minimum when so many are used."""
+    """Return the discount of points with the fewest points that give it, but not fewer than the program's minimum."""
     fewest = application(policy.point_value, points)
     return Application(max(fewest.points, min(points, policy.min_points_per_redemption)), fewest.discount_minor)
 
@@ -306,11 +309,11 @@ def _check_amount(money: Money, path: tuple[str, ...]) -> Problem | None:
 
 
 def give_back(taken: Sequence[int], points: int, *, outstanding: int, debt: int) -> list[int]:
-    """Return how many of ``points`` go back to each lot that a redemption took from, in the order of ``taken``.
+    """Return how many of ``points`` go back to each lot of a redemption, in the order of ``taken``.
 
-    ``taken`` is what the redemption took from each lot and its returns did not give back to it. ``outstanding`` is what
-    the customer has not got back: what came back as new lots, or paid debt, still counts as taken, but does not come
-    back once more. ``debt`` is paid first, from the same lots.
+    ``taken`` has the points that the redemption took from each lot, less the points given back to that lot.
+    ``outstanding`` are the points that have not come back to the customer: points that came back as new lots, or paid
+    debt, are still in ``taken`` but must not come back again. ``debt`` is paid first, from the same lots.
     """
     back_already, missing, owed, given = sum(taken) - outstanding, points, debt, []
     for part in taken:

@@ -1,8 +1,8 @@
-"""Refunds in parts: what is left of a purchase, and what its frozen formulas give for that.
+"""Refunds in parts: what is left of a purchase, and how many points its frozen formulas give for the rest.
 
-A line takes what it earned, as the formulas say line by line. Only the sum of all refunds counts, never their order or
-split: earned minus reversed is always what the formulas give for what is left (F-02). Shares are exact fractions;
-points are rounded once, money once per line.
+A line takes the points that it earned, as the formulas say line by line. Only the sum of all refunds counts, never
+their order or split: earned minus reversed is always the points that the formulas give for the rest (F-02). Shares are
+exact fractions. Points are rounded once, money once per line.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from loyalty.rules.rounding import Rounding, divide
 from loyalty.rules.text import tidy_id
 
 BY_LINE_ID = -1
-"""The position of a line that is named by its id and was not looked up yet."""
+"""The position of a line that is named by its id and not looked up yet."""
 
 
 class RefundPolicy(DescribedEnum):
@@ -34,7 +34,7 @@ class RefundPolicy(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class LineRefund:
-    """A refund of one line, by its position: so many units, and an amount beside them, in minor units.
+    """A refund of one line, by its position: a number of units, and an additional amount in minor units.
 
     A caller may name the line by its `line_id` instead; the position is `BY_LINE_ID` until it is looked up.
     """
@@ -47,10 +47,10 @@ class LineRefund:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """One refund: of lines, and of an amount that belongs to none.
+    """One refund: of lines, and of an amount without a line.
 
-    `money_minor` is all that it paid back, which a later change of the purchase does not change; None before it is
-    recorded.
+    `money_minor` is all the money that it paid back; a later change of the purchase does not change it. It is None
+    before the refund is recorded.
     """
 
     lines: tuple[LineRefund, ...] = ()
@@ -60,7 +60,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Refundable:
-    """What a purchase consists of: its total and its lines, all in minor units of one currency."""
+    """The total and the lines of a purchase, all in minor units of one currency."""
 
     total_minor: int
     lines: tuple[PurchaseLine, ...]
@@ -72,7 +72,7 @@ class Refundable:
         return Money(self.total_minor, self.currency)
 
     def paid(self) -> tuple[Fraction, ...]:
-        """What was paid for each line: its amount, less its share of a discount of the whole order."""
+        """Return the amount paid for each line: its amount, less its share of a discount of the whole order."""
         order = share_out_total(self.total_minor, self.lines)
         return tuple(line.amount_minor * order.share_of(line) for line in self.lines)
 
@@ -99,8 +99,8 @@ def find_lines(purchase: Refundable, refund: Refund) -> Refund:
 def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> int:
     """Return how much money a refund pays back, in minor units; 0 for lines that cost nothing.
 
-    Raises InvalidInput for a line that is not there and for a refund of nothing, and RefundExceedsPurchase when a line
-    or the purchase has less left. The paths name the lines of the refund by their place in it.
+    Raises InvalidInput for a line that does not exist and for an empty refund, and RefundExceedsPurchase if a line or
+    the purchase has less left. The paths name the lines of the refund by their place in it.
     """
     if not refund.lines and not refund.amount_minor:
         raise InvalidInput.one("amount", reason="must refund something")
@@ -113,7 +113,7 @@ def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refu
 
 
 def refuse_after_refund_of_everything(purchase: Refundable, refund: Refund) -> RefundExceedsPurchase:
-    """Return the refusal of a refund of a purchase that was refunded as a whole already: nothing is left of it."""
+    """Return the refusal of a refund after the whole purchase was refunded: nothing is left of it."""
     lines = Refund(tuple(line for line in refund.lines if 0 <= line.position < len(purchase.lines)))
     requested = refund.amount_minor + sum(lines_money(purchase, (), lines))
     return _exceeds(purchase, 0, requested, *_money_path(refund))
@@ -128,10 +128,9 @@ def sum_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> int:
 
 
 def refuse_below_refunds(purchase: Refundable, refunds: Sequence[Refund], sent: Sequence[PurchaseLine]) -> None:
-    """Refuse what a report makes of a purchase if it is less than what was refunded; ``sent`` are the report's lines.
+    """Refuse a report that makes a purchase smaller than its refunds. ``sent`` are the lines of the report.
 
-    Raises ReportBelowRefunds for a total below the money that was paid back, and for a line with fewer units than were
-    refunded.
+    Raises ReportBelowRefunds for a total below the refunded money, and for a line with fewer units than were refunded.
     """
     refunded = Money(sum_refunds(purchase, refunds), purchase.currency)
     if purchase.total_minor < refunded.amount_minor:
@@ -146,9 +145,10 @@ def refuse_below_refunds(purchase: Refundable, refunds: Sequence[Refund], sent: 
 
 
 def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> list[int]:
-    """Return what a refund pays back for each of its lines, in minor units and in their order.
+    """Return how much money a refund pays back for each of its lines, in minor units and in their order.
 
-    Units pay back their part of what was paid for the line, rounded so that all units give all of it.
+    A unit pays back its part of the amount paid for the line. The parts are rounded so that all units give the whole
+    amount.
     """
     gone = _sum_taken(before)
     paid = purchase.paid() if refund.lines else ()
@@ -164,11 +164,11 @@ def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) 
 
 
 def subtract_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
-    """Return what is left of a purchase after all its refunds.
+    """Return the shares of a purchase that are left after all its refunds.
 
-    Refunds of lines take from their lines; what belongs to no line takes the same share of all that these leave. When
-    prices fell since, a refund paid back more than its units cost now: the rest of the purchase bears it. Of a purchase
-    that cost nothing, the quantities of its lines say how much is left.
+    Refunds of lines take from their lines. Refunds without lines take the same share of everything that is left then.
+    If prices fell since, a refund paid back more than its units cost now: the rest of the purchase bears the
+    difference. If the purchase cost nothing, the share of the total is the share of its units.
     """
     paid, gone = purchase.paid(), _sum_taken(refunds)
     lines = tuple(
@@ -187,7 +187,7 @@ def subtract_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
 
 
 def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -> int:
-    """Return how many points the purchase keeps of those that its formulas gave."""
+    """Return how many of the points that its formulas gave a purchase keeps."""
     formulas = tuple(formulas)
     if policy is RefundPolicy.NONE or (policy is RefundPolicy.FULL_ONLY and left.whole):
         left = Left(Fraction(1), tuple(Fraction(1) for _ in left.lines), Fraction(1))
@@ -199,17 +199,19 @@ def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -
 
 
 def formula_or_fixed(points: int, formula: Formula | None) -> Formula:
-    """Return the formula of a line, or for one from before formulas were kept: so many points for the whole."""
+    """Return the formula of a line. A line from before formulas were kept gets a fixed formula for the whole purchase.
+    """
     return FixedFormula(points) if formula is None else formula
 
 
 def _factors(formulas: tuple[Formula, ...], left: Left, base: int, *, over_all: bool) -> int:
+    """Return the points of the factors among the formulas: those `over_all` lines, or the others."""
     wanted = (one for one in formulas if isinstance(one, FactorFormula) and one.over_all is over_all)
     return sum(points_left(one, left, base) for one in wanted)
 
 
 def _refuse_lines(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> None:
-    """Refuse lines that are not there, that refund nothing, or that have less left."""
+    """Refuse lines that do not exist, that refund nothing, or that have less left."""
     paid, gone = purchase.paid(), _sum_taken(before)
     for number, line in enumerate(refund.lines):
         path = ("lines", str(number))
@@ -231,7 +233,7 @@ def _money_path(refund: Refund) -> tuple[str, ...]:
 
 
 def _sum_taken(refunds: Iterable[Refund]) -> dict[int, LineRefund]:
-    """What all refunds took of each line, by its position."""
+    """Return what all refunds took of each line, by its position."""
     gone: dict[int, LineRefund] = {}
     for refund in refunds:
         for line in refund.lines:
@@ -249,7 +251,7 @@ def _add(gone: dict[int, LineRefund], line: LineRefund) -> None:
 
 
 def _line_left(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> Fraction:
-    """Which share of a line is left; below zero when more was refunded than there is."""
+    """Return the share of a line that is left; below zero if more was refunded than the line has."""
     if gone is None:
         return Fraction(1)
     if line.has_left:
@@ -261,7 +263,7 @@ def _line_left(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> F
 
 
 def _quantity_left(lines: Sequence[PurchaseLine], left: Sequence[Fraction]) -> Fraction:
-    """Which share of all units is left; everything of a purchase without lines."""
+    """Return the share of all units that is left; 1 for a purchase without lines."""
     units = sum(line.quantity for line in lines)
     kept = sum((line.quantity * share for line, share in zip(lines, left, strict=True)), Fraction(0))
     return Fraction(kept, units) if units else Fraction(1)

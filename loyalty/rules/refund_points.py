@@ -1,7 +1,7 @@
-"""The part of a refund that points had paid: how many points go back, and of which holds and redemptions.
+"""The part of a refund that was paid with points: how many points go back, and from which holds and redemptions.
 
-Only the sum of all refunds counts: over all of them exactly what points paid goes back, and never more than is
-refunded.
+Only the sum of all refunds counts: all refunds together give back exactly the points that paid. No refund gives back
+more than it refunds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,9 +35,9 @@ class GivenBack:
 
 
 class PayersOfRefund(NamedTuple):
-    """What pays for a purchase just before a refund: the owner's holds and redemptions, oldest first.
+    """The holds and redemptions that pay for a purchase just before a refund, oldest first.
 
-    `given_back` is what went back for earlier refunds.
+    `given_back` are the points that went back for earlier refunds.
     """
 
     holds: Sequence[ActiveHold]
@@ -46,16 +46,19 @@ class PayersOfRefund(NamedTuple):
 
     @property
     def spent(self) -> PointsPaid:
-        """What redemptions paid, with what went back of them for earlier refunds."""
+        """The points that redemptions paid, with the points that went back for earlier refunds."""
         return sum_paid([self.given_back, *(one.paid for one in self.redemptions)])
 
     @property
     def held(self) -> PointsPaid:
-        """What is set aside."""
+        """The points that are set aside."""
         return sum_paid(PointsPaid(one.points, one.discount_minor) for one in self.holds)
 
     def sum_freed(self, kept: Mapping[UUID, PointsPaid]) -> PointsPaid:
-        """Return what holds give back of which this is left; a hold that is not named keeps all."""
+        """Return the sum of the points that holds lose.
+
+        `kept` has the rest of each lowered hold; other holds lose none.
+        """
         lowered = [one for one in self.holds if one.id in kept]
         return PointsPaid(
             sum(one.points - kept[one.id].points for one in lowered),
@@ -66,11 +69,11 @@ class PayersOfRefund(NamedTuple):
 def share_of_refund(
     total_minor: int, refunded_minor: int, amount_minor: int, paid: PointsPaid, shared: PointsPaid
 ) -> PointsPaid:
-    """Return how many points had paid for an amount that is refunded, and what they had taken off.
+    """Return how many points had paid for a refunded amount, and the discount that they had given.
 
-    `paid` is all that points paid of the purchase, what went back for earlier refunds included; `shared` is the part of
-    earlier refunds. `refunded_minor` was refunded before. Money and points are rounded down over the sum of all
-    refunds. The share never passes the amount, so no refund pays a negative amount of money.
+    `paid` are all points that paid for the purchase, with those that went back for earlier refunds. `shared` is the
+    part of earlier refunds. `refunded_minor` was refunded before. Money and points are rounded down over the sum of all
+    refunds. The discount is never above the amount, so no refund pays a negative amount of money.
     """
     if not total_minor or not paid.points:
         return PointsPaid()
@@ -86,9 +89,10 @@ def share_of_refund(
 
 
 def share_as_formerly(total_minor: int, refunded_minor: int, amount_minor: int, paid: PointsPaid) -> PointsPaid:
-    """Return the same by the rule of the first releases, for a purchase with a refund that they recorded.
+    """Return the same share by the rule of the first releases, for a purchase with a refund that they recorded.
 
-    They kept no share with a refund, so `paid` counts what redemptions paid at first, whatever came back of it.
+    They kept no share with a refund, so `paid` are the points that redemptions paid at first, without subtracting
+    returns.
     """
     if not total_minor:
         return PointsPaid()
@@ -102,10 +106,11 @@ def share_as_formerly(total_minor: int, refunded_minor: int, amount_minor: int, 
 def decide_returns(
     part: PointsPaid, payers: PayersOfRefund, mode: ReturnPoints, *, is_over: bool, returns_all: bool
 ) -> GivenBack:
-    """Decide where the points come from that had paid for a refund; `part` is how many, and what they took off.
+    """Decide which holds and redemptions give back the points that had paid for a refund. `part` is how many points.
 
-    `is_over` says that nothing is left of the purchase: its holds end anyway, and what they free counts for the part.
-    `returns_all` says that the program gives all redemptions back then. What happens anyway is not decided here.
+    `is_over` says that nothing is left of the purchase: its holds end anyway, and the points that they free count for
+    the part. `returns_all` says that the program then gives all redemptions back. Returns that happen anyway are not in
+    the result.
     """
     if mode is ReturnPoints.NONE or (is_over and returns_all):
         return GivenBack({}, {})
@@ -115,9 +120,9 @@ def decide_returns(
 
 
 def fit_holds_after_refund(left_minor: int, payers: PayersOfRefund, given: GivenBack) -> dict[UUID, PointsPaid]:
-    """Return the holds that lose points with a refund, and what is left of each, in the order of the holds.
+    """Return the holds that lose points with a refund, and the rest of each, in the order of the holds.
 
-    Each loses its part of the refund, and what its terms do not allow for the `left_minor` of the purchase.
+    Each hold loses its part of the refund, and the points that its terms do not allow for the remaining `left_minor`.
     """
     spent = sum_paid(one.after(given.redemptions.get(one.id, 0)).paid for one in payers.redemptions)
     parts = [one.keep(one.points - given.holds.get(one.id, 0)) for one in payers.holds]
@@ -127,9 +132,10 @@ def fit_holds_after_refund(left_minor: int, payers: PayersOfRefund, given: Given
 
 
 def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequence[LiveRedemption]) -> GivenBack:
-    """Return where so many points come from: from holds first, which are not spent yet, and the newest first.
+    """Return which holds and redemptions give back so many points: holds first, because they are not spent yet.
 
-    Both lists are in the order in which they were made. Fewer come back where no more are left.
+    In both lists, which are in the order of their making, the newest is taken first. If there are fewer points, all
+    come back.
     """
     given = GivenBack({}, {})
     for hold in reversed(holds):
@@ -144,6 +150,6 @@ def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequen
 
 
 def find_owed_part(returned: PointsPaid, owed_points: int) -> PointsPaid:
-    """Return how much of points that are given back by hand a refund before had left to do."""
+    """Return the part of points returned by hand that an earlier refund still owed."""
     points = max(0, min(returned.points, owed_points))
     return PointsPaid(points, find_share(returned.discount_minor, points, returned.points) if points else 0)

@@ -1,6 +1,6 @@
-"""What a refund does to its purchase: how much money goes back, and what the purchase is after it.
+"""Decisions on a refund: how much money goes back, and the state of the purchase after it.
 
-Each function takes what is known of the purchase and what was asked for, and returns a decision. The ledger books it.
+Each function takes the known purchase and the request, and returns a decision. The ledger books it.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ from loyalty.rules.refund import (
 
 
 class DecidedRefund(NamedTuple):
-    """A refund that is to be booked. `is_whole` says that nothing is left of the purchase; `status` is the one after.
+    """A refund to be booked. `is_whole` says that nothing is left of the purchase; `status` is the status after it.
 
-    `refund` names its lines by their positions and knows its money. `lines_minor` is what each of its lines pays back.
+    `refund` has the positions of its lines and its money. `lines_minor` is the money that each of its lines pays back.
     """
 
     refund: Refund
@@ -37,9 +37,9 @@ class DecidedRefund(NamedTuple):
 
 
 def find_lines_to_refund(purchase: Refundable, status: PurchaseStatus, asked: Refund) -> Refund:
-    """Find the lines that a refund names, before anything is known of earlier refunds.
+    """Return the refund with the positions of its lines, before earlier refunds are read.
 
-    Raises InvalidInput for lines that are not there, and RefundExceedsPurchase after a refund of everything.
+    Raises InvalidInput for lines that do not exist, and RefundExceedsPurchase after a refund of everything.
     """
     refund = find_lines(purchase, asked)
     if status is PurchaseStatus.REFUNDED:
@@ -50,10 +50,10 @@ def find_lines_to_refund(purchase: Refundable, status: PurchaseStatus, asked: Re
 def decide_refund(
     purchase: Refundable, status: PurchaseStatus, before: Sequence[Refund], refund: Refund
 ) -> DecidedRefund:
-    """Decide a refund whose lines are found; ``before`` are the earlier refunds of the purchase, in their order.
+    """Decide a refund whose lines are found. ``before`` are the earlier refunds of the purchase, in their order.
 
-    A purchase of which nothing is left becomes REFUNDED, unless it was called off. Raises InvalidInput for a refund of
-    nothing, and RefundExceedsPurchase where less is left.
+    A purchase with nothing left becomes REFUNDED, unless it was called off. Raises InvalidInput for an empty refund,
+    and RefundExceedsPurchase if less is left.
     """
     money_minor = validate_refund(purchase, before, refund)
     lines_minor = tuple(lines_money(purchase, before, refund))
@@ -64,10 +64,10 @@ def decide_refund(
 
 
 def convert_refund(asked: Refund, sent: str | None, currency: str, told: Exchange | None) -> Refund:
-    """Return a refund in the currency of its purchase; ``sent`` is the currency of its amounts, None for that one.
+    """Return a refund in the currency of its purchase. ``sent`` is the currency of its amounts, None for the same one.
 
-    Amounts in the currency of the report are converted by its rate; ``told`` is how the purchase was reported, if in
-    another currency. Raises CurrencyMismatch for any other currency.
+    Amounts in the currency of the report are converted by its rate. ``told`` is the exchange of the purchase, if it was
+    reported in another currency. Raises CurrencyMismatch for any other currency.
     """
     if sent is None or sent == currency:
         return asked
@@ -82,9 +82,9 @@ def convert_refund(asked: Refund, sent: str | None, currency: str, told: Exchang
 
 
 def decide_maturing(state: AccrualState) -> AccrualStep:
-    """Decide what letting points mature by hand does to an accrual in this state.
+    """Decide what `purchaseMature` does to an accrual in this state.
 
-    Points that have come already stay as they are. Raises NotFound for points that were called off before they came.
+    Pending points mature; other points stay as they are. Raises NotFound for an accrual that was voided.
     """
     if state is AccrualState.VOIDED:
         raise NotFound("accrual", ("purchase",))

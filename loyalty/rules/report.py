@@ -1,4 +1,4 @@
-"""The arithmetic of reports: the redemption rate, and which instants a range of local days covers."""
+"""The arithmetic of reports: the redemption rate, and the instants of a range of local days."""
 
 from datetime import date, datetime, timedelta
 
@@ -21,16 +21,17 @@ __all__ = [
 
 FIRST_REPORT_DAY = date(1970, 1, 1)
 LAST_REPORT_DAY = date(9998, 12, 31)
-"""One year before the last one Python knows, so that the day after it exists in every zone."""
+"""One year before the last date that Python knows, so that the day after it exists in every zone."""
 
 MAX_RATE_PERCENT = 2**31 - 1
-"""Readers take the rate as a 32-bit number. It is a bound for nonsense: 21 million times more redeemed than earned."""
+"""The largest rate: readers take it as a 32-bit number. Only nonsense reaches it (21 million times more than earned).
+"""
 
 
 def redemption_rate(earned: int, redeemed: int) -> int:
-    """Return redeemed ÷ earned in whole percent, rounded up; 0 when nothing was earned (or redeemed).
+    """Return redeemed ÷ earned in whole percent, rounded up; 0 if nothing was earned or redeemed.
 
-    Both are points, redeemed as a positive number. The rate may be above 100.
+    Both are positive numbers of points. The rate may be above 100.
     """
     if earned <= 0 or redeemed <= 0:
         return 0
@@ -38,14 +39,14 @@ def redemption_rate(earned: int, redeemed: int) -> int:
 
 
 def redemption_ratio(earned: int, redeemed: int) -> Ratio | None:
-    """Return redeemed ÷ earned exactly, or None when nothing was earned."""
+    """Return redeemed ÷ earned exactly; None if nothing was earned."""
     return Ratio(redeemed, earned) if earned > 0 else None
 
 
 def day_range(first_day: date, last_day: date, time_zone: str) -> tuple[datetime, datetime]:
-    """Return the instants (aware UTC, half-open) that local days cover, both days included.
+    """Return the instants (aware UTC, half-open) of a range of local days, both days included.
 
-    A day may have 23 or 25 hours. Raises InvalidInput when the last day is before the first, a day lies outside
+    A day may have 23 or 25 hours. Raises InvalidInput if the last day is before the first, a day lies outside
     1970–9998, or the zone does not exist.
     """
     zone = find_time_zone(time_zone)

@@ -1,6 +1,6 @@
-"""A report in another currency than the program's, converted by the rate that it tells or that the purchase has.
+"""Convert a report in another currency than the program's, by the rate of the report or of the purchase.
 
-The first rate of a purchase is frozen: later reports in that currency may leave it out, and no other is taken.
+The first rate of a purchase is frozen. Later reports in that currency may leave it out; another rate is refused.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,11 @@ from loyalty.rules.purchase_report import PurchaseReport
 
 
 def convert_report(report: PurchaseReport, currency: str, known: Exchange | None) -> PurchaseReport:
-    """Return the report in the program's currency; `known` is the exchange of the purchase so far.
+    """Return the report in the program's currency. `known` is the exchange of the purchase so far.
 
-    Each amount is rounded to the nearest minor unit by itself. Raises CurrencyMismatch if a rate is needed and unknown,
-    and InvalidInput for a rate that has nothing to convert, differs from the known rate, or makes an amount too large.
+    Each amount is rounded to the nearest minor unit by itself. Raises CurrencyMismatch if a rate is needed and unknown.
+    Raises InvalidInput for a rate without an amount to convert, a rate that differs from the known one, and an amount
+    that becomes too large.
     """
     source = report.currency
     if source is None or source == currency:
@@ -41,6 +42,10 @@ def convert_report(report: PurchaseReport, currency: str, known: Exchange | None
 
 
 def _rate_of(report: PurchaseReport, source: str, currency: str, known: Exchange | None) -> Ratio:
+    """Return the rate for a report: the frozen one of the purchase, else the one it tells.
+
+    Refuses another rate, and none.
+    """
     frozen = known.rate if known is not None and known.currency == source else None
     if frozen is not None and report.exchange_rate not in (None, frozen):
         reason = f"must stay {format_rate(frozen)}, the rate that the purchase was recorded with"
@@ -53,14 +58,14 @@ def _rate_of(report: PurchaseReport, source: str, currency: str, known: Exchange
 
 
 def _find_first_amount(report: PurchaseReport) -> tuple[str, ...]:
-    """Which amount of a report tells its currency."""
+    """Return the path of the amount that gives a report its currency."""
     if report.total is not ABSENT:
         return ("total",)
     return ("lines", "0", "unit_price") if report.lines not in (ABSENT, ()) else ("payments", "0", "amount")
 
 
 def _refuse_idle_rate(report: PurchaseReport, known: Exchange | None) -> None:
-    """A rate without an amount may only say again what is known. The program's currency is worth 1 of itself."""
+    """Refuse a rate without an amount to convert, unless it repeats the known rate or is 1."""
     if report.exchange_rate is None or (known is None and report.exchange_rate == Ratio(1, 1)):
         return
     if report.currency is None and known is not None and known.rate == report.exchange_rate:
@@ -69,7 +74,10 @@ def _refuse_idle_rate(report: PurchaseReport, known: Exchange | None) -> None:
 
 
 def _convert_line(line: PurchaseLine, rate: Ratio, source: str, currency: str, position: int) -> PurchaseLine:
-    """A line with its amounts converted; rounding never makes a discount or a tax larger than what holds it."""
+    """Return a line with its amounts converted.
+
+    Rounding never makes the discount above the price or the tax above the amount.
+    """
     path = ("lines", str(position), "unit_price", "amount")
     converted = replace(
         line,
@@ -86,7 +94,8 @@ def _convert_line(line: PurchaseLine, rate: Ratio, source: str, currency: str, p
 
 
 def _convert_payments(payments: Sequence[Payment], rate: Ratio, source: str, currency: str) -> tuple[Payment, ...]:
-    """Payments with their amounts converted; rounding never makes their sum larger than the sum converted."""
+    """Return payments with their amounts converted. Their sum is the converted sum, so rounding never makes it larger.
+    """
     converted, told_minor, so_far_minor = [], 0, 0
     for position, payment in enumerate(payments):
         told_minor += payment.amount_minor

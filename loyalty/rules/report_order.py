@@ -1,7 +1,7 @@
-"""Whether a report about a purchase is a replay, something new, or cannot be told apart from either.
+"""Judge a report about a purchase: it is a replay, it is new, or nobody can tell.
 
-A report that says nothing new is a replay. One that returns to an earlier state may be a late retry or a new fact: only
-`occurred_at` or an idempotency key can tell, so without both it is refused. Nothing is swallowed, nothing is guessed.
+A report that tells nothing new is a replay. A report that returns to an earlier state may be a late retry or a new
+fact. Only `occurred_at` or an idempotency key can tell, so without both it is refused.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from loyalty.rules.purchase_report import (
 
 @dataclass(frozen=True, slots=True)
 class KnownState:
-    """What all reports and refunds so far have made of a purchase."""
+    """The state of a purchase after all reports and refunds so far."""
 
     known: KnownFacts
     status: PurchaseStatus
@@ -30,14 +30,17 @@ class KnownState:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What becomes of a report: `news` is None for a replay, otherwise what is known after it, with the status."""
+    """The judgement of a report: `news` is None for a replay, else the facts after the report.
+
+    `status` is the status after it.
+    """
 
     news: AppliedReport | None
     status: PurchaseStatus
 
 
 def judge_first_report(report: PurchaseReport, status: PurchaseStatus) -> Judgement:
-    """Judge the first report of a purchase; raises InvalidInput when it tells no total."""
+    """Judge the first report of a purchase. Raises InvalidInput if it tells no total."""
     return Judgement(apply_report(report, None, untimed_at=None), status)
 
 
@@ -52,11 +55,12 @@ def judge_report(
 ) -> Judgement:
     """Judge a further report of a purchase.
 
-    `is_keyed` says that it has an idempotency key of its own that is new, `sent_before` that an earlier report said
-    exactly the same. Raises InvalidInput, AmbiguousReport and StatusRunsBackwards.
+    `is_keyed` says that it has a new idempotency key of its own. `sent_before` says that an earlier report was exactly
+    the same. Raises InvalidInput, AmbiguousReport and StatusRunsBackwards.
     """
     newest_at = state.known.facts.occurred_at
-    # Generation 0 was called off before anybody had heard of it: an untimed report tells how it began, before all else.
+    # A purchase of generation 0 was called off by its first report: an untimed report tells its beginning, before all
+    # else.
     applied = apply_report(report, state.known, untimed_at=newest_at if state.generation else None)
     after = status_after(report, status, state)
     is_news = bool(applied.changed) or after is not state.status or applied.facts.occurred_at != newest_at
@@ -79,10 +83,9 @@ def judge_report(
 
 
 def status_after(report: PurchaseReport, status: PurchaseStatus, state: KnownState) -> PurchaseStatus:
-    """Return the status that a purchase takes by a report.
+    """Return the status of a purchase after a report.
 
-    A late report changes no status. A purchase that was called off before anybody had heard of it stays so, as long as
-    only how it began is told.
+    A late report changes no status. A purchase of generation 0 stays called off, unless a report tells a later time.
     """
     newest_at = state.known.facts.occurred_at
     if state.generation:

@@ -1,4 +1,4 @@
-"""The one place where a quotient becomes a whole number; nothing else in the product rounds points or money."""
+"""The only place where a quotient becomes a whole number. No other code rounds points or money."""
 
 from loyalty.rules.described_enum import DescribedEnum
 

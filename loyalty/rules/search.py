@@ -1,4 +1,4 @@
-"""By which words a customer is found, and which words a search asks for.
+"""The words by which a customer is found, and the words of a search.
 
 A word is stored folded: without case, accents and signs. Letters that languages write in two ways are stored both ways:
 `Müller` is `muller` and `mueller`, so `Mueller`, `Muller` and `MÜLLER` find it, and `Müller` finds Mueller.
@@ -11,18 +11,18 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 MAX_SEARCH_WORDS = 6
-"""Words of one search; what stands behind them narrows it no further."""
+"""The most words of one search; further words are ignored."""
 
 MAX_COUNTRY_CODE_DIGITS = 3
-"""Digits of the longest country calling code (ITU-T E.164): a number is found with and without it."""
+"""The digits of the longest country calling code (ITU-T E.164): a number is found with and without it."""
 
 WORDS_OF_A_SEARCH = 3
-"""Ways in which one word of a search is looked for."""
+"""The number of forms in which one word of a search is looked for."""
 
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ı": "i", "å": "a", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"})
 _SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "ĳ": "ij"})
 _SIGNS = re.compile(r"[-\u2010-\u2015'’‘`´.,/&()\s_]+")
-"""What stands within and between names and ids; every other sign is part of a word."""
+"""Signs within and between names and ids. Every other sign is part of a word."""
 
 _PHONE = re.compile(r"[+0-9()/.\s-]*[0-9][+0-9()/.\s-]*")
 _NO_DIGIT = re.compile(r"[^0-9]")
@@ -38,7 +38,7 @@ def fold_text(text: str) -> str:
 def search_words(
     external_id: str, full_name: str, email: str | None, phone: str | None = None, identifiers: tuple[str, ...] = ()
 ) -> frozenset[str]:
-    """Return the words by which a customer is found; each as it is found by its beginning."""
+    """Return the words by which a customer is found. A search finds each word by its beginning."""
     words = {word for part in full_name.split() for word in _name_words(part)}
     for text in (external_id, *identifiers):
         words |= {_as_told(text), *(_as_told(part) for part in text.split()), _without_signs(fold_text(text))}
@@ -51,12 +51,12 @@ def search_words(
 
 
 def words_mark(words: Iterable[str]) -> str:
-    """Return what tells one set of words from another."""
+    """Return a digest of a set of words, to compare two sets."""
     return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:16]
 
 
 def split_search(text: str) -> list[list[str]]:
-    """Return what a search asks for: of each entry, one of the words must begin a word of the customer.
+    """Return the words of a search. For each entry, one of its words must begin a word of the customer.
 
     Each entry has ``WORDS_OF_A_SEARCH`` words. A text of digits and signs of telephone numbers is one number.
     """
@@ -66,6 +66,7 @@ def split_search(text: str) -> list[list[str]]:
 
 
 def _spell_word(part: str) -> Iterator[str]:
+    """Yield the forms in which a word of a search is looked for."""
     yield _as_told(part)
     if _PHONE.fullmatch(part):
         digits = _NO_DIGIT.sub("", part)
@@ -78,7 +79,7 @@ def _spell_word(part: str) -> Iterator[str]:
 
 
 def _name_words(part: str) -> Iterator[str]:
-    """The words of one part of a name: Müller-Lüdenscheidt is found as a whole and by each of its names."""
+    """Yield the words of one part of a name: Müller-Lüdenscheidt is found as a whole and by each of its names."""
     for piece in (part, *_SIGNS.split(part)):
         yield _without_signs(fold_text(piece))
         yield _without_signs(_spell_out(piece))

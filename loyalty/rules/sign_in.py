@@ -1,4 +1,4 @@
-"""Where staff sign in with a browser: the addresses of one provider, and the paths that a sign-in may lead back to."""
+"""Sign-in of staff with a browser: the addresses for one provider, and the paths that a sign-in may return to."""
 
 import re
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.rules.origins import InvalidOrigin, is_loopback, parse_origin
 
 RETURN_PATH_MAX_LENGTH = 500
-"""Characters of the path that a browser goes to after signing in."""
+"""The most characters of the path that a browser goes to after signing in."""
 
 SIGN_IN_PATH = "/sign-in/{tenant:uuid}/{provider:uuid}"
 CALLBACK = "/callback"
@@ -22,29 +22,29 @@ _RETURN_PATH = re.compile(rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*/?)?(?:\?{_REST})?(?:
 
 
 class SignInAddress(NamedTuple):
-    """The address that browsers call the service by, as an origin: `https://points.example`."""
+    """The public address of the service for browsers, as an origin: `https://points.example`."""
 
     origin: str
     is_secure: bool
-    """Whether it is https. Else it is an address of the computer itself, for tests and demonstrations."""
+    """Whether the address is https. Else it is an address of the computer itself, for tests and demonstrations."""
 
     def sign_in_url(self, tenant_id: TenantId, provider_id: UUID) -> str:
-        """Where signing in at a provider begins."""
+        """Return the address at which signing in with a provider begins."""
         return f"{self.origin}/sign-in/{tenant_id}/{provider_id}"
 
     def redirect_uri(self, tenant_id: TenantId, provider_id: UUID) -> str:
-        """Where the provider sends the browser back to: one address for each provider."""
+        """Return the address to which the provider sends the browser back: one for each provider."""
         return self.sign_in_url(tenant_id, provider_id) + CALLBACK
 
     def back_channel_logout_uri(self, tenant_id: TenantId, provider_id: UUID) -> str:
-        """Where the provider tells that a person has signed out there."""
+        """Return the address at which the provider reports that a person has signed out there."""
         return self.sign_in_url(tenant_id, provider_id) + BACK_CHANNEL
 
 
 def read_sign_in_address(public_url: str) -> SignInAddress | None:
-    """The address of browser sign-in, by the address that clients call.
+    """Return the address for browser sign-in, from the public address of the service.
 
-    None where nobody can sign in safely: without an address, and by plain HTTP over a network.
+    None if nobody can sign in safely: without an address, and with plain HTTP over a network.
     """
     try:
         origin = parse_origin(public_url.rstrip("/"))
@@ -57,10 +57,10 @@ def read_sign_in_address(public_url: str) -> SignInAddress | None:
 
 
 def check_return_path(path: str, place: tuple[str, ...]) -> Problem | None:
-    """Return what is wrong with a path that a browser is sent to, or None.
+    """Return what is wrong with a path that a browser is sent to; None if it is right.
 
-    It stays at the service. The path has no empty segment, no backslash, no `..` and no percent sign, so neither a
-    browser nor a proxy that decodes it once more reads another host in it; query and fragment may hold what URLs hold.
+    The path must stay at the service. It has no empty segment, no backslash, no `..` and no percent sign, so neither a
+    browser nor a proxy that decodes it again reads another host in it. Query and fragment may hold what URLs hold.
     """
     if len(path) > RETURN_PATH_MAX_LENGTH:
         return Problem(place, f"must have at most {RETURN_PATH_MAX_LENGTH} characters")

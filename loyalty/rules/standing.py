@@ -1,8 +1,8 @@
-"""What a tier stands on, and what time does to it.
+"""The standing of an account, and what time does to it.
 
-An account's `standing` is the number that its tier is chosen by: always the highest tier whose minimum it reaches,
-unless the tier is locked. It rises at once with what counts. It falls at once by what corrections and reversals take,
-and by time only when the program says so: at a review, when a window and the days of grace after it are over.
+An account's `standing` is the number that decides its tier: the highest tier whose minimum it reaches, unless the tier
+is locked. The standing rises at once with the points that count. Corrections and reversals lower it at once. Time
+lowers it only if the program says so: at a review, when a window and the days of grace after it are over.
 """
 
 from dataclasses import replace
@@ -16,17 +16,23 @@ from loyalty.rules.zones import begin_of_day
 
 
 def measure(policy: TierPolicy) -> str:
-    """Name how a policy measures standings; one that was measured otherwise has to be counted again."""
+    """Return the name of a policy's way to measure standings.
+
+    A standing measured in another way has to be counted again.
+    """
     return f"{policy.basis} {policy.window}" if policy.basis is TierBasis.EARNED_IN_WINDOW else policy.basis.value
 
 
 def is_measured(policy: TierPolicy, account: Account) -> bool:
-    """Tell whether an account's standing is measured as the policy says; after a change that takes a while."""
+    """Tell whether an account's standing is measured as the policy says.
+
+    After a change of the policy that takes a while.
+    """
     return account.standing_by == measure(policy)
 
 
 def count_qualifying(policy: TierPolicy, account: Account) -> int:
-    """Return the points that lead to the next tier: the ones that a customer is shown."""
+    """Return the points that lead to the next tier, as the customer is shown them."""
     match policy.basis:
         case TierBasis.LIFETIME_EARNED:
             return account.qualifying
@@ -37,9 +43,9 @@ def count_qualifying(policy: TierPolicy, account: Account) -> int:
 
 
 def measure_standing(policy: TierPolicy, account: Account) -> int:
-    """Return what the tier may stand on whatever time does: in windows the better of the open one and the last.
+    """Return the points that count for the tier at any review: with windows the better of the open one and the last.
 
-    Corrections that take more than was earned in the open window take the rest from the last one.
+    If corrections take more than was earned in the open window, the rest is taken from the last one.
     """
     if policy.basis is not TierBasis.EARNED_IN_WINDOW:
         return count_qualifying(policy, account)
@@ -49,14 +55,14 @@ def measure_standing(policy: TierPolicy, account: Account) -> int:
 def settle_standing(
     policy: TierPolicy, before: Account, after: Account, now: datetime, zone: ZoneInfo, *, kept: int = 0
 ) -> Account:
-    """Return the account after a movement with the standing that follows from it, and with the time of its review.
+    """Return the account after a movement, with its new standing and the time of its next review.
 
     `kept` are points that the movement takes but that never raised the standing, so they do not lower it either.
     """
     if after.closed:
         return replace(after, standing=0, tier_review_at=None)
     if policy.basis is TierBasis.LIFETIME_EARNED and after.standing_by == BY_LIFETIME:
-        # Nearly every program, at every movement: no calendar is asked.
+        # Nearly every program takes this way at every movement, so it must be quick: it computes no dates.
         until = after.tier_locked_until
         return replace(after, standing=after.qualifying, tier_review_at=until)
     corrected = after.standing - max(0, before.qualifying - after.qualifying - kept)
@@ -81,26 +87,26 @@ def find_kept_standing(policy: TierPolicy, account: Account) -> int | None:
 
 
 def merge_standings(policy: TierPolicy, target: Account, source_kept: int | None) -> int:
-    """Return what a target may keep of both standings after a merge: what time has not lowered yet, of either.
+    """Return the standing that a target may keep after a merge: the higher one that time has not lowered yet, of both.
 
-    A standing that is just what was reached is not kept: what both reach together takes its place.
+    A standing that is just reached is not kept: the standing that both reach together replaces it.
     """
     kept = [one for one in (find_kept_standing(policy, target), source_kept) if one is not None]
     return max(kept, default=min(0, target.standing))
 
 
 def is_reviewed_since(policy: TierPolicy, at: datetime, now: datetime, zone: ZoneInfo) -> bool:
-    """Tell whether a review has passed since an instant: then a standing is what was reached at that review."""
+    """Tell whether a review has passed since an instant. If so, the standing is what was reached at that review."""
     return policy.downgrade is Downgrade.AT_WINDOW_END and at < _last_review_at(policy, now, zone)
 
 
 def measure_fall(
     policy: TierPolicy, points: int, raised: int | None, came_at: datetime | None, now: datetime, zone: ZoneInfo
 ) -> int:
-    """Return by how much the standing falls at most when points are taken back: by what they had raised it.
+    """Return by how much the standing falls at most when points are taken back: by as much as they had raised it.
 
-    `raised` is None where nobody counted, and `came_at` is when the points came. A review since then has put the
-    standing on what was reached with all of the points, so it falls by all that are taken.
+    `raised` is None if that was not counted. `came_at` is when the points came. A review since then has measured the
+    standing with all of the points, so it falls by all that are taken.
     """
     if raised is None or came_at is None or is_reviewed_since(policy, came_at, now, zone):
         return points
@@ -116,7 +122,7 @@ def turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zone
     if policy.basis is TierBasis.EARNED_IN_WINDOW:
         return _turn_windows(policy, account, now, zone)
     if policy.basis is TierBasis.BALANCE and policy.downgrade is Downgrade.AT_WINDOW_END:
-        # Not when only a lock was to end: a review must have passed since.
+        # Only if a review has passed since; the end of a lock alone does not review the standing.
         due_at = account.tier_review_at
         if due_at is not None and due_at <= _last_review_at(policy, now, zone):
             return replace(account, standing=account.balance)

@@ -1,6 +1,7 @@
-"""Tiers: a customer is always in the highest one whose minimum their standing reaches.
+"""Tiers: a customer is always in the highest tier whose minimum their standing reaches.
 
-By default that is all that was ever earned, so spending never enters; `standing` says what else a program may count.
+By default the standing is the sum of all earned points, so spending never lowers it. `standing` says what else a
+program may count.
 """
 
 import re
@@ -24,9 +25,9 @@ _COLOR = re.compile(r"#[0-9A-Fa-f]{6}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A level. `color` is #RRGGBB in capitals; `min_points` are the first points that belong to it.
+    """A tier. `color` is #RRGGBB in capitals; `min_points` is the first number of points that belongs to it.
 
-    `factor` is its benefit: the points that rules give to its customers are multiplied by it, rounded down; None for 1.
+    `factor` is its benefit: it multiplies the points that rules give to its customers, rounded down. None is 1.
     """
 
     id: TierId
@@ -56,9 +57,9 @@ class Downgrade(DescribedEnum):
 
 @dataclass(frozen=True, slots=True)
 class TierPolicy:
-    """How tiers are reached and lost. The windows are parts of the calendar where the tenant is.
+    """How customers reach and lose tiers. The windows are parts of the calendar in the tenant's time zone.
 
-    `window`, `downgrade` and `grace_days` do nothing with LIFETIME_EARNED, which only grows but for corrections.
+    `window`, `downgrade` and `grace_days` have no effect with LIFETIME_EARNED, which only corrections lower.
     """
 
     basis: TierBasis = TierBasis.LIFETIME_EARNED
@@ -70,7 +71,7 @@ class TierPolicy:
 DEFAULT_TIERING = TierPolicy()
 
 MAX_GRACE_DAYS = {Period.MONTH: 27, Period.QUARTER: 89, Period.YEAR: 364}
-"""Grace is over before the window is: shorter than the shortest one."""
+"""The most days of grace: one day less than the shortest window, so that grace ends before the next window does."""
 
 
 class TierChangeCause(DescribedEnum):
@@ -104,9 +105,9 @@ class TierChange:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a customer is on the way from the current tier to the next.
+    """How far a customer is between the current tier and the next.
 
-    `percent` is whole, 0..100. At the top there is no next tier: 100 percent and `unlimited`.
+    `percent` is whole, 0..100. In the highest tier there is no next one: 100 percent and `unlimited`.
     """
 
     current: Tier | None
@@ -117,22 +118,22 @@ class Progress:
 
 
 def tier_for(tiers: Iterable[Tier], qualifying: int) -> Tier | None:
-    """Return the highest tier whose minimum is reached, or None below the first. The order of the tiers is free."""
+    """Return the highest tier whose minimum is reached; None below the first. The tiers may be in any order."""
     reached = [tier for tier in tiers if tier.min_points <= qualifying]
     return max(reached, key=_minimum, default=None)
 
 
 def tier_change(tiers: Iterable[Tier], previous: Tier | None, qualifying: int) -> TierChange | None:
-    """Return the move that the qualifying points demand, or None when the customer stays in the same tier."""
+    """Return the move that the qualifying points demand; None if the customer stays in the same tier."""
     current = tier_for(tiers, qualifying)
     same = (previous.id if previous else None) == (current.id if current else None)
     return None if same else TierChange(previous, current)
 
 
 def progress(tiers: Iterable[Tier], qualifying: int) -> Progress:
-    """Measure the way between the current and the next tier, in whole percent rounded down.
+    """Measure the progress between the current and the next tier, in whole percent rounded down.
 
-    Below the first tier the way begins at 0 points. Without any tier there is nothing to reach: 0 percent.
+    Below the first tier it begins at 0 points. Without any tier it is 0 percent.
     """
     tiers = tuple(tiers)
     current = tier_for(tiers, qualifying)
@@ -141,7 +142,7 @@ def progress(tiers: Iterable[Tier], qualifying: int) -> Progress:
 
 
 def measure_way(current: Tier | None, following: Tier | None, qualifying: int) -> Progress:
-    """Measure the way between two tiers; a tier that time or somebody keeps may stand above what counts."""
+    """Measure the progress between two tiers. A tier that was kept or locked may stand above the points that count."""
     if following is None:
         at_top = current is not None
         return Progress(current, None, None, FULL_PERCENT if at_top else 0, unlimited=at_top)
@@ -153,14 +154,14 @@ def measure_way(current: Tier | None, following: Tier | None, qualifying: int) -
 
 
 def normal_color(color: str) -> str:
-    """Return a colour as it is stored: #RRGGBB in capitals."""
+    """Return a colour in stored form: #RRGGBB in capitals."""
     return color.upper()
 
 
 def validate_tier(name: str, color: str, min_points: int, factor: Ratio | None = None) -> list[Problem]:
     """Return everything wrong with a tier: name 1–60 characters, colour #RRGGBB, minimum 0..MAX_POINTS, factor 1..100.
 
-    Whether name and minimum are unique in the program is for the caller to check.
+    The caller checks whether name and minimum are unique in the program.
     """
     checks = (
         check_text(name, ("name",), TIER_NAME_MAX_LENGTH),

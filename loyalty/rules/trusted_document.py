@@ -1,4 +1,4 @@
-"""Documents that a tenant trusts: which may be registered, and who may run no others."""
+"""Trusted documents of a tenant: the rules of registering them, and who may run no other documents."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,13 +8,13 @@ from loyalty.rules.errors import Problem
 from loyalty.rules.text import check_text
 
 MAX_TRUSTED_DOCUMENTS = 2_000
-"""Documents that a tenant may have registered."""
+"""The most documents that a tenant may register."""
 
 MAX_TRUSTED_CHARACTERS = 8_388_608
-"""Characters of all documents of a tenant together."""
+"""The most characters of all documents of a tenant together."""
 
 MAX_DOCUMENTS_AT_ONCE = 100
-"""Documents that are registered or removed in one call."""
+"""The most documents that one call registers or removes."""
 
 DOCUMENT_NAME_MAX_LENGTH = 120
 
@@ -28,9 +28,9 @@ class DocumentRule(DescribedEnum):
 
 
 class DocumentPolicy(NamedTuple):
-    """What a tenant says about documents: its rule, and the number of changes of its trusted documents so far.
+    """The document policy of a tenant: its rule, and the number of changes of its trusted documents so far.
 
-    A version of 0 means that it has never registered any.
+    Version 0 means that the tenant has never registered any.
     """
 
     rule: DocumentRule = DocumentRule.ANY
@@ -41,7 +41,7 @@ NO_POLICY = DocumentPolicy()
 
 
 class OfferedDocument(NamedTuple):
-    """A document to register, as the edge has checked it: it is valid, and has this SHA-256."""
+    """A document to register. The edge has checked that it is valid and computed its SHA-256."""
 
     sha256: str
     text: str
@@ -49,14 +49,14 @@ class OfferedDocument(NamedTuple):
 
 
 def check_number(count: int, path: str) -> list[Problem]:
-    """What is wrong with the number of documents in one call."""
+    """Return what is wrong with the number of documents in one call."""
     if 1 <= count <= MAX_DOCUMENTS_AT_ONCE:
         return []
     return [Problem((path,), f"must have 1 to {MAX_DOCUMENTS_AT_ONCE} entries")]
 
 
 def check_offered(documents: Sequence[OfferedDocument]) -> list[Problem]:
-    """What is wrong with documents to register, beside what the API itself says of them."""
+    """Return what is wrong with documents to register; the API has checked their texts before."""
     problems = check_number(len(documents), "documents")
     for place, one in enumerate(documents):
         if one.name is not None:

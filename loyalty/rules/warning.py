@@ -1,4 +1,4 @@
-"""What was left out of an input, or corrected in it, without harm: said to the caller, never done in silence."""
+"""Warnings: values of an input that were left out or corrected without harm. The caller is always told."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ class WarningCode(DescribedEnum):
 
 
 class InputWarning(NamedTuple):
-    """One value that was left out or corrected; the rest of the input was taken as it is."""
+    """One value that was left out or corrected. The rest of the input was accepted unchanged."""
 
     code: WarningCode
     path: tuple[str, ...]
     reason: str
 
     def below(self, *path: str) -> "InputWarning":
-        """The same warning as it reads from further up in the input."""
+        """Return the same warning with a longer path, for an input that contains this one at `path`."""
         return self._replace(path=(*path, *self.path))

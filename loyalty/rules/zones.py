@@ -1,4 +1,4 @@
-"""Time zones (IANA) and languages (BCP 47): which ones exist, when a day begins, and how a filter matches."""
+"""Time zones (IANA) and languages (BCP 47): their validation, the begin of a local day, and the matching of locales."""
 
 import re
 from datetime import UTC, date, datetime, time
@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from loyalty.rules.errors import InvalidInput
 
 LOCALE_MAX_LENGTH = 35
-"""The length RFC 5646, section 4.4.1 advises to provide for."""
+"""The length that RFC 5646, section 4.4.1 recommends to provide for."""
 
 _NOT_PLACES = frozenset({"Factory", "localtime", "posixrules"})
-"""Entries of the zone database that mean "whatever this machine has"."""
+"""Entries of the zone database that mean "the zone of this machine"."""
 
 REGION_LENGTH, SCRIPT_LENGTH = 2, 4
 _LOCALE = re.compile(
@@ -34,7 +34,7 @@ def is_time_zone(name: str) -> bool:
 
 
 def find_time_zone(name: str, path: tuple[str, ...] = ("time_zone",)) -> ZoneInfo:
-    """Return the zone of an IANA name; InvalidInput when there is none."""
+    """Return the zone of an IANA name. Raises InvalidInput if there is none."""
     if not is_time_zone(name):
         raise InvalidInput.one(*path, reason="must be the name of an IANA time zone")
     return ZoneInfo(name)
@@ -43,8 +43,8 @@ def find_time_zone(name: str, path: tuple[str, ...] = ("time_zone",)) -> ZoneInf
 def begin_of_day(day: date, zone: ZoneInfo) -> datetime:
     """Return the first instant of a local day.
 
-    Where clocks go forward at midnight there is no 00:00; fold 0 reads it with the offset before the change, which is
-    the instant of the change. Where clocks go back past midnight, fold 0 is the first of the two (PEP 495).
+    If clocks go forward at midnight, there is no 00:00; fold 0 reads it with the offset before the change, which gives
+    the instant of the change. If clocks go back past midnight, fold 0 is the first of the two (PEP 495).
     """
     return datetime.combine(day, time.min, zone).astimezone(UTC)
 
@@ -52,13 +52,13 @@ def begin_of_day(day: date, zone: ZoneInfo) -> datetime:
 def is_locale(tag: str) -> bool:
     """Tell whether a tag has the form language[-script][-region][-variants] of BCP 47 (RFC 5646, section 2.1).
 
-    Extensions, private use and grandfathered tags are not taken; whether the subtags are registered is not checked.
+    Extensions, private use and grandfathered tags are refused. Whether the subtags are registered is not checked.
     """
     return len(tag) <= LOCALE_MAX_LENGTH and _LOCALE.fullmatch(tag) is not None
 
 
 def correct_locale(text: str) -> str | None:
-    """Return the BCP 47 tag that a text means, such as de-DE for `de_DE.UTF-8` or `DE-de`; None when it is no language.
+    """Return the BCP 47 tag that a text means, such as de-DE for `de_DE.UTF-8` or `DE-de`; None if it is no language.
 
     POSIX writes language[_territory][.codeset][@modifier] (IEEE Std 1003.1, section 8.2); only the first two count.
     """
@@ -82,9 +82,9 @@ def _spell_subtag(subtag: str) -> str:
 
 
 def locale_matches(wanted: str, locale: str) -> bool:
-    """Tell whether a locale is the wanted one or lies below it: de takes de and de-AT, but not den.
+    """Tell whether a locale is the wanted one or a part of it: de matches de and de-AT, but not den.
 
-    Basic filtering of RFC 4647, section 3.3.1, without the wildcard; upper and lower case are the same.
+    This is basic filtering of RFC 4647, section 3.3.1, without the wildcard. Case does not matter.
     """
     wanted, locale = wanted.lower(), locale.lower()
     return locale == wanted or locale.startswith(wanted + "-")
