@@ -25,7 +25,10 @@ RANDOM_BITS = RANDOM_SYMBOLS * BITS_PER_SYMBOL
 CODE_LENGTH = RANDOM_SYMBOLS + 1
 GROUP_LENGTH = 6
 PREFIX_LENGTH = 4
-"""The first symbols of a code (20 bits), by which guesses from many credentials are counted together."""
+"""The number of first symbols of a code (20 bits) that are its prefix.
+
+Guesses of many credentials are counted together by the prefix.
+"""
 
 SHOWN_SYMBOLS = 4
 """The number of last symbols of a code that are shown with the card."""

@@ -15,7 +15,7 @@ _ONE_OF_TWO = "must be given, or a product, and not both"
 
 
 class CardWorth(NamedTuple):
-    """What a new card is worth, and the first instant at which it cannot be spent; None for a card that never ends."""
+    """The face value of a new card, and the first instant at which it cannot be spent; None for never."""
 
     face: Money
     expires_at: datetime | None

@@ -159,10 +159,10 @@ def is_spendable(lot: Lot, at: datetime) -> bool:
 
 
 def allocate(lots: Iterable[Lot], points: int) -> tuple[Allocation, ...]:
-    """Take points from lots, soonest expiry first, no expiry last, then the oldest.
+    """Decide which lots give so many points: the lot that expires first, and of equal ones the oldest.
 
-    The caller leaves out what has expired. Raises InsufficientPoints when the lots hold less, and ValueError for a
-    negative number; nothing is taken then.
+    Lots that never expire come last. The caller must leave out expired lots. Raises InsufficientPoints if the lots hold
+    fewer points, and ValueError for a negative number.
     """
     if points < 0:
         message = "points to take must not be negative"

@@ -16,7 +16,7 @@ MAX_ROLES = 50
 
 
 def tidy_email(email: str) -> str:
-    """Return an e-mail address as it is kept and compared: without blanks round it, in small letters."""
+    """Return an e-mail address in the form in which it is stored and compared: without blanks, in small letters."""
     return email.strip().lower()
 
 

@@ -88,7 +88,7 @@ class PurchaseLine:
 
     @property
     def price_minor(self) -> int:
-        """What the line costs before its discount, tax included; of a fraction of a unit to the nearest minor unit."""
+        """The price before the line's discount, tax included. It is rounded to the nearest minor unit."""
         price = self.quantity * self.unit_price_minor
         return price if isinstance(price, int) else divide(price.numerator, price.denominator, Rounding.HALF_UP)
 

@@ -155,7 +155,10 @@ def check_not_ahead(occurred_at: datetime | None, now: datetime) -> Problem | No
 
 
 def moment_of(occurred_at: datetime | None, now: datetime, latest_report: timedelta) -> datetime:
-    """Return the moment that a report counts from: when it came about; now, if that is not told or was too long ago."""
+    """Return the moment that a report counts from: when it came about.
+
+    It is now, if the report does not tell that, or came about too long ago.
+    """
     if occurred_at is None or occurred_at < now - latest_report:
         return now
     return min(occurred_at, now)

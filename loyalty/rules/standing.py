@@ -77,9 +77,10 @@ def settle_standing(
 
 
 def find_kept_standing(policy: TierPolicy, account: Account) -> int | None:
-    """Return what an account stands on only because time has not lowered it yet; None where it is reached today.
+    """Return the standing that an account only has because time has not lowered it yet, else None.
 
-    While a job counts the standings again, nobody knows better than the account.
+    None means that the account's points reach the standing today. While a job still counts the standings again, the
+    account's own standing is returned.
     """
     if not is_measured(policy, account):
         return account.standing
@@ -114,7 +115,10 @@ def measure_fall(
 
 
 def turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
-    """Return the account as time alone has made it: a lock is over, windows have turned, the standing was reviewed."""
+    """Return the account after the changes that time alone makes.
+
+    They are the end of a lock, new windows, and a review of the standing.
+    """
     if account.tier_locked_until is not None and account.tier_locked_until <= now:
         account = replace(account, tier_locked=False, tier_locked_until=None)
     if not is_measured(policy, account):
@@ -169,7 +173,7 @@ def previous_start(window: Period, started_at: datetime, zone: ZoneInfo) -> date
 
 
 def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
-    """Let one window after another end, with its review, as if somebody had looked each time."""
+    """Begin one tier window after another until now, with the review of each."""
     if account.window_started_at is None:
         return replace(account, window_started_at=window_start(policy.window, now, zone))
     while True:
@@ -179,7 +183,7 @@ def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zon
         if following > now:
             return account
         if not account.window_points and not account.previous_window_points:
-            # The windows that nobody has seen are all like this one.
+            # All windows until now are empty like this one, so they can be skipped.
             following = window_start(policy.window, now, zone)
         account = replace(
             account,
@@ -216,7 +220,7 @@ def _next_review_at(policy: TierPolicy, account: Account, now: datetime, zone: Z
 
 
 def _review_at(policy: TierPolicy, started_at: datetime, zone: ZoneInfo) -> datetime:
-    """When the grace after the window before one is over."""
+    """Return when the grace after the window before ``started_at`` is over."""
     return begin_of_day(_day(started_at, zone) + timedelta(days=policy.grace_days), zone)
 
 
@@ -237,7 +241,7 @@ def _day(at: datetime, zone: ZoneInfo) -> date:
 
 
 def _first_day(window: Period, day: date, ahead: int = 0) -> date:
-    """The first day of a day's window, or of one so many windows ahead."""
+    """Return the first day of a day's window, or of the window that is so many windows ahead."""
     length = MONTHS_OF_PERIOD[window]
     months = day.year * MONTHS_PER_YEAR + (day.month - 1) // length * length + ahead * length
     return date(months // MONTHS_PER_YEAR, months % MONTHS_PER_YEAR + 1, 1)

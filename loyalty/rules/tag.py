@@ -7,11 +7,11 @@ from loyalty.rules.text import check_text, is_storable, tidy_text
 
 TAG_MAX_LENGTH = 50
 MAX_TAGS = 50
-"""Tags of one customer."""
+"""The most tags of one customer."""
 
 
 def fold_tag(tag: str) -> str:
-    """Return what a tag is compared by."""
+    """Return a tag in the form in which it is compared."""
     return tidy_text(tidy_tag(tag).casefold())
 
 
@@ -21,7 +21,7 @@ def tidy_tag(tag: str) -> str:
 
 
 def tidy_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return a set of tags in the order in which they were told; of equal ones the first stays."""
+    """Return different tags in the order in which they were told. Of equal tags the first is kept."""
     found: dict[str, str] = {}
     for tag in map(tidy_tag, tags):
         found.setdefault(fold_tag(tag) if is_storable(tag) else tag, tag)

@@ -1,7 +1,7 @@
-"""What free text and foreign ids may hold, so that every layer down to PostgreSQL can store them unchanged.
+"""The validation of free text and foreign ids, so that every layer down to PostgreSQL can store them unchanged.
 
-PostgreSQL refuses NUL, and UTF-8 has no lone surrogates: both would fail in the middle of a write.
-Lengths are counted in Unicode code points.
+PostgreSQL refuses NUL, and UTF-8 has no lone surrogates: both would fail in the middle of a write. Lengths are counted
+in Unicode code points.
 """
 
 from unicodedata import category, combining, normalize
@@ -12,22 +12,22 @@ EXTERNAL_ID_MAX_LENGTH = 255
 NOTE_MAX_LENGTH = 500
 
 MARKS_MAX = 30
-"""Combining marks after one letter; Unicode's Stream-Safe Text Format (UAX #15) allows as many.
+"""The most combining marks after one letter, as in Unicode's Stream-Safe Text Format (UAX #15).
 
-Normalising a text takes steps that grow with the square of such a run: 40,000 marks take 7 s.
+The time to normalise a text grows with the square of the number of marks in a row: 40,000 marks take 7 s.
 """
 
 TIDIED_MAX_LENGTH = 4 * EXTERNAL_ID_MAX_LENGTH
-"""Characters of a text that is normalised: a longer one is none of ours in any form, and is refused for its length."""
+"""The most characters of a text that is normalised. A longer text is refused for its length in any form."""
 
 UNSTORABLE = "must not hold NUL characters or unpaired surrogates"
-"""What is wrong with a text that PostgreSQL cannot store."""
+"""The reason for refusing a text that PostgreSQL cannot store."""
 
 _CONTROL = "Cc"
 
 
 def check_text(value: str, path: tuple[str, ...], max_length: int, min_length: int = 1) -> Problem | None:
-    """Return the first thing wrong with a text, or None. With a min_length of at least 1 it may not be blank either."""
+    """Return the first problem of a text, or None. With a min_length of at least 1 it must not be blank either."""
     if len(value) > max_length:
         return Problem(path, f"must have at most {max_length} characters")
     if not is_storable(value):
@@ -42,14 +42,14 @@ def check_text(value: str, path: tuple[str, ...], max_length: int, min_length: i
 
 
 def check_note(value: str | None, path: tuple[str, ...], max_length: int = NOTE_MAX_LENGTH) -> Problem | None:
-    """Return what is wrong with words that may be left out or empty, such as a reason, or None."""
+    """Return what is wrong with an optional text that may be empty, such as a reason; None if it is right."""
     return None if value is None else check_text(value, path, max_length, min_length=0)
 
 
 def check_external_id(value: str, path: tuple[str, ...]) -> Problem | None:
-    """Return what is wrong with an id of the caller's own system (or an idempotency key), or None.
+    """Return what is wrong with an id of the caller's own system (or an idempotency key); None if it is right.
 
-    1–255 characters, not blank, no control characters.
+    It has 1–255 characters, is not blank, and has no control characters.
     """
     problem = check_text(value, path, EXTERNAL_ID_MAX_LENGTH)
     if problem is None and any(category(character) == _CONTROL for character in value):
@@ -58,9 +58,9 @@ def check_external_id(value: str, path: tuple[str, ...]) -> Problem | None:
 
 
 def tidy_text(value: str) -> str:
-    """Return a text without blanks round it, in Unicode's composed form (NFC): what looks the same is the same.
+    """Return a text without blanks round it, in Unicode's composed form (NFC), so that equal-looking texts are equal.
 
-    A text that `check_text` refuses for its length or its marks stays as it is: composing it could take seconds.
+    A text that `check_text` refuses for its length or its marks is only stripped: composing it could take seconds.
     """
     stripped = value.strip()
     if stripped.isascii() or len(stripped) > TIDIED_MAX_LENGTH or has_too_many_marks(stripped):
@@ -69,15 +69,15 @@ def tidy_text(value: str) -> str:
 
 
 def tidy_id(value: str) -> str:
-    """Return an id of the caller's own system as it is compared and kept: `tidy_text`, for every id alike.
+    """Return an id of the caller's own system in the form in which it is compared and stored: `tidy_text`.
 
-    A text that PostgreSQL cannot store stays as it is, and is refused by `check_external_id`.
+    A text that PostgreSQL cannot store is returned unchanged; `check_external_id` refuses it.
     """
     return tidy_text(value) if is_storable(value) else value
 
 
 def tidy_optional_id(value: str | None) -> str | None:
-    """Return an id that may be missing as `tidy_id` does; one of blanks alone stays, and is refused as blank."""
+    """Return an optional id as `tidy_id` does. An id of blanks alone is returned unchanged, and is refused as blank."""
     return None if value is None else tidy_id(value) or value
 
 

@@ -1,4 +1,4 @@
-"""Holds whose time is over go back by themselves."""
+"""Holds whose time is over are released by the worker."""
 
 from loyalty.ledger.book import open_book
 from loyalty.rules.ids import TenantId
@@ -19,7 +19,7 @@ SUBJECT = "worker:holds"
 
 
 async def free_abandoned_holds(world: World, tenant_id: TenantId) -> Swept:
-    """Give the points of up to ``BATCH`` holds back whose time is over, also while the program is off."""
+    """Release up to ``BATCH`` holds whose time is over, also while the program is off."""
     return await retry_transaction(lambda: _free_batch(world, tenant_id))
 
 
@@ -31,7 +31,7 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
             return NOTHING_SWEPT
         owners = [hold.customer_id for hold in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), owners)
-        # Read again under the locks: what was captured or released meanwhile is not abandoned.
+        # Read the holds again under the locks: some may have been captured or released meanwhile.
         now = await read_holds_by_id(tx, [hold.id for hold in seen])
         due = [hold for hold in seen if now[hold.id] == hold]
         parts = await read_held_lots(tx, [hold.id for hold in due])

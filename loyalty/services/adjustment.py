@@ -1,4 +1,4 @@
-"""Correct points by hand: who, how many, why, and what the customer may read about it."""
+"""Adjust points by hand: whose, how many, why, and which text the customer may read."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -49,7 +49,7 @@ OPERATION = "pointsAdjust"
 
 
 class AdjustmentRequest(NamedTuple):
-    """A manual correction as a caller asks for it; ``points`` are signed."""
+    """An adjustment as a caller asks for it; ``points`` are signed."""
 
     customer: CustomerKey
     points: int
@@ -60,13 +60,13 @@ class AdjustmentRequest(NamedTuple):
     overdraft: Overdraft
     idempotency_key: str
     expires_on: date | None = None
-    """The last local day of points that are added; None for as the program says."""
+    """The last local day of added points; None for the expiry of the program."""
     points_field: str = "points"
-    """The field that the caller sent the points in: refusals name it."""
+    """The field in which the caller sent the points. Refusals name it."""
     location: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         values = [
             self.customer.identity(),
             self.points,
@@ -82,7 +82,7 @@ class AdjustmentRequest(NamedTuple):
 
 
 class AdjustedPoints(NamedTuple):
-    """The answer to an adjustment; the same again for a replay."""
+    """The answer to an adjustment. A replay gets the same answer."""
 
     adjustment: AdjustmentRow
     customer: CustomerRow
@@ -93,9 +93,9 @@ class AdjustedPoints(NamedTuple):
 async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
     """Add or remove points by hand.
 
-    Who holds points:adjust alone moves so many points a local day as their role allows, added and removed ones alike.
-    Refusals: InvalidInput, IdempotencyConflict, NotFound (customer), InsufficientPoints, AdjustmentLimitReached.
-    Nothing is written then.
+    A caller with only POINTS_ADJUST may move as many points a local day as the role allows; added and removed points
+    both count. Refusals: InvalidInput, IdempotencyConflict, NotFound (customer), InsufficientPoints,
+    AdjustmentLimitReached. A refusal writes nothing.
     """
     require_any(actor, Permission.LOYALTY_ADJUST, Permission.POINTS_ADJUST)
     refuse_problems(
@@ -120,7 +120,7 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
 async def load_adjustments(
     world: World, actor: Actor, ids: Sequence[AdjustmentId]
 ) -> dict[AdjustmentId, AdjustmentRow]:
-    """The adjustments among ``ids`` that the actor may see."""
+    """Return the adjustments among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_adjustments_by_id(tx, ids)
@@ -144,7 +144,7 @@ async def _decide(
 
 
 async def _count_day(tx: Transaction, book: Book, points: int, field: str) -> None:
-    """Count points of an adjustment to the day of who makes it, one after the other in all processes.
+    """Count points to the day of the actor who adjusts them. Transactions of all processes wait for each other here.
 
     Refusal: AdjustmentLimitReached.
     """
@@ -155,6 +155,7 @@ async def _count_day(tx: Transaction, book: Book, points: int, field: str) -> No
 async def _book(
     tx: Transaction, book: Book, customer_id: CustomerId, request: AdjustmentRequest
 ) -> tuple[AdjustmentRow, TierChangeRow | None]:
+    """Book an adjustment: an entry with its lots, the adjustment's row, an event, and the tier change that follows."""
     adjustment_id = AdjustmentId(uuid7())
     cause = cause_entry(EntryKind.ADJUSTED, adjustment_id, adjustment_id)
     qualifying = choose_qualifying(request.points, request.reason, asked=request.qualifying)

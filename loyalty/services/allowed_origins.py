@@ -1,4 +1,4 @@
-"""The origins of browser pages that a tenant lets call."""
+"""Set the origins of browser pages that may call a tenant."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ from permissions.policy import require
 
 
 async def set_allowed_origins(world: World, actor: Actor, origins: Sequence[str]) -> TenantRow:
-    """Replace the list of allowed origins, and return the tenant as it is now.
+    """Replace the list of allowed origins, and return the tenant with it.
 
-    The next request of a page whose origin is not in the list is refused, and its open sockets are closed by those who
-    watch over them. Refusal: InvalidInput, with the index of each wrong origin.
+    The next request of a page whose origin is not in the list is refused. Its open sockets are closed soon. Refusal:
+    InvalidInput, with the index of each wrong origin.
     """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     kept, problems = check_origins(origins, ("origins",))

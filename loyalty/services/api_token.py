@@ -1,4 +1,4 @@
-"""API tokens of partner integrations: made once, shown once, kept as a hash, ended at any time."""
+"""API tokens of partner integrations: created, shown once, stored as a hash, and revoked."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,7 +42,7 @@ MAX_TOKENS = 200
 
 
 class ApiTokenRequest(NamedTuple):
-    """A token as its maker asks for it. ``replaces`` is a token whose idempotency keys it takes over."""
+    """A token as its maker asks for it. The new token takes over the idempotency keys of the token ``replaces``."""
 
     name: str
     permissions: frozenset[Permission]
@@ -53,7 +53,7 @@ class ApiTokenRequest(NamedTuple):
     locations: Sequence[str] | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         networks = None if self.networks is None else list(self.networks)
         locations = None if self.locations is None else list(self.locations)
         asked = [self.name, sorted(self.permissions), self.expires_at, self.replaces]
@@ -61,14 +61,14 @@ class ApiTokenRequest(NamedTuple):
 
 
 class CreatedToken(NamedTuple):
-    """A new token, or for a retry the one that the first call made, whose secret nobody can show again."""
+    """A new token. For a retry it is the token of the first call; its secret cannot be shown again."""
 
     token: ApiTokenRow
     replayed: bool
 
 
 class EndedToken(NamedTuple):
-    """A token that was revoked, and the tokens and OAuth clients that it had made, which ended with it."""
+    """A revoked token, and the tokens and OAuth clients that it had made. They ended with it."""
 
     token: ApiTokenRow
     made: list[ApiTokenRow]
@@ -76,15 +76,15 @@ class EndedToken(NamedTuple):
 
 
 async def create_api_token(world: World, actor: Actor, request: ApiTokenRequest, sha256: str) -> ApiTokenRow:
-    """The same as `create_api_token_once` for who needs to know nothing but the token."""
+    """Create a token as `create_api_token_once` does, and return only the token."""
     return (await create_api_token_once(world, actor, request, sha256)).token
 
 
 async def create_api_token_once(world: World, actor: Actor, request: ApiTokenRequest, sha256: str) -> CreatedToken:
-    """Keep a token whose secret only the caller knows. An actor can hand out only what it holds itself.
+    """Store a token whose secret only the caller knows. The actor can give only permissions that it has itself.
 
-    A token that an API token makes ends with its maker, at the latest. A retry with the same idempotency key finds the
-    token of the first call; its secret is kept nowhere. Refusals: InvalidInput, NotFound (replaces), LimitReached,
+    A token made by an API token ends with its maker, at the latest. A retry with the same idempotency key gets the
+    token of the first call; its secret is not stored. Refusals: InvalidInput, NotFound (replaces), LimitReached,
     IdempotencyConflict.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
@@ -96,7 +96,7 @@ async def create_api_token_once(world: World, actor: Actor, request: ApiTokenReq
 
 
 async def end_api_token(world: World, actor: Actor, token_id: UUID | None, sha256: str | None = None) -> EndedToken:
-    """Revoke a token and what it made; they stop working at once. Revoking twice keeps the first moment.
+    """Revoke a token and the credentials that it made. They stop working at once. A second call changes nothing.
 
     The token is named by its id, or by the hash of one of its secrets. Refusal: NotFound.
     """
@@ -116,7 +116,7 @@ async def end_api_token(world: World, actor: Actor, token_id: UUID | None, sha25
 
 
 async def list_api_tokens(world: World, actor: Actor) -> list[ApiTokenRow]:
-    """All tokens, newest first, ended ones too."""
+    """Return all tokens, newest first, also the ended ones."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     tx = world.database.reading(actor.tenant_id)
     return await read_api_tokens(tx)
@@ -125,19 +125,19 @@ async def list_api_tokens(world: World, actor: Actor) -> list[ApiTokenRow]:
 async def page_api_tokens(
     world: World, actor: Actor, wanted: TokenFilter, window: Window[TimePlace]
 ) -> list[ApiTokenRow]:
-    """A page of API tokens, the newest first."""
+    """Return a page of API tokens, newest first."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     return await read_token_page(world.database.reading(actor.tenant_id), wanted, world.clock(), window)
 
 
 async def count_api_tokens(world: World, actor: Actor, wanted: TokenFilter) -> int:
-    """How many API tokens a list has, up to the ceiling of counts."""
+    """Return the number of API tokens in a list, up to the ceiling of counts."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     return await narrow_tokens(wanted, world.clock()).count(world.database.reading(actor.tenant_id))
 
 
 async def load_api_tokens(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, ApiTokenRow]:
-    """The tokens among ``ids``."""
+    """Return the tokens among ``ids``."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     tx = world.database.reading(actor.tenant_id)
     return await read_api_tokens_by_id(tx, ids)

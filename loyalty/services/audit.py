@@ -1,4 +1,4 @@
-"""The audit log: services note what they change, and who may read it reads it."""
+"""The audit log: services write their changes to it, and members with the permission read it."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -26,9 +26,9 @@ from tenancy.database import Transaction
 
 
 async def note_changes(tx: Transaction, by: Actor, at: datetime, changes: Sequence[AuditedChange]) -> None:
-    """Write to the audit log what the actor ``by`` changes in this transaction.
+    """Write the changes of this transaction to the audit log, made by the actor ``by``.
 
-    A change that leaves everything as it was is not written.
+    A change with equal states before and after is not written.
     """
     rows = []
     for one in changes:
@@ -54,16 +54,16 @@ async def note_changes(tx: Transaction, by: Actor, at: datetime, changes: Sequen
 
 
 class NamedPart(Protocol):
-    """A row of a part of the configuration."""
+    """A row for one part of the configuration."""
 
     @property
     def id(self) -> UUID:
-        """Its own id."""
+        """The id of the part."""
         ...
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name of the part for people."""
         ...
 
 
@@ -73,7 +73,10 @@ Part = TypeVar("Part", bound=NamedPart)
 def describe_change(
     subject: AuditSubject, show: Callable[[Part], object], before: Part | None, after: Part | None
 ) -> AuditedChange:
-    """Return what happens to a part; ``show`` returns what of it the log tells. One of the two rows is there."""
+    """Return the change of a part for the audit log; ``show`` returns the state that the log keeps.
+
+    At least one of ``before`` and ``after`` must be given, else ValueError is raised.
+    """
     known = after or before
     if known is None:
         raise ValueError("nothing changes")
@@ -84,18 +87,18 @@ def describe_change(
 async def list_audit_entries(
     world: World, actor: Actor, wanted: AuditFilter, window: Window[TimePlace]
 ) -> list[AuditRow]:
-    """A page of the log, newest first unless the window says otherwise."""
+    """Return a page of the log, newest first unless the window says otherwise."""
     require(actor, Permission.AUDIT_READ, even_when_off=True)
     return await read_audit_page(world.database.reading(actor.tenant_id), wanted, window)
 
 
 async def count_audit_entries(world: World, actor: Actor, wanted: AuditFilter) -> int:
-    """How many entries a list has, up to the ceiling of counts."""
+    """Return the number of entries in a list, up to the ceiling of counts."""
     require(actor, Permission.AUDIT_READ, even_when_off=True)
     return await count_audit_listed(world.database.reading(actor.tenant_id), wanted)
 
 
 async def load_audit_entries(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, AuditRow]:
-    """The entries among ``ids``."""
+    """Return the entries among ``ids``."""
     require(actor, Permission.AUDIT_READ, even_when_off=True)
     return await read_audit_entries_by_id(world.database.reading(actor.tenant_id), ids)

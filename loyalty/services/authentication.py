@@ -1,4 +1,7 @@
-"""What the database knows about a presented credential, read again for every request: revoked means revoked."""
+"""The standing of a presented credential.
+
+It is read again for every request, so a revoked credential is refused at once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,12 +25,12 @@ from tenancy.tables import ACTIVE, CLOSED
 
 
 async def actor_of_token(world: World, sha256: str) -> Actor | None:
-    """The actor behind an API token; None when it is unknown, revoked or expired. Raises TenantNotActive."""
+    """Return the actor of an API token; None if the token is unknown, revoked or expired. Raises TenantNotActive."""
     return await _actor_of_secret(world, sha256, TOKEN)
 
 
 async def actor_of_client(world: World, sha256: str) -> Actor | None:
-    """The actor that an OAuth client is, by its secret; as `actor_of_token`."""
+    """Return the actor of an OAuth client, found by its secret; as `actor_of_token` does."""
     return await _actor_of_secret(world, sha256, CLIENT)
 
 
@@ -48,10 +51,10 @@ async def _actor_of_secret(world: World, sha256: str, kind: str) -> Actor | None
 
 
 async def refresh_actor(world: World, actor: Actor) -> Actor | None:
-    """Return the actor with what the database says now; None when its credential is not valid any more.
+    """Return the actor with its standing of now; None if its credential is not valid any more.
 
-    A credential is not valid when it was revoked or is expired, when its tenant, its customer or its maker is gone, and
-    while its customer is archived. Raises TenantNotActive for a valid credential of a tenant that is not active.
+    A credential is not valid if it was revoked or is expired, if its tenant, customer or maker is gone, or while its
+    customer is archived. Raises TenantNotActive for a valid credential of a tenant that is not active.
     """
     standing = await read_standing_of(world.database.reading(actor.tenant_id), actor)
     if standing is not None and await _accept_invitation(world, actor, standing):
@@ -62,7 +65,7 @@ async def refresh_actor(world: World, actor: Actor) -> Actor | None:
 async def refresh_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
 ) -> list[Actor | TenantNotActive | None]:
-    """Refresh many actors of a tenant as `refresh_actor` does, in their order, by one statement."""
+    """Refresh many actors of a tenant with one statement, as `refresh_actor` does. The result is in their order."""
     standings, now = await _read_standings(world, tenant_id, actors)
     return [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
 
@@ -70,7 +73,10 @@ async def refresh_actors(
 async def admit_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
 ) -> list[Actor | TenantNotActive | None]:
-    """The same as `refresh_actors` for actors who have just come with a request: notes that their clients were used."""
+    """Refresh actors that came with a request, as `refresh_actors` does, and note the use of their credentials.
+
+    An invited person who comes with the verified address becomes a member first.
+    """
     standings, now = await _read_standings(world, tenant_id, actors)
     accepted = [
         standing is not None and await _accept_invitation(world, actor, standing)
@@ -100,11 +106,11 @@ def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | Te
 
 
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
-    """Find the actors of a tenant whose open connections have to end, by one statement.
+    """Return the actors of a tenant whose open connections must end, found with one statement.
 
-    Their credential is not valid any more, their role was changed, the tenant has lost the module, or it does not
-    allow the origin of their page any more, or it has begun to refuse their documents. Or their customer was merged:
-    then they have to connect again, as the target.
+    They must end if the credential is not valid any more, if the role was changed, if the tenant has lost the module,
+    if it no longer allows the origin of the page, or if it has begun to refuse the documents. They must also end if the
+    customer was merged: the customer has to connect again, as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     for now in refreshed:
@@ -114,6 +120,7 @@ async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]
 
 
 def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
+    """Tell whether an actor's connection may stay open, compared with its standing of now."""
     if not isinstance(now, Actor) or now.customer_id != actor.customer_id:
         return False
     if actor.loyalty_entitled and not now.loyalty_entitled:
@@ -130,7 +137,7 @@ def _show_membership(actor: Actor) -> tuple[frozenset[Permission], UUID | None, 
 
 
 def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor | None:
-    """The actor that a standing leaves of a presented one; as `refresh_actor`."""
+    """Return the presented actor with a given standing; None if the credential is not valid. See `refresh_actor`."""
     if standing is None:
         return None
     if actor.kind is ActorKind.API_TOKEN and not actor.signed:
@@ -157,7 +164,7 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
 
 
 def _with_roles(actor: Actor, standing: Standing) -> Actor | None:
-    """The actor with the roles of now; None for a person of a provider who has none, or was removed from the team."""
+    """Return the actor with its roles of now; None for a person of a provider who has no role, or was removed."""
     if actor.issuer is None:
         return actor
     member = standing.member
@@ -181,16 +188,16 @@ def _scope_of(locations: Sequence[str] | None) -> Scope:
 
 
 def _find_roles(standing: Standing, ids: Sequence[UUID]) -> tuple[HeldRole, ...]:
-    """The roles with these ids, built-in ones and the tenant's own; a role that was deleted gives nothing."""
+    """Return the roles with these ids, built-in and of the tenant. A deleted role is left out."""
     known = {**BUILT_IN_BY_ID, **{role.id: role for role in standing.own_roles}}
     return tuple(known[one] for one in ids if one in known)
 
 
 async def _accept_invitation(world: World, actor: Actor, standing: Standing) -> bool:
-    """Make an invited person a member when they come with the verified address. Return whether the standing changed.
+    """Make an invited person who comes with the verified address a member. Return whether the standing changed.
 
-    Only a valid credential accepts an invitation. An invitation takes nothing away: where a claim gives more than the
-    invited role, or the invitation is limited to locations, the claim goes on counting and the invitation stays open.
+    Only a valid credential accepts an invitation. An invitation never takes rights away: if a claim gives more than the
+    invited role, or the invitation is limited to locations, the claim still counts and the invitation stays open.
     """
     if actor.issuer is None or standing.member is not None or standing.invitation is None:
         return False
@@ -211,7 +218,7 @@ async def _accept_invitation(world: World, actor: Actor, standing: Standing) -> 
 
 
 def _is_admitted(actor: Actor, standing: Standing, now: datetime) -> bool:
-    """Whether a person's credential is valid, in an active tenant; which role they have is not looked at."""
+    """Tell whether a person's credential is valid, in an active tenant. The roles of the person do not matter here."""
     if standing.revoked or standing.tenant_state != ACTIVE or _has_ended(actor, now):
         return False
     return _has_what_it_stands_on(actor, standing, now)
@@ -222,7 +229,7 @@ def _has_ended(actor: Actor, now: datetime) -> bool:
 
 
 def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> bool:
-    """Whether the customer, the maker, the identity provider and the session of a credential are still there."""
+    """Tell whether the customer, the maker, the identity provider and the session of a credential still exist."""
     if actor.session is not None and actor.session.id != standing.session_id:
         return False
     if actor.issuer is not None and actor.issuer.version != standing.issuer_version:
@@ -233,7 +240,8 @@ def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> b
 
 
 def _with_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor | None:
-    """The actor of an access token: it ends with its client, and with the secret that the client got it for."""
+    """Return the actor of an access token. It ends with its client, and with the client's secret that it was got with.
+    """
     client = _partner(actor.tenant_id, standing, actor.secret_mark, CLIENT, now)
     if client is None:
         return None
@@ -247,7 +255,7 @@ def _with_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor
 
 
 def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: str, now: datetime) -> Actor | None:
-    """The actor of a credential of a partner system, presented by a secret with this mark."""
+    """Return the actor of a partner's credential, presented with a secret of this mark; None if it is not valid."""
     token = standing.token
     if token is None or token.kind != kind or not is_live(token, now) or not _is_its_secret(token, mark, now):
         return None
@@ -272,7 +280,7 @@ def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: st
 
 
 def _is_its_secret(token: ApiTokenRow, mark: str | None, now: datetime) -> bool:
-    """Whether a secret is the present one, or the one before while both work."""
+    """Tell whether a secret is the present one of a credential, or the former one while both work."""
     if not mark:
         return False
     if mark == token.secret_mark:
@@ -281,5 +289,6 @@ def _is_its_secret(token: ApiTokenRow, mark: str | None, now: datetime) -> bool:
 
 
 def _refuse_inactive(standing: Standing) -> None:
+    """Raise TenantClosed or TenantSuspended unless the tenant is active."""
     if standing.tenant_state != ACTIVE:
         raise TenantClosed if standing.tenant_state == CLOSED else TenantSuspended

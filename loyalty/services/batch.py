@@ -1,4 +1,4 @@
-"""Batches: items are refused one by one, also late, and are worked on in slices between which others have a turn."""
+"""Batches: single items are refused, even late. A batch works in slices, so that other requests get their turn."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -12,14 +12,14 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 SLICE_ITEMS = 20
-"""Items of a batch that are worked on at once, about 10 ms; then others have their turn."""
+"""The number of items that a batch works on at once, about 10 ms. Then other requests get their turn."""
 
 Refused = Mapping[int, LoyaltyError]
 """The refusals of items, by their position."""
 
 
 class LateRefusals(Exception):
-    """Items turned out to be refused when their customers were already opened: roll back, go again without them."""
+    """Items were refused after their customers were opened. The transaction rolls back and runs again without them."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class LateRefusals(Exception):
 
 
 async def attempt_batch(attempt: Callable[[Refused], Awaitable[R]], refused: Refused) -> R:
-    """Run one transaction for a batch without the items that are ``refused``, again whenever more of them turn out."""
+    """Run one transaction for a batch without the ``refused`` items. It runs again each time more items are refused."""
     while True:
         try:
             return await retry_transaction(partial(attempt, refused))
@@ -36,9 +36,9 @@ async def attempt_batch(attempt: Callable[[Refused], Awaitable[R]], refused: Ref
 
 
 async def yield_slices(items: Iterable[T]) -> AsyncIterator[T]:
-    """Give items one after another, and let everybody else in the process have a turn after each ``SLICE_ITEMS``.
+    """Yield items one after another. After each ``SLICE_ITEMS`` items, other tasks of the process get their turn.
 
-    It may run inside a transaction: what the batch has locked stays locked, and only the batch knows its books.
+    It may run inside a transaction: the locks of the batch stay, and only the batch knows its books.
     """
     for number, item in enumerate(items, 1):
         yield item

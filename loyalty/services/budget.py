@@ -1,12 +1,10 @@
-"""What operations cost is taken from the budgets of their client and their tenant, in all processes together.
+"""Take the cost of operations from the budgets of their client and their tenant, over all processes together.
 
-A process counts in memory and books what was spent in slices, so most operations cost no statement. Between two
-bookings the processes do not know of each other: each may let a client spend two slices and one operation too much.
-What was spent too much is a debt, which is paid before anything is spent again, so the rate holds in the long run.
-
-A refused operation costs nearly as much time as a small read. So refusals of a tenant are told one after another.
-
-When booking fails, operations run and are counted in this process alone (`docs/decisions/0025`).
+A process counts in memory and books its spent points in slices, so most operations need no statement. Between two
+bookings the processes do not know of each other. So each may let a client spend two slices and one operation too much.
+Points spent too much are a debt, which is paid before the next operation, so the rate holds in the long run. A refused
+operation costs nearly as much time as a small read. So refusals of a tenant are answered one after another. If a
+booking fails, operations run on, and are counted in this process alone (`docs/decisions/0025`).
 """
 
 import asyncio
@@ -33,37 +31,48 @@ from permissions.actor import Actor, ActorKind
 from tenancy.database import Database
 
 MAX_REMEMBERED_TENANTS = 10_000
-"""Tenants whose budgets one process remembers."""
+"""The most tenants whose budgets one process remembers."""
 
 MAX_REMEMBERED_CLIENTS = 5_000
-"""Clients of one tenant whose budgets one process remembers. What is forgotten of one was mostly less than a slice."""
+"""The most clients of one tenant whose budgets one process remembers.
+
+A forgotten client mostly owed less than a slice.
+"""
 
 BOOKING_SECONDS = 1.0
-"""How long an operation waits at most until full slices are booked."""
+"""The longest time that an operation waits until full slices are booked."""
 
 NEWS_SECONDS = 5.0
-"""How old may be what a process knows of the others when it refuses an operation; and how long booking rests when it
-has failed."""
+"""The greatest age of the known budgets of other processes when this one refuses an operation.
+
+After a failed booking, the next one begins so much later.
+"""
 
 UNBOOKED_SECONDS = 300.0
-"""How long a process with traffic of a tenant goes without booking at most. Then it also knows the tenant's limits."""
+"""The longest time without a booking while a tenant has traffic.
+
+With each booking the process learns the tenant's limits.
+"""
 
 REFUSALS_PER_SECOND = 10
-"""How many refusals a process tells a tenant in a second. The first is told at once, and each of the next ones so much
-later. So who asks again and again without a rest takes little time from other tenants."""
+"""The most refusals that a process answers a tenant in a second.
+
+The first is answered at once, each of the next ones later. So a client that asks again and again takes little time from
+other tenants.
+"""
 
 MOST_REFUSAL_SECONDS = 5.0
-"""How long a refusal is held back at most."""
+"""The longest time that a refusal is held back."""
 
 TENANT_SCOPE = "tenant"
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
-"""What the database raises when it is away, or too busy to answer."""
+"""The exceptions of a database that is away, or too busy to answer."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.budgets")
 
 
 class _TenantBudget:
-    """What a process knows of a tenant and its clients."""
+    """The budgets of a tenant and its clients, as a process knows them."""
 
     __slots__ = ("asked_at", "booking", "clients", "due", "failed", "refusal_at", "tenant")
 
@@ -88,7 +97,7 @@ class _TenantBudget:
         return (now - self.asked_at).total_seconds()
 
     def delay_refusal(self, now: float) -> float:
-        """How many seconds to hold the next refusal back; ``now`` is the time of the event loop."""
+        """Return how many seconds to hold the next refusal back; ``now`` is the time of the event loop."""
         told_at = min(max(now, self.refusal_at), now + MOST_REFUSAL_SECONDS)
         self.refusal_at = told_at + 1 / REFUSALS_PER_SECOND
         return told_at - now
@@ -117,9 +126,9 @@ class Budgets:
         self._tenants: OrderedDict[TenantId, _TenantBudget] = OrderedDict()
 
     async def charge(self, actor: Actor, cost: int) -> Charge:
-        """Take the cost of an operation from what its client and its tenant may spend, or say when to come back.
+        """Take the cost of an operation from the budgets of its client and its tenant, or say when to come again.
 
-        A refusal that follows others of its tenant closely is held back.
+        A refusal that follows closely on others of its tenant is held back.
         """
         budget = self._find(actor.tenant_id, self._clock())
         charge = await self._charge(budget, actor, cost)
@@ -128,6 +137,7 @@ class Budgets:
         return charge
 
     async def _charge(self, budget: _TenantBudget, actor: Actor, cost: int) -> Charge:
+        """Decide on the cost, and book spent points when a slice is full or a refusal needs the newest budgets."""
         now = self._clock()
         bucket, tenant = budget.find_client(actor), budget.tenant
         if bucket.owes(MOST_OWED_SLICES) or tenant.owes(MOST_OWED_SLICES):
@@ -146,7 +156,7 @@ class Budgets:
         return charge
 
     async def book_all(self) -> None:
-        """Book what was spent and is not booked yet: the process ends."""
+        """Book all points that are not booked yet, before the process ends."""
         for tenant_id, budget in list(self._tenants.items()):
             budget.due |= {name for name, bucket in budget.clients.items() if bucket.owed}
             if budget.tenant.owed:
@@ -163,13 +173,16 @@ class Budgets:
         return budget
 
     async def _wait_for_booking(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
-        """Wait until what is owed is booked. After a while, and where it has just failed, go on without."""
+        """Wait until the owed points are booked.
+
+        After BOOKING_SECONDS, or if booking has just failed, go on without it.
+        """
         self._begin_booking(tenant_id, budget)
         if budget.booking is not None:
             await asyncio.wait({budget.booking}, timeout=BOOKING_SECONDS)
 
     def _begin_booking(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
-        """Book in the background, unless that is under way or has just failed."""
+        """Begin a booking in the background, unless one is under way or has just failed."""
         rests = budget.failed and budget.seconds_since_booking(self._clock()) < NEWS_SECONDS
         if budget.booking is None and not rests:
             budget.booking = asyncio.create_task(self._book(tenant_id, budget))

@@ -51,35 +51,40 @@ PURCHASE_READERS = (
     Permission.PURCHASES_RECORD,
     Permission.SELF_READ,
 )
-"""Who may get a purchase in an answer: readers of purchases, and callers whose mutations answer with one."""
+"""The permissions of which one is needed to get a purchase in an answer: of readers, and of mutations that return one.
+"""
 
 
 class CatalogEdit(NamedTuple):
-    """Items to insert, to replace whole (a CatalogItem) or to change, and keys of items to remove; all or nothing."""
+    """An edit of the catalogue, done completely or not at all.
+
+    ``items`` are inserted, replaced (a CatalogItem) or changed (a CatalogChange). ``removals`` are keys of items to
+    remove.
+    """
 
     items: Sequence[CatalogItem | CatalogChange]
     removals: Sequence[CatalogPlace]
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([[_identity(one) for one in self.items], [tuple(key) for key in self.removals]])
 
 
 class KeptCatalog(NamedTuple):
-    """The items of an edit as they are stored; for a retry those of the first call, as they are now."""
+    """The stored items of an edit. For a retry they are the items of the first call, as they are now."""
 
     items: Sequence[CatalogItem]
     replayed: bool
 
 
 async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) -> Sequence[CatalogItem]:
-    """The same as `keep_catalog_items` for who needs to know nothing but the items."""
+    """Edit the catalogue as `keep_catalog_items` does, and return only the items."""
     return (await keep_catalog_items(world, actor, edit)).items
 
 
 async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> KeptCatalog:
-    """Keep the catalogue; returns the items as they are stored now. Removals come first.
+    """Edit the catalogue and return its stored items. Removals are done first.
 
     Refusals: InvalidInput, LimitReached, IdempotencyConflict.
     """
@@ -119,7 +124,7 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
 
 
 async def _settle_items(tx: Transaction, edit: CatalogEdit) -> CatalogEdit:
-    """Return the edit with the keys of its items as they are kept; see ``tidy_keys``."""
+    """Return the edit with the keys of its items in stored form; see ``tidy_keys``."""
     keys = await tidy_keys([*map(_key, edit.items), *edit.removals], partial(_read_kept, tx))
     count = len(edit.items)
     items = [replace(one, external_id=key.external_id) for one, key in zip(edit.items, keys[:count], strict=True)]
@@ -133,7 +138,8 @@ async def _read_kept(tx: Reads, keys: Sequence[CatalogPlace]) -> dict[CatalogPla
 def _describe_changes(
     former: Mapping[CatalogPlace, CatalogItem], touched: Sequence[CatalogPlace], items: Sequence[CatalogItem]
 ) -> list[AuditedChange]:
-    """What a call does to each item that it touches; an item that is removed and given again is changed."""
+    """Return the change of each item that an edit touches. An item that is removed and given again counts as changed.
+    """
     now = {_key(item): item for item in items}
     changes = []
     for key in dict.fromkeys(touched):
@@ -146,14 +152,14 @@ def _describe_changes(
 
 
 def audit_id(key: CatalogPlace) -> str:
-    """What the audit log calls an item of the catalogue, which has no id of its own."""
+    """Return the id of a catalogue item in the audit log, because the item has none of its own."""
     return f"{key.kind}:{key.external_id}"
 
 
 def _change_items(
     known: Mapping[CatalogPlace, CatalogItem], given: Sequence[CatalogItem | CatalogChange]
 ) -> Sequence[CatalogItem]:
-    """Return the items as they will be stored; InvalidInput with everything that is wrong with any of them."""
+    """Return the items in the form to store. Raises InvalidInput with all problems of all items."""
     items: list[CatalogItem] = []
     problems: list[Problem] = []
     for position, one in enumerate(given):
@@ -172,21 +178,21 @@ def _change_items(
 async def list_catalog_items(
     world: World, actor: Actor, *, kind: CatalogKind | None, window: Window[CatalogPlace], search: str | None = None
 ) -> list[CatalogItem]:
-    """A page of the catalogue."""
+    """Return a page of the catalogue."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_items(tx, CatalogFilter(kind, search), window=window)
 
 
 async def count_catalog_items(world: World, actor: Actor, *, kind: CatalogKind | None, search: str | None) -> int:
-    """How many items a list has, up to the ceiling of counts."""
+    """Return the number of items in a list, up to the ceiling of counts."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await count_items_listed(tx, CatalogFilter(kind, search))
 
 
 async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) -> dict[Key, CatalogItem]:
-    """The items that have one of these keys: kind, external id."""
+    """Return the items with one of these keys: kind, external id."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     places = {key: (CatalogPlace(*key), CatalogPlace(key[0], tidy_id(key[1]))) for key in keys}
@@ -196,14 +202,14 @@ async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) ->
 
 
 async def load_line_names(world: World, actor: Actor, sold: Sequence[SoldAs]) -> dict[SoldAs, LineNames]:
-    """The names that the catalogue has now for what was sold; readers of the purchase get them, also its customer."""
+    """Return the present names of sold items in the catalogue. Readers of purchases may read them, also customers."""
     require_any(actor, *PURCHASE_READERS, even_when_off=True)
     program = await program_in_force(world, world.database.reading(actor.tenant_id), even_when_off=True)
     return {line: program.rules.catalog.name_line(line) for line in sold}
 
 
 def _identity(one: CatalogItem | CatalogChange) -> list[Any]:
-    """What identifies an item that is asked for: what was given of it."""
+    """Return the given values of an item for the fingerprint."""
     values = one.values if isinstance(one, CatalogChange) else item_values(one)
     plain = {
         name: [value.points, value.per_minor] if isinstance(value, EarningRate) else value

@@ -1,4 +1,4 @@
-"""Quote a checkout: what points can take off, before anything is set aside. A hold asks the same functions."""
+"""Quote a checkout: how much points can take off, before any are set aside. A hold uses the same functions."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -56,7 +56,7 @@ from tenancy.reading import Reads
 
 
 class Checkout(NamedTuple):
-    """What is to be paid: the subtotal, what other discounts take off it, and which purchase it will be."""
+    """A checkout: the subtotal, the other discounts, and the purchase that it will be."""
 
     subtotal: Money
     discounts_minor: int = 0
@@ -64,15 +64,15 @@ class Checkout(NamedTuple):
 
     @property
     def total_minor(self) -> int:
-        """What is payable before points."""
+        """The amount to pay before points."""
         return self.subtotal.amount_minor - self.discounts_minor
 
 
 class LoyaltyQuote(NamedTuple):
-    """What points can do for a customer at this checkout.
+    """How points can be used by a customer at this checkout.
 
-    ``reason`` says how ``points`` came about, ``limited_by`` what sets the maximum. ``held_points`` are set aside for
-    this very purchase; they count as available, because a new hold may replace the one that holds them.
+    ``reason`` says why ``points`` is this number, ``limited_by`` which limit sets the maximum. ``held_points`` are set
+    aside for this same purchase. They count as available, because a new hold may replace the hold of them.
     """
 
     balance: int
@@ -91,7 +91,7 @@ class LoyaltyQuote(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """A checkout with its price; ``loyalty`` is None when there is nothing to show."""
+    """A checkout with its price. ``loyalty`` is None if there is nothing to show."""
 
     checkout: Checkout
     loyalty: LoyaltyQuote | None
@@ -99,7 +99,7 @@ class Quote(NamedTuple):
 
 
 class Usable(NamedTuple):
-    """What a checkout may use: so many points, for a total, beside what points and others pay of it already."""
+    """The input of an offer: the spendable points, the total, the points that pay already, and other payments."""
 
     spendable: int
     total_minor: int
@@ -115,10 +115,10 @@ async def quote_checkout(
     wanted: int | None,
     cards: Sequence[NamedCard] = (),
 ) -> Quote:
-    """What a checkout costs, and what points and gift cards can pay of it; writes nothing but wrong codes.
+    """Return the price of a checkout, and how much of it points and gift cards can pay. It writes only wrong codes.
 
-    ``wanted`` points are applied, or those that the program proposes. When they cannot be, nothing is applied and the
-    quote says why; so it does for each card. Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
+    It applies ``wanted`` points, or the number that the program proposes. If they cannot be applied, it applies none
+    and the quote says why; the same for each card. Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
     """
     require_running(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
     refuse_cards(actor, cards)
@@ -154,7 +154,7 @@ async def quote_checkout(
 def _quote_points(
     program: CompiledProgram, checkout: Checkout, customer_id: CustomerId, found: CheckoutPoints, wanted: int | None
 ) -> tuple[LoyaltyQuote | None, int]:
-    """What points can do, and what points pay already beside the customer's own holds."""
+    """Return the quote for points, and the discount of points that pay already without the customer's own holds."""
     known = found.known
     replaced = frozenset(one.id for one in known.paid.holds if one.owner_id == customer_id)
     paid = known.paid.without(replaced).sum
@@ -179,7 +179,7 @@ def _quote_points(
 def _quote(
     program: CompiledProgram, checkout: Checkout, usable: Usable, wanted: int | None, refusal: LoyaltyError | None
 ) -> LoyaltyQuote:
-    """What points can do. The caller fills in the balance."""
+    """Return the quote for points. The caller fills in the balance."""
     policy, currency = program.row.settings.redemption, program.row.currency
     allowed = offer(policy, *usable) if refusal is None else Offer(0, 0)
     application = NO_APPLICATION
@@ -210,14 +210,14 @@ def _quote(
 
 
 def _find_limit(allowed: Offer, checkout: Checkout, usable: Usable) -> DiscountLimit | None:
-    """What sets the maximum; the recorded total is named where it is what stands against the caller's."""
+    """Return which limit sets the maximum; the recorded total is named if it is below the caller's total."""
     if allowed.limited_by is DiscountLimit.TOTAL and usable.total_minor < checkout.total_minor:
         return DiscountLimit.RECORDED_TOTAL
     return allowed.limited_by
 
 
 def payable_minor(checkout: Checkout, known: KnownCheckout) -> int:
-    """What is payable before points: as the purchase is recorded, or less when the caller says less."""
+    """Return the amount to pay before points: the recorded amount, or the caller's if that is less."""
     purchase = known.purchase
     if purchase is None or purchase.currency != checkout.subtotal.currency:
         return checkout.total_minor
@@ -232,14 +232,14 @@ async def settle_checkout(world: World, actor: Actor, checkout: Checkout) -> Che
 
 
 async def prepare_customer(tx: Reads, call: KeyedCall, customer: CustomerKey) -> Prepared | None:
-    """What an operation about a customer must know before it locks anything."""
+    """Read what an operation about a customer needs before it locks anything."""
     return await _prepare(tx, call, customer, prepare_for_customer)
 
 
 async def prepare_hold(
     tx: Transaction, call: KeyedCall, customer: CustomerKey, purchase: PurchaseKey | None
 ) -> Prepared | None:
-    """The same for a hold: nobody records the purchase or pays for it until the transaction ends."""
+    """Read what a hold needs, and lock its purchase: until the transaction ends, nobody records it or pays for it."""
     if purchase is None:
         return await prepare_customer(tx, call, customer)
     return await _prepare(tx, call, customer, partial(prepare_to_hold, purchase=purchase))
@@ -248,19 +248,20 @@ async def prepare_hold(
 async def _prepare(
     tx: Any, call: KeyedCall, customer: CustomerKey, ask: Callable[..., Awaitable[Prepared | None]]
 ) -> Prepared | None:
+    """Read what an operation needs with ``ask``. Raises AmbiguousCustomer if several customers have the given name."""
     shared = customer.name_shared_key()
     if shared is None:
         what, value = ("id", customer.id) if customer.id is not None else ("external_id", customer.external_id)
         return await ask(tx, call, what=what, value=value)
     prepared = await ask(tx, call, what=shared.what, **shared.values)
     if prepared is not None and prepared.kept_key is None:
-        # A replay answers as before, even when somebody else has the same address since.
+        # A replay gets the former answer, even if another customer has the same address since.
         await resolve_shared_name(tx, shared, "customer")
     return prepared
 
 
 def refuse_checkout(checkout: Checkout) -> None:
-    """InvalidInput unless the amounts are possible."""
+    """Raise InvalidInput if the amounts are not possible."""
     subtotal, discounts_minor, purchase = checkout
     problems: list[Problem | None] = []
     if not 0 <= subtotal.amount_minor <= MAX_AMOUNT_MINOR:
@@ -273,6 +274,6 @@ def refuse_checkout(checkout: Checkout) -> None:
 
 
 def refuse_currency(program: CompiledProgram, checkout: Checkout) -> None:
-    """CurrencyMismatch unless the checkout is in the program's currency."""
+    """Raise CurrencyMismatch if the checkout is not in the program's currency."""
     if checkout.subtotal.currency != program.row.currency:
         raise CurrencyMismatch(program.row.currency, checkout.subtotal.currency, ("subtotal", "currency"))

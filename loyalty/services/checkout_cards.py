@@ -1,4 +1,4 @@
-"""Gift cards in the quote of a checkout: what each pays of what points and others leave, in the order given."""
+"""Gift cards in the quote of a checkout: how much each pays after points and other payments, in the order given."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,20 +23,21 @@ from permissions.catalog import Permission
 from permissions.policy import require_any
 
 MAX_QUOTED_CARDS = 10
-"""Gift cards in one quote: each code in it is looked up and counted."""
+"""The most gift cards in one quote: each code in it is looked up and counted."""
 
 NamedCard = CardKey | LoyaltyError
-"""How a caller names a card of a quote, or why what was sent names none."""
+"""The caller's name for a card of a quote, or the refusal of a name that is not valid."""
 
 FoundCard = CardToPay | LoyaltyError
-"""A card that a quote names, or why none is found."""
+"""A card of a quote, or the refusal if no card is found."""
 
 
 class Price(NamedTuple):
-    """What is to be paid, in minor units.
+    """The amounts of a quote, in minor units.
 
-    ``total_minor`` is what the caller says, ``payable_minor`` what may be paid of it. Points pay ``points_minor``
-    already, beside the holds that a new one may replace, and take ``applied_minor`` off in this quote.
+    ``total_minor`` is the caller's total, ``payable_minor`` the part of it that may be paid. ``points_minor`` is paid
+    with points already, without the holds that a new one may replace. ``applied_minor`` is the discount of points in
+    this quote.
     """
 
     currency: str
@@ -47,9 +48,9 @@ class Price(NamedTuple):
 
 
 class QuotedCard(NamedTuple):
-    """A card of a quote: what it could pay, before and after what is paid otherwise, or why it pays nothing.
+    """A card of a quote: how much it could pay (``available``), how much it pays (``amount``), or why it pays nothing.
 
-    ``card`` is None where no card is found, or where the caller may not know it.
+    ``card`` is None if no card is found, or if the caller may not know it.
     """
 
     card: CardToPay | None
@@ -59,14 +60,14 @@ class QuotedCard(NamedTuple):
 
 
 class QuotedCards(NamedTuple):
-    """The cards of a quote in the order given, and what else pays for the purchase already."""
+    """The cards of a quote in the order given, and the sum of other payments for the purchase."""
 
     cards: Sequence[QuotedCard] = ()
     already_minor: int = 0
 
 
 def card_path(position: int, *more: str) -> tuple[str, ...]:
-    """The path of a card in the input of a quote."""
+    """Return the path of a card in the input of a quote."""
     return ("gift_cards", str(position), *more)
 
 
@@ -82,7 +83,7 @@ def refuse_cards(actor: Actor, named: Sequence[NamedCard]) -> None:
 async def find_quoted_cards(
     world: World, by: Actor, named: Sequence[NamedCard], purchase: PurchaseKey | None
 ) -> list[FoundCard]:
-    """The cards that a quote names, or why one of them is not found; each wrong code counts against the caller."""
+    """Return each card of a quote, or the refusal if it is not found. Each wrong code counts against the caller."""
     if not named:
         return []
     hashes = [
@@ -118,10 +119,10 @@ async def _find_by_code(
 def quote_cards(
     actor: Actor, known: KnownCheckout, found: Sequence[FoundCard], price: Price, now: datetime
 ) -> QuotedCards:
-    """What each card pays of what points and others leave, in the order given.
+    """Return how much each card pays after points and other payments, in the order given.
 
-    Money that the cards themselves have set aside for this purchase counts as available. For a customer who may not
-    know of the purchase nothing is told of it, and no card pays.
+    Money that the cards hold for this purchase counts as available. A customer who may not see the purchase learns
+    nothing of it, and no card pays.
     """
     if not all(may_see_customer(actor, owner_id) for owner_id in known.owner_ids):
         refusal = PurchaseOfAnotherCustomer(("purchase",))
@@ -152,7 +153,7 @@ def quote_cards(
 def _judge_cards(
     known: KnownCheckout, found: Sequence[FoundCard], currency: str, now: datetime
 ) -> list[tuple[int, LoyaltyError | None]]:
-    """What each card could pay; 0 and the refusal for a card that pays nothing."""
+    """Return how much each card could pay; 0 and the refusal for a card that pays nothing."""
     status = None if known.purchase is None else known.purchase.status
     judged: list[tuple[int, LoyaltyError | None]] = []
     seen = set()

@@ -9,32 +9,32 @@ from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeUnreadable
 from loyalty.storage.oidc_issuers import OidcIssuerRow, keep_client_secret, lock_client_secrets
 
 CLIENT_SECRET_MAX_LENGTH = 255
-"""Characters of a client secret."""
+"""The most characters of a client secret."""
 
 
 class ResealedSecrets(NamedTuple):
-    """How many client secrets of a tenant were sealed again, and of which providers they are damaged."""
+    """How many client secrets of a tenant were sealed again, and the providers whose secrets are damaged."""
 
     resealed: int
     damaged: tuple[UUID, ...]
 
 
 def seal_client_secret(world: World, tenant_id: TenantId, issuer_id: UUID, secret: str) -> bytes:
-    """The secret as it is kept."""
+    """Return the secret in encrypted form."""
     return world.codes.seal_text(_name_place(tenant_id, issuer_id), secret)
 
 
 def open_client_secret(world: World, tenant_id: TenantId, row: OidcIssuerRow) -> str | None:
-    """The secret of the tenant's application at a provider; None for a public one. Raises CodeUnreadable."""
+    """Return the secret of the tenant's application at a provider; None without one. Raises CodeUnreadable."""
     if row.client_secret is None:
         return None
     return world.codes.open_text(_name_place(tenant_id, row.id), row.client_secret)
 
 
 async def reseal_client_secrets(world: World, tenant_id: TenantId) -> ResealedSecrets:
-    """Seal the client secrets of a tenant again under the newest key, and say which are damaged.
+    """Seal the client secrets of a tenant again under the newest key, and return which are damaged.
 
-    Raises CodeKeyMissing for a secret whose key is not among the keys of this process.
+    Raises CodeKeyMissing for a secret whose key this process does not have.
     """
     resealed: int = 0
     damaged: list[UUID] = []
@@ -56,5 +56,8 @@ async def reseal_client_secrets(world: World, tenant_id: TenantId) -> ResealedSe
 
 
 def _name_place(tenant_id: TenantId, issuer_id: UUID) -> bytes:
-    """What a sealed secret is tied to; longer than the place of a gift card's code, so neither opens as the other."""
+    """Return the bytes that a sealed secret is bound to.
+
+    They are longer than those of a gift card's code, so neither can be opened as the other.
+    """
     return b"client secret" + tenant_id.bytes + issuer_id.bytes

@@ -1,6 +1,6 @@
-"""Calls that create something and may carry an idempotency key: a retry finds what the first call made.
+"""Calls that create something, with an optional idempotency key: a retry finds the object of the first call.
 
-The caller holds the lock of the program, so two calls with one key come one after the other.
+The caller holds the lock of the program, so two calls with one key run one after the other.
 """
 
 from datetime import datetime
@@ -15,22 +15,23 @@ from tenancy.database import Transaction
 
 
 class Once(NamedTuple):
-    """A call that is to happen once, or None for its key: then every call counts."""
+    """A call with an idempotency key, or None without a key: then every call creates a new object."""
 
     call: KeyedCall | None
 
     async def find_made(self, tx: Transaction) -> UUID | None:
-        """What the same call made before. Refusal: IdempotencyConflict, where the key stands for another input."""
+        """Return the id of the object that the same call created before. Raises IdempotencyConflict for another input.
+        """
         return None if self.call is None else await read_replayed_result(tx, self.call)
 
     async def keep(self, tx: Transaction, result_id: UUID, now: datetime) -> None:
-        """Remember what the call has made."""
+        """Remember the id of the object that the call has created."""
         if self.call is not None:
             await keep_key(tx, self.call, result_id, now)
 
 
 def call_once(by: Actor, key: str | None, operation: str, fingerprint: str) -> Once:
-    """The call of an actor with an optional key. Refusal: InvalidInput for a key that is none."""
+    """Return the call of an actor with an optional key. Raises InvalidInput for a wrong key."""
     if key is None:
         return Once(None)
     refuse_problems([check_external_id(key, ("idempotency_key",))])

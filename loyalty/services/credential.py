@@ -1,6 +1,6 @@
-"""Credentials of partner systems, API tokens and OAuth clients alike: how they are made and how they end.
+"""Credentials of partner systems, API tokens and OAuth clients alike: how they are created and how they end.
 
-Nobody gives more than they hold, in any respect.
+A maker cannot give a right that it does not have.
 """
 
 from collections.abc import Sequence
@@ -55,14 +55,14 @@ class Wanted(NamedTuple):
 
 
 class EndedCredential(NamedTuple):
-    """A credential that was revoked, and the credentials that it had made, which ended with it."""
+    """A revoked credential, and the credentials that it had made. They ended with it."""
 
     row: ApiTokenRow
     made: list[ApiTokenRow]
 
 
 def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256: str) -> ApiTokenRow:
-    """The row of a credential that the actor may make. Refusal: InvalidInput."""
+    """Return the row of a credential that the actor may create. Refusal: InvalidInput."""
     now = world.clock()
     networks, wrong_networks = _choose_networks(actor, wanted.networks)
     refuse_problems(
@@ -100,10 +100,10 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
 async def lock_credentials(
     tx: Transaction, actor: Actor, now: datetime, permission: Permission = Permission.TOKENS_MANAGE
 ) -> Actor:
-    """Let credentials and members be made, changed and ended one after the other, so that nothing outlives its maker.
+    """Lock the program, so that credentials and members are created, changed and ended one after the other.
 
-    Returns the actor as it stands now. Refusal: PermissionDenied, when its credential has ended meanwhile, or its role
-    gives less than when the request came.
+    So no credential outlives its maker. Returns the actor with its standing of now. Refusal: PermissionDenied, if its
+    credential has ended meanwhile, or its role gives less than at the request.
     """
     await lock_program_in_force(tx, even_when_off=True)
     judged = judge_actor(actor, await read_standing_of(tx, actor), now)
@@ -113,7 +113,7 @@ async def lock_credentials(
 
 
 async def end_credential(world: World, by: Actor, credential_id: UUID, kind: str) -> EndedCredential | None:
-    """Revoke a credential and what it made. Revoking twice keeps the first moment. None when there is none."""
+    """Revoke a credential and the credentials that it made. A second call changes nothing. None if there is none."""
     async with world.database.tenant_transaction(by.tenant_id) as tx:
         await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
@@ -127,14 +127,14 @@ async def end_credential(world: World, by: Actor, credential_id: UUID, kind: str
 
 
 async def end_made_credentials(tx: Transaction, by: Actor, maker: str, now: datetime) -> list[ApiTokenRow]:
-    """End the live credentials that a credential made, and what those made, to the last."""
+    """End the live credentials that a credential made, and those that these made, and so on. Return them."""
     ended = await revoke_made_tokens(tx, [maker], now)
     await note_changes(tx, by, now, [describe_credential(row._replace(revoked_at=None), row) for row in ended])
     return ended
 
 
 def describe_credential(before: ApiTokenRow | None, after: ApiTokenRow) -> AuditedChange:
-    """What happened to an API token or an OAuth client, as the audit log tells it: nothing of its secrets."""
+    """Return the change of an API token or an OAuth client for the audit log, without its secrets."""
     subject = AuditSubject.OAUTH_CLIENT if after.kind == CLIENT else AuditSubject.API_TOKEN
     return describe_change(subject, _show_credential, before, after)
 
@@ -146,13 +146,16 @@ def _show_credential(row: ApiTokenRow) -> dict[str, Any]:
 
 
 async def refuse_too_many(tx: Transaction, kind: str, now: datetime, what: str, maximum: int) -> None:
-    """Refusal: LimitReached, when that many credentials of a kind are live."""
+    """Raise LimitReached if so many credentials of a kind are live already."""
     if sum(is_live(one, now) for one in await read_api_tokens(tx, kind)) >= maximum:
         raise LimitReached(what, maximum)
 
 
 def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
-    """Why the actor must not learn a secret of this credential, or None: it would hold more than its own."""
+    """Return why the actor must not learn a secret of this credential; None if it may.
+
+    It must not if the credential has rights that the actor lacks.
+    """
     if row.id == actor.token_id:
         return None
     if beyond := parse_known_grants(row.permissions) - actor.permissions:
@@ -166,12 +169,18 @@ def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
 
 
 def latest_end(actor: Actor) -> datetime | None:
-    """When a credential that the actor makes must have ended: a person leaves what they made to the tenant."""
+    """Return when a credential made by the actor must end at the latest.
+
+    None for a person: credentials made by people stay with the tenant.
+    """
     return actor.expires_at if actor.kind is ActorKind.API_TOKEN else None
 
 
 def _choose_networks(actor: Actor, wanted: Sequence[str] | None) -> tuple[tuple[str, ...] | None, Problem | None]:
-    """The networks of what the actor makes, by itself its own, and what is wrong with the wanted ones."""
+    """Return the networks of a new credential, and the problem of the wanted ones.
+
+    The default are the actor's networks.
+    """
     if wanted is None:
         return actor.networks, None
     networks = read_networks(wanted, ("networks",))

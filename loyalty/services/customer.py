@@ -1,4 +1,4 @@
-"""Find customers and what happened to their points."""
+"""Find customers, and list what happened to their points."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -38,7 +38,7 @@ class OfCustomer(Protocol):
 
     @property
     def customer_id(self) -> CustomerId:
-        """Whose it is."""
+        """The customer of the row."""
 
 
 @runtime_checkable
@@ -47,7 +47,7 @@ class Located(Protocol):
 
     @property
     def location(self) -> str | None:
-        """The external id of the location; None where nobody has told one."""
+        """The external id of the location; None if it was not told."""
 
 
 K = TypeVar("K")
@@ -58,7 +58,7 @@ _ACTIVITY = (
     Permission.LOYALTY_REPORT,
     *(Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ),
 )
-"""What listing everybody's activity needs, and then what listing one customer's needs."""
+"""The permission to list everybody's activity, then the permissions to list one customer's."""
 
 
 class OfSomebody(Protocol):
@@ -66,7 +66,7 @@ class OfSomebody(Protocol):
 
     @property
     def customer_id(self) -> CustomerId | None:
-        """Whose rows; None for everybody's."""
+        """The customer of the rows; None for the rows of all customers."""
 
 
 class CustomerKey(NamedTuple):
@@ -87,15 +87,16 @@ class CustomerKey(NamedTuple):
         return None if self.identifier is None else identifier_name(self.identifier)
 
     def identity(self) -> tuple[object, ...]:
-        """What identifies the customer in a fingerprint; without a name of a later release it is as it always was."""
+        """Return the values of the key for a fingerprint. Names of later releases are left out if they are not given.
+        """
         first = (self.id, self.external_id, self.email)
         return first if (self.phone, self.identifier) == (None, None) else tuple(self)
 
 
 async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow | None:
-    """A customer by id, external id, e-mail, telephone number or identifier; customers find only themselves.
+    """Return a customer by id, external id, e-mail, telephone number or identifier; None if there is none.
 
-    AmbiguousCustomer when several whom the actor may see have what is named.
+    Customers find only themselves. Raises AmbiguousCustomer if several customers whom the actor may see match.
     """
     try:
         return await get_customer(world, actor, key, *path)
@@ -104,15 +105,15 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
 
 
 async def get_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
-    """Find a customer as `find_customer` does; NotFound when there is none."""
+    """Return a customer as `find_customer` does. Raises NotFound if there is none."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     return await _get_visible(world, actor, key, path)
 
 
 def key_or_caller(actor: Actor, key: CustomerKey | None) -> CustomerKey:
-    """Return the key of the named customer, or of the customer who is calling.
+    """Return the key of the named customer, or of the calling customer.
 
-    Refusal: NotFound, where nobody is named and the caller is no customer.
+    Raises NotFound if no customer is named and the caller is no customer.
     """
     if key is not None:
         return key
@@ -122,15 +123,16 @@ def key_or_caller(actor: Actor, key: CustomerKey | None) -> CustomerKey:
 
 
 async def choose_customer_to_sign_in(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
-    """The customer whom a system signs in, which need not read customers otherwise.
+    """Return the customer whom a system signs in. The system needs no permission to read customers.
 
-    NotFound when there is none, AmbiguousCustomer when several have what is named.
+    Raises NotFound if there is none, and AmbiguousCustomer if several match.
     """
     require(actor, Permission.CUSTOMERS_SIGN_IN)
     return await _get_visible(world, actor, key, path)
 
 
 async def _get_visible(world: World, actor: Actor, key: CustomerKey, path: tuple[str, ...]) -> CustomerRow:
+    """Return the only customer with this key whom the actor may see. Raises NotFound and AmbiguousCustomer."""
     shared = key.name_shared_key()
     async with limit_lookups(world, actor, shared, *path):
         tx = world.database.reading(actor.tenant_id)
@@ -144,7 +146,7 @@ async def _get_visible(world: World, actor: Actor, key: CustomerKey, path: tuple
 
 
 async def get_me(world: World, actor: Actor) -> CustomerRow | None:
-    """The customer who is calling, or None for everybody else."""
+    """Return the calling customer; None for other callers."""
     require_any(actor, Permission.SELF_READ, Permission.LOYALTY_READ)
     if actor.customer_id is None:
         return None
@@ -153,7 +155,7 @@ async def get_me(world: World, actor: Actor) -> CustomerRow | None:
 
 
 async def load_customers(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
-    """The customers among ``ids`` that the actor may see."""
+    """Return the customers among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
     tx = world.database.reading(actor.tenant_id)
@@ -163,14 +165,14 @@ async def load_customers(world: World, actor: Actor, ids: Sequence[CustomerId]) 
 async def list_customers(
     world: World, actor: Actor, wanted: CustomerFilter, order: CustomerOrder, window: Window[CustomerPlace]
 ) -> list[tuple[CustomerPlace, CustomerRow]]:
-    """A page of customers."""
+    """Return a page of customers."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_customer_page(tx, wanted, order=order, window=window)
 
 
 async def count_customers(world: World, actor: Actor, wanted: CustomerFilter) -> int:
-    """How many customers a list has, up to the ceiling of counts."""
+    """Return the number of customers in a list, up to the ceiling of counts."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await count_customers_listed(tx, wanted)
@@ -179,7 +181,7 @@ async def count_customers(world: World, actor: Actor, wanted: CustomerFilter) ->
 async def load_customers_by_external_id(
     world: World, actor: Actor, external_ids: Sequence[str]
 ) -> dict[str, CustomerRow]:
-    """The customers among ``external_ids`` that the actor may see."""
+    """Return the customers among ``external_ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_customers_by_external_id(tx, external_ids)
@@ -187,7 +189,7 @@ async def load_customers_by_external_id(
 
 
 async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window: Window[TimePlace]) -> list[EntryRow]:
-    """A page of ledger entries, newest first; a customer sees only their own."""
+    """Return a page of ledger entries, newest first. A customer sees only their own."""
     if not may_list(actor, wanted, *_ACTIVITY):
         return []
     tx = world.database.reading(actor.tenant_id)
@@ -195,7 +197,7 @@ async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window:
 
 
 async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int:
-    """How many entries a list has, up to the ceiling of counts."""
+    """Return the number of entries in a list, up to the ceiling of counts."""
     if not may_list(actor, wanted, *_ACTIVITY):
         return 0
     tx = world.database.reading(actor.tenant_id)
@@ -203,16 +205,19 @@ async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int
 
 
 def _narrow_to_scope(actor: Actor, wanted: EntryFilter) -> EntryFilter:
-    """Limit a filter to the actor's scope of locations. A filter for one customer stays: that ledger is shown whole."""
+    """Limit a filter to the actor's scope of locations.
+
+    A filter for one customer stays: that ledger is shown completely.
+    """
     if actor.locations is None or wanted.customer_id is not None:
         return wanted
     return wanted._replace(locations=sorted(actor.locations))
 
 
 def may_list(actor: Actor, wanted: OfSomebody, everybody: Permission, *somebody: Permission) -> bool:
-    """Whether the actor may see the customer that a list is narrowed to; true for the list of everybody.
+    """Tell whether the actor may see the customer of a list; true for the list of all customers.
 
-    Raises PermissionDenied without the permission for that list, and for a filter by what only the team reads.
+    Raises PermissionDenied without the permission for that list, and for a filter on fields that only the team reads.
     """
     if getattr(wanted, "actor", None) is not None or getattr(wanted, "note", None) is not None:
         require(actor, Permission.LOYALTY_READ)
@@ -224,7 +229,7 @@ def may_list(actor: Actor, wanted: OfSomebody, everybody: Permission, *somebody:
 
 
 async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:
-    """The entries among ``ids`` that the actor may see."""
+    """Return the entries among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_entries_by_id(tx, ids)
@@ -232,7 +237,7 @@ async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> di
 
 
 async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> CustomerId:
-    """The id of a customer, or of the target of a merge; NotFound when there is none, AmbiguousCustomer for several."""
+    """Return the id of a customer, or of the target of a merge. Raises NotFound, and AmbiguousCustomer for several."""
     path = path or ("customer",)
     shared = key.name_shared_key()
     if shared is not None:
@@ -245,7 +250,7 @@ async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> Cus
 
 
 async def resolve_shared_name(tx: Reads, name: SharedName, *path: str) -> CustomerId | None:
-    """The only customer with an e-mail address or the like; None for nobody, AmbiguousCustomer for several."""
+    """Return the only customer with an e-mail address or the like; None if there is none. Raises AmbiguousCustomer."""
     candidates = await find_candidates(tx, name)
     if len(candidates) > 1:
         raise AmbiguousCustomer(candidates, (*path, name.field))
@@ -253,18 +258,18 @@ async def resolve_shared_name(tx: Reads, name: SharedName, *path: str) -> Custom
 
 
 def may_see_customer(actor: Actor, customer_id: CustomerId | None) -> bool:
-    """Whether an actor may see something of this customer: customers see only themselves, and who they were before.
+    """Tell whether an actor may see data of this customer. Customers see only themselves and their merged sources.
 
-    What belongs to nobody (None) only others than customers see.
+    Data of nobody (None) is visible to all callers but customers.
     """
     return actor.kind is not ActorKind.CUSTOMER or is_the_customer(actor, customer_id)
 
 
 def may_see_row(actor: Actor, row: OfCustomer) -> bool:
-    """Whether an actor may see a row about a customer.
+    """Tell whether an actor may see a row about a customer.
 
-    Somebody who is limited to locations sees purchases, holds, redemptions and adjustments of these locations alone.
-    What is of the customer as a whole, such as the ledger, names no location and is seen by the whole team.
+    An actor with a scope of locations sees only purchases, holds, redemptions and adjustments of these locations. Rows
+    about the customer as a whole, such as the ledger, have no location; the whole team sees them.
     """
     if isinstance(row, Located) and not is_in_scope(actor.locations, row.location):
         return False
@@ -272,12 +277,12 @@ def may_see_row(actor: Actor, row: OfCustomer) -> bool:
 
 
 def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
-    """The rows that the actor may see."""
+    """Return the rows that the actor may see."""
     return {key: row for key, row in found.items() if may_see_row(actor, row)}
 
 
 def visible_lists(actor: Actor, found: Mapping[K, list[R]]) -> dict[K, list[R]]:
-    """The same for a list of rows at each key."""
+    """Return the rows that the actor may see, for a list of rows at each key."""
     return {key: [row for row in rows if may_see_row(actor, row)] for key, rows in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""Archive customers and bring them back. An archived customer keeps the points, and is left out of lists and search."""
+"""Archive customers and end their archiving. An archived customer keeps the points, but is not in lists and search."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,13 +22,13 @@ from permissions.policy import require_any
 from tenancy.retry import retry_transaction
 
 MAX_ARCHIVINGS = 20
-"""Rows of a customer's archive history that are shown, the newest ones."""
+"""The most rows of a customer's archive history that are shown, the newest ones."""
 
 Change = Callable[[Book, CustomerId], None]
 
 
 async def archive_customer(world: World, actor: Actor, customer: CustomerKey, note: str | None) -> CustomerRow:
-    """Archive a customer; nothing happens to one who is archived.
+    """Archive a customer. An archived customer stays as they are.
 
     Refusals: InvalidInput (note), NotFound, AmbiguousCustomer, ActiveHolds.
     """
@@ -36,7 +36,7 @@ async def archive_customer(world: World, actor: Actor, customer: CustomerKey, no
 
 
 async def unarchive_customer(world: World, actor: Actor, customer: CustomerKey, note: str | None) -> CustomerRow:
-    """Bring an archived customer back; nothing happens to one who is not archived.
+    """End the archiving of a customer. A customer who is not archived stays as they are.
 
     Refusals: InvalidInput (note), NotFound, AmbiguousCustomer.
     """
@@ -48,7 +48,7 @@ async def unarchive_customer(world: World, actor: Actor, customer: CustomerKey, 
 async def load_archivings(
     world: World, actor: Actor, ids: Sequence[CustomerId]
 ) -> dict[CustomerId, list[ArchivingRow]]:
-    """The last ``MAX_ARCHIVINGS`` rows of each customer's archive history, newest first."""
+    """Return the newest ``MAX_ARCHIVINGS`` rows of each customer's archive history, newest first."""
     require_any(actor, *PROFILE_READERS)
     visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
     return await read_archivings(world.database.reading(actor.tenant_id), visible, MAX_ARCHIVINGS)

@@ -1,4 +1,4 @@
-"""Erase a person: all that names them goes, for good; points, sums and chains stay with a customer without a name."""
+"""Erase a person: all data that names the person is removed for good. Points and sums stay with a nameless customer."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -35,25 +35,25 @@ OPERATION = "customerErase"
 
 
 class EraseRequest(NamedTuple):
-    """Whose person is erased."""
+    """The customer whose person is erased."""
 
     customer: CustomerKey
     idempotency_key: str
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([self.customer.identity()])
 
 
 class ErasedCustomer(NamedTuple):
-    """The customer without a person; the same again for a replay."""
+    """The customer without a person. A replay gets the same answer."""
 
     customer: CustomerRow
     replayed: bool
 
 
 async def erase_customer(world: World, actor: Actor, request: EraseRequest) -> ErasedCustomer:
-    """Erase all that names a customer, and all who were merged into that customer. It cannot be undone.
+    """Erase all data that names a customer, and all customers who were merged into that customer. It cannot be undone.
 
     The balance stays with the nameless customer, who is archived. Refusals: InvalidInput (idempotency key),
     IdempotencyConflict, NotFound, AmbiguousCustomer, ActiveHolds.
@@ -96,7 +96,7 @@ async def _decide(
 
 
 async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], customer_id: CustomerId) -> None:
-    """Post the book first, so that erasing also takes the texts in its new rows."""
+    """Post the book, then erase the person. In this order the texts of the new rows are erased too."""
     await post(tx, book.finish())
     marks = marks_of(
         external_ids=[row.external_id for row in person],
@@ -111,7 +111,7 @@ async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], cu
 
 
 def _without_person(book: Book, customer_id: CustomerId) -> CustomerRow:
-    """The customer as a reader will see it after the commit."""
+    """Return the erased customer as it will be after the commit."""
     return book.customer(customer_id)._replace(
         external_id=f"{ERASED_PREFIX}{customer_id}",
         full_name="",

@@ -1,4 +1,4 @@
-"""Export everything that is held about one customer, for the team and for the customer."""
+"""Export all stored data about one customer, for the team and for the customer."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class HeldPage(NamedTuple):
 async def export_customer(
     world: World, actor: Actor, customer: CustomerKey | None, after: HeldPlace | None, limit: int
 ) -> HeldPage:
-    """A page of what is held about a customer; a customer exports themself, without what only the team reads.
+    """Return a page of the stored data about a customer. Customers export themselves, without data for the team only.
 
     Refusals: NotFound, AmbiguousCustomer.
     """

@@ -1,8 +1,8 @@
-"""Wrong look-ups of customers are limited: each use case that finds a customer by a name others may guess asks here.
+"""Limit wrong look-ups of customers: each use case that finds a customer by a guessable name calls this module.
 
-They are counted in the database, for all processes together, in a transaction of its own: a refused one counts too. A
-process remembers which windows are full, so a right look-up costs no statement. Of a window that other processes have
-filled it hears with its next wrong look-up.
+Wrong look-ups are counted in the database, over all processes, in a transaction of its own, so a refused one counts
+too. A process remembers which windows are full, so a right look-up needs no statement. It learns of a window that other
+processes have filled with its next wrong look-up.
 """
 
 from collections.abc import AsyncGenerator
@@ -22,9 +22,9 @@ from tenancy.retry import retry_transaction
 
 @asynccontextmanager
 async def limit_lookups(world: World, actor: Actor, name: SharedName | None, *path: str) -> AsyncGenerator[None, None]:
-    """Run what finds a customer by a name; NotFound at the path counts as wrong. None, for an id, is not limited.
+    """Limit the look-up of a customer by a name in its block: NotFound at the path counts as wrong.
 
-    Refusal: TooManyWrongCodes.
+    A name of None is a look-up by id, which is not limited. Raises TooManyWrongCodes if the caller's window is full.
     """
     if name is None:
         yield
@@ -41,7 +41,7 @@ async def limit_lookups(world: World, actor: Actor, name: SharedName | None, *pa
 
 
 async def count_wrong_lookup(world: World, actor: Actor, name: SharedName | None, *path: str) -> None:
-    """Count a name that no customer has whom the actor may see. Refusal: TooManyWrongCodes, for one too many."""
+    """Count a look-up that found no customer the actor may see. Raises TooManyWrongCodes above the limit."""
     if name is None:
         return
     now = world.clock()

@@ -1,4 +1,4 @@
-"""Two customers turn out to be one: everything of the one moves to the other, and its id leads there from then on."""
+"""Merge two customers: everything of the source moves to the target, and the source's id leads to the target."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -42,7 +42,7 @@ OPERATION = "customerMerge"
 
 
 class MergeRequest(NamedTuple):
-    """A merge as a caller asks for it: ``source`` becomes ``target``."""
+    """A merge as a caller asks for it."""
 
     source: CustomerKey
     target: CustomerKey
@@ -50,12 +50,12 @@ class MergeRequest(NamedTuple):
     idempotency_key: str
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([self.source.identity(), self.target.identity(), self.reason])
 
 
 class MergedCustomers(NamedTuple):
-    """The answer to a merge; the same again for a replay."""
+    """The answer to a merge. A replay gets the same answer."""
 
     merge: MergeRow
     customer: CustomerRow
@@ -63,9 +63,10 @@ class MergedCustomers(NamedTuple):
 
 
 async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:
-    """Move points, lots with their dates, pending points, purchases and history's sums from one customer to another.
+    """Move points, lots with their dates, pending points, purchases and sums from the source to the target.
 
-    Refusals: InvalidInput (also for a customer and itself), IdempotencyConflict, NotFound, ActiveHolds, LimitReached.
+    Refusals: InvalidInput (also if both are the same customer), IdempotencyConflict, NotFound, ActiveHolds,
+    LimitReached.
     """
     require(actor, Permission.LOYALTY_ADJUST)
     refuse_problems(
@@ -84,7 +85,7 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
 
 
 async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
-    """The merges among ``ids`` that the actor may see: customers see what they became part of."""
+    """Return the merges among ``ids`` that the actor may see. Customers see merges into themselves."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_merges_by_id(tx, ids)
@@ -112,7 +113,10 @@ async def _decide(
 
 
 async def _move_labels(tx: Transaction, book: Book, source_id: CustomerId, target_id: CustomerId) -> None:
-    """Let the target have the identifiers and tags of both. LimitReached where that is more than one may have."""
+    """Give the target the identifiers and tags of both.
+
+    Raises LimitReached if they are more than one customer may have.
+    """
     source, target = (book.customer(customer_id) for customer_id in (source_id, target_id))
     if not source.identifiers and not source.tags:
         return
@@ -131,6 +135,7 @@ async def _move_labels(tx: Transaction, book: Book, source_id: CustomerId, targe
 
 
 def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str | None) -> MergeRow:
+    """Book the merge: its row, the entries and accounts of both customers, and their tier changes."""
     moved = copy_numbers(book.account(source_id), find_kept_standing(book.tiers.policy, book.account(source_id)))
     merge = MergeRow(
         id=CustomerMergeId(uuid7()),
@@ -159,7 +164,7 @@ def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str 
 
 
 def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
-    """Empty the source; what was in its lots becomes parcels with the same dates."""
+    """Empty the source's account and lots, and return the points of its lots as parcels with the same dates."""
     source_id = merge.source_id
     after = empty_source(book.account(source_id), moved)
     if not moved.points:
@@ -177,7 +182,7 @@ def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parc
 
 
 def _fill_target(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
-    """Let the target take over what the source had. The standing moves once, also if one had debt."""
+    """Give the target the numbers and the balance of the source. The standing changes once, even if one had debt."""
     with book.tiers.settle_once(merge.target_id):
         stands_on = merge_standings(book.tiers.policy, book.account(merge.target_id), moved.kept_standing)
         book.keep(take_over(book.account(merge.target_id), moved, stands_on))
@@ -185,6 +190,7 @@ def _fill_target(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequ
 
 
 def _move_balance(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
+    """Book the balance of the source as a credit of the target, or as a debit if it is a debt."""
     target_id = merge.target_id
     if not moved.points:
         return

@@ -1,4 +1,4 @@
-"""Credentials for a customer's own app: they give no more than their maker may give, and end with their maker."""
+"""Tokens for a customer's own app: they give no more than their maker may give, and end with their maker."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -22,11 +22,11 @@ from tenancy.retry import retry_transaction
 MAX_LIFETIME_MINUTES = 24 * 60
 OPERATION = "customerTokenCreate"
 SHORTEST = timedelta(seconds=1)
-"""Signed tokens count whole seconds."""
+"""The shortest lifetime: signed tokens count whole seconds."""
 
 
 class CustomerTokenRequest(NamedTuple):
-    """A customer token as its maker asks for it; None for the permissions is all that the maker may give."""
+    """A customer token as its maker asks for it. Permissions of None mean all that the maker may give."""
 
     customer: CustomerKey
     lifetime_minutes: int
@@ -34,16 +34,16 @@ class CustomerTokenRequest(NamedTuple):
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         permissions = None if self.permissions is None else sorted(self.permissions)
         return fingerprint([self.customer.identity(), self.lifetime_minutes, permissions])
 
 
 class CustomerGrant(NamedTuple):
-    """What a customer token will say; it ends at ``ends_by`` at the latest.
+    """The content of a customer token. It ends at ``ends_by`` at the latest.
 
-    A call with an idempotency key brings the ``id`` of the token and its beginning, ``issued_at``: a retry is answered
-    with the same token again.
+    A call with an idempotency key has the ``id`` of the token and its begin, ``issued_at``, so that a retry gets the
+    same token.
     """
 
     customer: CustomerRow
@@ -56,7 +56,7 @@ class CustomerGrant(NamedTuple):
     replayed: bool = False
 
     def ended_at(self, now: datetime) -> datetime | None:
-        """When the token of a first call has ended, or None for one that is good."""
+        """Return when the token of a first call has ended; None if it is still valid."""
         if self.issued_at is None:
             return None
         end = self.issued_at + self.lifetime
@@ -65,7 +65,7 @@ class CustomerGrant(NamedTuple):
 
 
 async def grant_customer_token(world: World, actor: Actor, request: CustomerTokenRequest) -> CustomerGrant:
-    """Decide what a customer token may do, and until when; nothing is written but an idempotency key.
+    """Decide on the permissions and the end of a customer token. Only an idempotency key is written.
 
     Refusals: InvalidInput, NotFound (customer), AmbiguousCustomer, CustomerIsArchived, IdempotencyConflict.
     """
@@ -95,7 +95,7 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
 
 
 async def _choose_token_id(world: World, actor: Actor, request: CustomerTokenRequest) -> tuple[UUID | None, bool]:
-    """The id of a token under a key: a new one, or that which a first call with the same key got."""
+    """Return the id of a token under a key, and whether it is a replay: a new id, or the id of the first call."""
     once, token_id = call_once(actor, request.idempotency_key, OPERATION, request.fingerprint()), uuid7()
     if once.call is None:
         return None, False
@@ -113,12 +113,12 @@ async def _choose_token_id(world: World, actor: Actor, request: CustomerTokenReq
 
 
 def _moment_of(token_id: UUID) -> datetime:
-    """When an id was made: the first 48 bits of a UUID of version 7 are Unix milliseconds (RFC 9562, 5.7)."""
+    """Return when an id was made: the first 48 bits of a UUIDv7 are Unix milliseconds (RFC 9562, 5.7)."""
     return datetime.fromtimestamp((token_id.int >> 80) / 1_000, UTC)
 
 
 def grantable(actor: Actor) -> frozenset[Permission]:
-    """What the actor may give to a customer."""
+    """Return the permissions that the actor may give to a customer."""
     return frozenset(given for given, needed in NEEDED_TO_GRANT.items() if needed in actor.permissions)
 
 

@@ -1,4 +1,4 @@
-"""The figures of each day: a reader of the log adds them up, and a report shows them."""
+"""Daily figures: a reader of the log adds them up, and a report shows them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
@@ -23,27 +23,27 @@ from tenancy.database import Transaction
 from tenancy.multiplexer import Lane
 
 MAX_DAYS = 366
-"""Days that are shown at once."""
+"""The most days that are shown at once."""
 
 _KIND_OF_EVENT = {row.event: kind for kind, row in KINDS.items() if row.event is not None}
 
 
 class DayRow(NamedTuple):
-    """What one local day brought."""
+    """The movements of points on one local day."""
 
     day: date
     movements: MovementRow
 
 
 class DailyFiguresRow(NamedTuple):
-    """The days of a range on which points moved, and how far the figures are behind the log."""
+    """The days of a range on which points moved, and by how many events the figures are behind the log."""
 
     days: list[DayRow]
     events_behind: int
 
 
 async def add_up_events(tx: Transaction, events: Sequence[LoggedEvent]) -> None:
-    """Add events to the figures of their days: the handler of the reader."""
+    """Add events to the figures of their days. This is the handler of the reader."""
     tenant = await read_tenant(tx)
     happened = ((one.occurred_at, one.event) for one in events)
     await add_figures(tx, sum_by_day(happened, find_time_zone(tenant.time_zone)))
@@ -53,7 +53,8 @@ DAILY_FIGURES = Reader("daily_figures", add_up_events)
 
 
 async def get_daily_figures(world: World, actor: Actor, start_at: datetime, end_at: datetime) -> DailyFiguresRow:
-    """The figures of the local days in ``[start_at, end_at)``. Refusal: InvalidInput for more than ``MAX_DAYS``."""
+    """Return the figures of the local days in ``[start_at, end_at)``. Raises InvalidInput for more than ``MAX_DAYS``.
+    """
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     tenant = await read_tenant(tx)
@@ -62,7 +63,7 @@ async def get_daily_figures(world: World, actor: Actor, start_at: datetime, end_
     if (after - first_day).days > MAX_DAYS:
         raise InvalidInput.one("range", reason=f"must have at most {MAX_DAYS} days where daily figures are asked for")
     if actor.locations is not None:
-        # The log names no locations, so the ledger is added up; it is never behind.
+        # The log has no locations, so the entries of the ledger are added up. They are never behind.
         sums = await sum_days_there(tx, start_at, end_at, tenant.time_zone, actor.locations)
         days = groupby(sums, key=lambda one: one.day)
         return DailyFiguresRow(

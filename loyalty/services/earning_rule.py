@@ -1,4 +1,4 @@
-"""Earning rules: create, change, switch on and off, delete; every edit is a new version."""
+"""Earning rules: create, change, switch on and off, delete. Every edit is a new version."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -49,19 +49,19 @@ CatalogNames = Mapping[tuple[CatalogKind, str], str]
 
 
 class CreatedRule(NamedTuple):
-    """A new rule, or for a retry the one that the first call made, as it is now."""
+    """A new rule. For a retry it is the rule of the first call, as it is now."""
 
     rule: EarningRuleRow
     replayed: bool
 
 
 async def create_earning_rule(world: World, actor: Actor, draft: EarningRule) -> EarningRuleRow:
-    """Create a rule as version 1; ``draft`` brings all but id and version. Refusals: InvalidInput, LimitReached."""
+    """Create a rule as version 1. The id and version of ``draft`` are ignored. Refusals: InvalidInput, LimitReached."""
     return (await create_earning_rule_once(world, actor, draft, None)).rule
 
 
 async def create_earning_rule_once(world: World, actor: Actor, draft: EarningRule, key: str | None) -> CreatedRule:
-    """The same under an idempotency key. Refusals: InvalidInput, LimitReached, IdempotencyConflict."""
+    """Create a rule with an idempotency key. Refusals: InvalidInput, LimitReached, IdempotencyConflict."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(validate_rule(draft))
     once = call_once(actor, key, "earningRuleCreate", fingerprint(_identity(draft)))
@@ -107,7 +107,7 @@ async def add_rule(world: World, tx: Transaction, by: Actor, draft: EarningRule)
 async def update_earning_rule(
     world: World, actor: Actor, rule_id: RuleId, change: RuleChange, expected_version: int | None
 ) -> EarningRuleRow:
-    """Change a rule as its next version; an edit that changes nothing makes none.
+    """Change a rule as its next version. An edit that changes nothing makes no version.
 
     Refusals: NotFound, VersionConflict, InvalidInput.
     """
@@ -147,7 +147,7 @@ async def update_earning_rule(
 
 
 async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> RuleId:
-    """Take a rule out of force for good; what it earned stays explained. Refusal: NotFound."""
+    """Delete a rule for good. Accruals that it earned keep their explanation. Refusal: NotFound."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
 
     async def delete() -> RuleId:
@@ -167,34 +167,34 @@ async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> Ru
 async def list_earning_rules(
     world: World, actor: Actor, *, active: bool | None, window: Window[RulePlace]
 ) -> list[EarningRuleRow]:
-    """A page of rules in the order of their priority."""
+    """Return a page of rules in the order of their priority."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_rules(tx, active=active, window=window)
 
 
 async def count_earning_rules(world: World, actor: Actor, *, active: bool | None) -> int:
-    """How many rules a list has."""
+    """Return the number of rules in a list."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await count_rules_listed(tx, active=active)
 
 
 async def load_earning_rules(world: World, actor: Actor, ids: Sequence[RuleId]) -> dict[RuleId, EarningRuleRow]:
-    """The rules among ``ids`` that are in force or paused."""
+    """Return the rules among ``ids`` that are not deleted."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_rules_by_id(tx, list(ids))
 
 
 async def load_rule_versions(world: World, actor: Actor, ids: Sequence[RuleId]) -> dict[RuleId, list[RuleVersionRow]]:
-    """The newest ``MAX_RULE_VERSIONS`` versions of each rule, newest first."""
+    """Return the newest ``MAX_RULE_VERSIONS`` versions of each rule, newest first."""
     require(actor, Permission.LOYALTY_READ)
     return await read_rule_versions(world.database.reading(actor.tenant_id), ids)
 
 
 async def load_catalog_names(world: World, actor: Actor) -> CatalogNames:
-    """The tenant's own names for external ids, for readable summaries."""
+    """Return the tenant's own names for external ids, for readable summaries."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return (await program_in_force(world, tx, even_when_off=True)).names
@@ -204,7 +204,7 @@ _describe_change = partial(describe_change, AuditSubject.EARNING_RULE, rule_defi
 
 
 def _identity(draft: EarningRule) -> list[Any]:
-    """What identifies a rule that is asked for; conditions that are not set do not count."""
+    """Return the values of a requested rule for the fingerprint, without conditions that are not set."""
     conditions = {
         name: sorted(value) if isinstance(value, frozenset) else value
         for name, value in sorted(asdict(draft.conditions).items())
@@ -216,7 +216,8 @@ def _identity(draft: EarningRule) -> list[Any]:
 
 
 def _list_set_fields(value: "DataclassInstance") -> dict[str, Any]:
-    """The fields of a value that are set, by name: what a later release adds does not count until it is."""
+    """Return the fields of a value that are set, by name. So a field of a later release changes no older fingerprint.
+    """
     return {name: one for name, one in sorted(asdict(value).items()) if one is not None}
 
 

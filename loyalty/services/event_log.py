@@ -1,4 +1,4 @@
-"""Who may read the tenant's log of events, and how much of it."""
+"""Read the tenant's log of events, as far as the caller may see it."""
 
 from loyalty.log.reading import EventPage, last_position, read_page
 from loyalty.rules.ids import CustomerId
@@ -11,15 +11,15 @@ from permissions.policy import allows, require, require_any
 
 
 async def find_newest_position(world: World, actor: Actor) -> int:
-    """The position of the newest event of the actor's tenant, 0 when there is none."""
+    """Return the position of the newest event of the actor's tenant; 0 if there is none."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     return await last_position(world.database, actor.tenant_id)
 
 
 async def find_followed_customer(world: World, actor: Actor, key: CustomerKey | None, *path: str) -> CustomerId | None:
-    """Whose events to follow: those of the named customer, or everybody's (None). Customers follow their own.
+    """Return the customer whose events are followed; None for the events of all. Customers follow their own.
 
-    Raises PermissionDenied for everybody's without LOYALTY_READ. Refusals: NotFound, AmbiguousCustomer.
+    Raises PermissionDenied for the events of all without LOYALTY_READ. Refusals: NotFound, AmbiguousCustomer.
     """
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     if key is not None:
@@ -31,12 +31,12 @@ async def find_followed_customer(world: World, actor: Actor, key: CustomerKey | 
 
 
 async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after: int, limit: int) -> EventPage:
-    """The next events after a position, in order; customers poll only their own.
+    """Return the next events after a position, in order. Customers poll only their own.
 
-    However little a filter fits, ``end`` moves on, so that polling always comes to the end of the log.
+    ``end`` moves on even if no event fits the filter, so polling always reaches the end of the log.
     """
     if wanted.customer_id is None:
-        # Also where they name a subject: what a gift card does is told to who has it just then.
+        # Also for a filter by subject: events of a gift card belong to its holder of the time, who may change.
         require(actor, Permission.LOYALTY_READ)
     else:
         require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)

@@ -1,4 +1,4 @@
-"""Let points expire at their time, and tell their owners before: each once, however many workers look."""
+"""Let points expire at their time, and send notices before: each once, with any number of workers."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,19 +37,19 @@ SUBJECT = "worker:expiry"
 
 
 async def expire_due(world: World, tenant_id: TenantId) -> Swept:
-    """Let up to ``BATCH`` lots expire that are due, also while the program is off: time does not stop."""
+    """Let up to ``BATCH`` due lots expire, also while the program is off."""
     return await retry_transaction(lambda: _expire_batch(world, tenant_id))
 
 
 async def tell_expiring(world: World, tenant_id: TenantId) -> Swept:
-    """Tell the owners of up to ``BATCH`` lots that they will expire; once for each lot, date and number of days."""
+    """Send the due notices of up to ``BATCH`` lots: once for each lot, date and number of days."""
     return await retry_transaction(lambda: _tell_batch(world, tenant_id))
 
 
 async def load_expiry_schedules(
     world: World, actor: Actor, customer_ids: Sequence[CustomerId]
 ) -> dict[CustomerId, list[ExpiringRow]]:
-    """What expires when of customers whom the actor may see, soonest first."""
+    """Return when points of customers expire, soonest first, for the customers whom the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     visible = [customer_id for customer_id in customer_ids if may_see_customer(actor, customer_id)]
     tx = world.database.reading(actor.tenant_id)
@@ -57,7 +57,7 @@ async def load_expiry_schedules(
 
 
 async def load_lots(world: World, actor: Actor, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
-    """The lots among ``ids`` that the actor may see."""
+    """Return the lots among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_lots_by_id(tx, ids)
@@ -70,7 +70,7 @@ async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
         seen = await read_due_lots(tx, world.now(program), BATCH)
         if not seen:
             return NOTHING_SWEPT
-        # The books let what is due expire as soon as they know of it.
+        # The book expires due lots as soon as it knows them.
         book = await _open(world, tx, program, seen)
         await post_and_commit(tx, book.finish())
     return Swept(len(book.posting.added(LedgerEntry)))
@@ -91,7 +91,7 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def _open(world: World, tx: Transaction, program: CompiledProgram, seen: Sequence[DueLot]) -> Book:
-    """Books on whose lots were seen, which know these lots as they are under the lock."""
+    """Return a book with the owners of the seen lots. It knows these lots as they are under the lock."""
     owners = [one.customer_id for one in seen]
     book = await open_book(world, tx, program, system_actor(tx.tenant_id, SUBJECT), owners)
     for customer_id, lots in (await read_lots_of(tx, seen)).items():
@@ -100,7 +100,7 @@ async def _open(world: World, tx: Transaction, program: CompiledProgram, seen: S
 
 
 def _tell_owner(book: Book, seen: DueLot, told: set[Notice]) -> None:
-    """Tell of one lot, as it is under the lock, and say when to come again."""
+    """Send the due notice of one lot, as it is under the lock, and set the time of its next notice."""
     lot = book.lots.find(seen.customer_id, seen.lot_id)
     if lot.expires_at is None or lot.notice_at is None or lot.notice_at > book.now:
         return

@@ -16,14 +16,14 @@ from tenancy.retry import retry_transaction
 
 
 class SetFeature(NamedTuple):
-    """The tenant after a switch, and the features that came on with it."""
+    """The tenant after a switch, and the features that were switched on because the feature needs them."""
 
     tenant: TenantRow
     also_enabled: tuple[Feature, ...]
 
 
 async def set_feature(world: World, actor: Actor, feature: Feature, *, on: bool) -> SetFeature:
-    """Switch a feature on or off; as it is already, it stays. LOYALTY is the switch of the program.
+    """Switch a feature on or off. A feature in that state stays. LOYALTY is the switch of the program.
 
     Refusals: DependencyRequired, IncompatibleFeature.
     """

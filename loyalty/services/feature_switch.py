@@ -1,4 +1,4 @@
-"""Switch a feature within a transaction that holds the lock of the program, so that two switches never cross."""
+"""Switch a feature inside a transaction that holds the lock of the program, so that two switches never overlap."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from tenancy.database import Transaction
 async def apply_switch(
     tx: Transaction, by: Actor, at: datetime, feature: Feature, *, on: bool, path: tuple[str, ...] = ("feature",)
 ) -> Switched:
-    """Switch a feature, and on with it what it needs; the switch of the program itself is saved by its settings.
+    """Switch a feature; features that it needs are switched on with it. The program's own switch is saved elsewhere.
 
     Refusals: DependencyRequired, IncompatibleFeature.
     """
@@ -28,5 +28,5 @@ async def apply_switch(
 
 
 def _name_stored(features: frozenset[Feature]) -> list[str]:
-    """The names that are stored: the switch of the program is a setting of its own."""
+    """Return the names of features to store, without LOYALTY: the switch of the program is a setting of its own."""
     return [feature.name for feature in sort_features(features - {Feature.LOYALTY})]

@@ -1,4 +1,4 @@
-"""Which clients have no wrong look-ups left, as far as one process knows."""
+"""The clients whose window of wrong look-ups is full, as far as one process knows."""
 
 from collections import OrderedDict
 from datetime import datetime
@@ -6,22 +6,22 @@ from datetime import datetime
 from loyalty.rules.ids import TenantId
 
 MAX_REMEMBERED_WINDOWS = 10_000
-"""Full windows that one process remembers. One that it forgets is heard of again with the next wrong look-up."""
+"""The most full windows that one process remembers. It learns of a forgotten one with the next wrong look-up."""
 
 
 class FullWindows:
-    """When the full windows of clients end."""
+    """The ends of the full windows of clients."""
 
     def __init__(self) -> None:
         self._ends: OrderedDict[tuple[TenantId, str], datetime] = OrderedDict()
 
     def find_end(self, tenant_id: TenantId, client: str, now: datetime) -> datetime | None:
-        """When the window of a client ends; None for one that is not full, or has ended."""
+        """Return when the full window of a client ends; None if it is not full, or has ended."""
         ends_at = self._ends.get((tenant_id, client))
         return ends_at if ends_at is not None and now < ends_at else None
 
     def remember(self, tenant_id: TenantId, client: str, ends_at: datetime) -> None:
-        """Remember a window that is full."""
+        """Remember a full window."""
         self._ends[tenant_id, client] = ends_at
         self._ends.move_to_end((tenant_id, client))
         if len(self._ends) > MAX_REMEMBERED_WINDOWS:

@@ -1,4 +1,4 @@
-"""Gift cards as callers see them: who may see a card, who its code, and what every operation on one begins with."""
+"""Gift cards for callers: who may see a card and its code, and the first steps of every operation on a card."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,11 +33,11 @@ CARD_READERS = (
     Permission.GIFT_CARDS_MANAGE,
     Permission.SELF_READ,
 )
-"""Any of these reads cards; customers read those that they have, or bought."""
+"""Each of these permissions is enough to read cards. Customers read only cards that they hold or bought."""
 
 
 class CardKey(NamedTuple):
-    """How a caller names a card: by its id, or by its code."""
+    """The caller's name for a card: its id, or its code."""
 
     id: GiftCardId | None = None
     code: GiftCardCode | None = None
@@ -52,7 +52,7 @@ class MovedCard(NamedTuple):
 
 
 async def look_up_gift_card(world: World, actor: Actor, code: GiftCardCode) -> GiftCardRow:
-    """The card of a code; the code is enough. Refusals: NotFound, which says nothing more, TooManyWrongCodes."""
+    """Return the card of a code; no other right to the card is needed. Refusals: NotFound, TooManyWrongCodes."""
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_READ)
     return await find_card_of_code(world, actor, code)
 
@@ -60,7 +60,7 @@ async def look_up_gift_card(world: World, actor: Actor, code: GiftCardCode) -> G
 async def find_card_of_code(
     world: World, by: Actor, code: GiftCardCode, path: tuple[str, ...] = ("code",)
 ) -> GiftCardRow:
-    """The card of a code; each wrong one counts against the caller. Refusals: NotFound, TooManyWrongCodes."""
+    """Return the card of a code. A wrong code counts against the caller. Refusals: NotFound, TooManyWrongCodes."""
     hashes = world.codes.hashes(by.tenant_id, code)
     found = await read_card_by_code(world.database.reading(by.tenant_id), hashes)
     await limit_guesses(world, by, code, known=found is not None, path=path)
@@ -70,9 +70,9 @@ async def find_card_of_code(
 
 
 async def load_gift_cards(world: World, actor: Actor, ids: Sequence[GiftCardId]) -> dict[GiftCardId, GiftCardRow]:
-    """The cards among ``ids`` that the actor may see: customers see those that they have, or bought.
+    """Return the cards among ``ids`` that the actor may see. Customers see cards that they hold or bought.
 
-    Who reads the ledger without the right to read cards sees that points bought one, and no card.
+    A reader of the ledger without a permission to read cards sees that points bought a card, but not the card.
     """
     require_any(actor, *CARD_READERS, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
     if not allows_any(actor, *CARD_READERS):
@@ -82,22 +82,22 @@ async def load_gift_cards(world: World, actor: Actor, ids: Sequence[GiftCardId])
 
 
 def may_see_card(actor: Actor, card: GiftCardRow) -> bool:
-    """Whether an actor may see a card at all."""
+    """Tell whether an actor may see a card."""
     return may_see_customer(actor, card.holder_id) or may_see_customer(actor, card.buyer_id)
 
 
 def may_use_card(actor: Actor, card: PreparedCard | GiftCardRow) -> bool:
-    """Whether an actor may spend or give a card without its code: a customer only one that they have."""
+    """Tell whether an actor may spend or give a card without its code. A customer may only as its holder."""
     return may_see_customer(actor, card.holder_id)
 
 
 def reveal_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode | None:
-    """The code of a card for its holder; None for everybody else, who sees how it ends."""
+    """Return the code of a card for its holder; None for all others, who see only its last symbols."""
     return open_code(world, actor, card) if is_the_customer(actor, card.holder_id) else None
 
 
 def open_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode:
-    """The code of a card, for the payload of the call that made it."""
+    """Return the code of a card, for the answer to the call that created it."""
     return world.codes.open(actor.tenant_id, card.id, card.code_sealed)
 
 
@@ -111,7 +111,7 @@ async def open_card(
     prepared: PreparedCard | None,
     path: tuple[str, ...] = ("gift_card",),
 ) -> tuple[CardBook, GiftCardRow]:
-    """Lock a card, and before it the accounts of who bought it, who has it, and whose purchase it pays for.
+    """Lock the accounts of a card's buyer and holder and of the customer of its purchase, then the card.
 
     Refusal: NotFound, also for an unknown code.
     """
@@ -123,7 +123,7 @@ async def open_card(
 
 
 async def read_moved_card(tx: Transaction, result_id: UUID) -> MovedCard:
-    """The answer to an operation that booked an entry before: the card as it is now."""
+    """Return the replayed answer to an operation that booked an entry: the card as it is now."""
     entry_id = GiftCardEntryId(result_id)
     entry = (await read_card_entries_by_id(tx, [entry_id]))[entry_id]
     card = (await read_cards_by_id(tx, [entry.gift_card_id]))[entry.gift_card_id]

@@ -1,4 +1,4 @@
-"""Buy a gift card with points: they are burnt and the card is issued in one posting."""
+"""Buy a gift card with points: the points are spent and the card is issued in one posting."""
 
 from functools import partial
 from typing import NamedTuple
@@ -42,15 +42,15 @@ class BuyRequest(NamedTuple):
     idempotency_key: str
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([self.customer.identity(), self.product_id])
 
 
 async def buy_gift_card(world: World, actor: Actor, request: BuyRequest) -> IssuedCard:
-    """Burn a customer's points, and issue a card for them. It earns nothing, and counts for no tier.
+    """Spend a customer's points on a new gift card. That earns no points and counts for no tier.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound (customer, product), GiftCardProductUnavailable (also sold
-    out), InsufficientPoints. Nothing is written then.
+    out), InsufficientPoints. A refusal writes nothing.
     """
     require_any(actor, Permission.GIFT_CARDS_ISSUE, Permission.SELF_REDEEM)
     refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",))])
@@ -90,7 +90,10 @@ async def _decide(
 
 
 def _burn(book: Book, customer_id: CustomerId, card_id: GiftCardId, points: int) -> None:
-    """Book the points that a card costs; what keeps points alive does so here too. Refusal: InsufficientPoints."""
+    """Book the points that a card costs. It is an activity, so lots that expire by inactivity expire later.
+
+    Refusal: InsufficientPoints.
+    """
     account = book.account(customer_id)
     paid = debit(account, points, overdraft=Overdraft.REJECT, qualifying=False, path=("product",))
     allocations = allocate(book.lots.spendable(customer_id), points)

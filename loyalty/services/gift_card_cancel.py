@@ -1,4 +1,4 @@
-"""Cancel gift cards: an unused card that points bought gives them back, every other one is void."""
+"""Cancel gift cards. An unused card that points bought gives the points back."""
 
 from functools import partial
 from typing import NamedTuple
@@ -33,7 +33,7 @@ CANCEL = "giftCardCancel"
 
 
 class CancelRequest(NamedTuple):
-    """A card to cancel. ``return_points`` is for cards that points bought; None gives them back there."""
+    """A card to cancel. ``return_points`` is for cards that points bought; None gives their points back."""
 
     card_id: GiftCardId
     return_points: bool | None
@@ -42,10 +42,10 @@ class CancelRequest(NamedTuple):
 
 
 async def cancel_gift_card(world: World, actor: Actor, request: CancelRequest) -> MovedCard:
-    """Take what is left of a card for good. The points of an unused card go back to the lots that they came from.
+    """Void a card for good. The points of an unused card go back to the lots that they came from.
 
-    Refusals: InvalidInput, IdempotencyConflict, NotFound, GiftCardEnded (voided, or expired where points would come
-    back), GiftCardInUse (something is held, or was spent where points would come back). Nothing is written then.
+    Refusals: InvalidInput, IdempotencyConflict, NotFound, GiftCardEnded (voided, or expired if points would come back),
+    GiftCardInUse (money is held, or was spent if points would come back). A refusal writes nothing.
     """
     require(actor, Permission.GIFT_CARDS_MANAGE)
     refuse_problems(
@@ -81,7 +81,7 @@ async def _decide(
 
 
 async def _return_points(tx: Transaction, book: Book, card: GiftCardRow) -> None:
-    """Book that the points of a card come back to its buyer, into the lots they came from; debt is paid first."""
+    """Book that the points of a card come back to its buyer, into the lots they came from. They pay debt first."""
     customer_id, points = _buyer(card)
     taken = await read_taken_lots(tx, card.id)
     credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
@@ -94,6 +94,7 @@ async def _return_points(tx: Transaction, book: Book, card: GiftCardRow) -> None
 
 
 def _buyer(card: GiftCardRow) -> tuple[CustomerId, int]:
+    """Return the buyer of a card and its price in points. Raises ValueError for a card that points did not buy."""
     if card.buyer_id is None or card.points_cost is None:
         message = "a card that points bought has a buyer and a cost"
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What time does to gift cards: they expire, abandoned holds end, and somebody may extend a card."""
+"""Expire gift cards, end their abandoned holds, and extend cards."""
 
 from datetime import date
 from functools import partial
@@ -44,7 +44,7 @@ SUBJECT = "worker:gift_cards"
 
 
 class ExtendRequest(NamedTuple):
-    """A card that is to live until the end of a later local day, and why."""
+    """A card with its new last day, and the reason."""
 
     card_id: GiftCardId
     expires_on: date
@@ -53,7 +53,7 @@ class ExtendRequest(NamedTuple):
 
 
 async def extend_gift_card(world: World, actor: Actor, request: ExtendRequest) -> MovedCard:
-    """Give a card a later expiry; what had expired since comes back.
+    """Give a card a later expiry. Money that had expired comes back.
 
     Refusals: InvalidInput (also for a day that is not later, and for a card that never expires), IdempotencyConflict,
     NotFound, GiftCardEnded (voided).
@@ -79,7 +79,7 @@ async def extend_gift_card(world: World, actor: Actor, request: ExtendRequest) -
 
 
 async def expire_due_cards(world: World, tenant_id: TenantId) -> Swept:
-    """Let up to ``BATCH`` cards expire whose time is over, also while the program is off."""
+    """Let up to ``BATCH`` cards expire whose validity is over, also while the program is off."""
     return await retry_transaction(lambda: _expire_batch(world, tenant_id))
 
 
@@ -133,7 +133,7 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
         by, owners = system_actor(tenant_id, SUBJECT), [one.owner_id for one in seen]
         customers = [*owners, *(one.purchase.customer_id for one in seen)]
         book, cards = await open_card_book(world, tx, program, by, customers, [one.gift_card_id for one in seen])
-        # Read under the locks: what was captured or released meanwhile is not abandoned.
+        # Read the holds under the locks: some may have been captured or released meanwhile.
         holds = await read_card_holds_by_id(tx, [one.id for one in seen])
         paid = {}
         for one in seen:

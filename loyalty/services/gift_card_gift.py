@@ -1,6 +1,6 @@
-"""Hand gift cards to somebody, and claim them. A card that was given has no holder until it is claimed.
+"""Give gift cards to somebody, and claim them. A given card has no holder until it is claimed.
 
-The giver keeps the gift as a reference, and reads the code in the answer to hand it over.
+The giver keeps the gift as a reference, and gets the code in the answer to hand it over.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ from tenancy.database import Transaction
 
 GIVE, CLAIM = "giftCardGive", "giftCardClaim"
 GIFT_READERS = (Permission.GIFT_CARDS_READ, Permission.GIFT_CARDS_MANAGE, Permission.SELF_READ)
-"""Any of these reads gifts; customers read those that they gave or took."""
+"""Each of these permissions is enough to read gifts. Customers read only gifts that they gave or claimed."""
 
 
 class GiveRequest(NamedTuple):
@@ -54,13 +54,13 @@ class GiveRequest(NamedTuple):
     idempotency_key: str
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         gift = self.gift
         return fingerprint([self.card_id, gift.recipient_name, gift.recipient_email, gift.message, gift.deliver_on])
 
 
 class GivenCard(NamedTuple):
-    """A card that was handed over. The code is for the giver, who had the card; None for the team."""
+    """A card that was given. The code is for the giver, the former holder; it is None for the team."""
 
     gift: GiftRow
     card: GiftCardRow
@@ -69,17 +69,17 @@ class GivenCard(NamedTuple):
 
 
 class ClaimedCard(NamedTuple):
-    """A card that somebody took."""
+    """A card that a customer claimed."""
 
     card: GiftCardRow
     replayed: bool
 
 
 async def give_gift_card(world: World, actor: Actor, request: GiveRequest) -> GivenCard:
-    """Hand a card to somebody: it then has no holder, and anybody with its code may claim it. The code stays the same.
+    """Give a card to somebody: it has no holder then, and anybody with its code may claim it. The code stays the same.
 
-    Refusals: InvalidInput, IdempotencyConflict, NotFound (card, also one that a customer does not have), GiftCardEnded
-    (nothing of it can be spent any more). Nothing is written then.
+    Refusals: InvalidInput, IdempotencyConflict, NotFound (card, also one that the customer does not hold),
+    GiftCardEnded (it cannot be spent any more). A refusal writes nothing.
     """
     require_any(actor, Permission.GIFT_CARDS_ISSUE, Permission.SELF_REDEEM)
     refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",)), *validate_gift(request.gift)])
@@ -96,10 +96,10 @@ async def give_gift_card(world: World, actor: Actor, request: GiveRequest) -> Gi
 async def claim_gift_card(
     world: World, actor: Actor, code: GiftCardCode, customer: CustomerKey | None, idempotency_key: str
 ) -> ClaimedCard:
-    """Take a card that belongs to nobody into a customer's account; customers take it into their own.
+    """Take a card without a holder into a customer's account. Customers take it into their own.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound (code, customer), TooManyWrongCodes, GiftCardEnded,
-    GiftCardHasOwner. Nothing is written then.
+    GiftCardHasOwner. A refusal writes nothing.
     """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
@@ -116,7 +116,7 @@ async def claim_gift_card(
 
 
 async def load_gifts(world: World, actor: Actor, ids: Sequence[GiftCardGiftId]) -> dict[GiftCardGiftId, GiftRow]:
-    """The gifts among ``ids`` that the actor may see."""
+    """Return the gifts among ``ids`` that the actor may see."""
     if not _reads_gifts(actor):
         return {}
     found = await read_gifts_by_id(world.database.reading(actor.tenant_id), ids)
@@ -124,7 +124,7 @@ async def load_gifts(world: World, actor: Actor, ids: Sequence[GiftCardGiftId]) 
 
 
 async def load_gifts_of_cards(world: World, actor: Actor, ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftRow]]:
-    """The newest gifts of each card, as far as the actor may see them."""
+    """Return the newest gifts of each card that the actor may see."""
     if not _reads_gifts(actor):
         return {}
     found = await read_gifts_of_cards(world.database.reading(actor.tenant_id), ids)
@@ -134,7 +134,7 @@ async def load_gifts_of_cards(world: World, actor: Actor, ids: Sequence[GiftCard
 async def load_gifts_of_givers(
     world: World, actor: Actor, ids: Sequence[CustomerId]
 ) -> dict[CustomerId, list[GiftRow]]:
-    """The newest gifts of each giver, as far as the actor may see them."""
+    """Return the newest gifts of each giver that the actor may see."""
     if not _reads_gifts(actor):
         return {}
     found = await read_gifts_of_givers(world.database.reading(actor.tenant_id), ids)
@@ -142,13 +142,13 @@ async def load_gifts_of_givers(
 
 
 def _reads_gifts(actor: Actor) -> bool:
-    """Whether an actor reads gifts; others see a card or a customer without them. Raises PermissionDenied."""
+    """Tell whether an actor may read gifts; others see a card or a customer without them. Raises PermissionDenied."""
     require_any(actor, *CARD_READERS, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
     return allows_any(actor, *GIFT_READERS)
 
 
 def may_see_gift(actor: Actor, gift: GiftRow) -> bool:
-    """Whether an actor may see a gift: the team, who gave it, and who took it."""
+    """Tell whether an actor may see a gift: the team may, its giver and its claimer."""
     return may_see_customer(actor, gift.giver_id) or may_see_customer(actor, gift.claimer_id)
 
 
@@ -164,7 +164,7 @@ async def _decide_give(
     after = card._replace(holder_id=None)
     book.posting.add(gift)
     keep_card(book, after)
-    # Told of who had the card: the giver, whether they bought it or not.
+    # The event names the former holder: the giver, even if another customer bought the card.
     tell_of_card(book, card, GiftCardGiven, gift_id=gift.id)
     code = open_code(world, actor, card) if actor.kind is ActorKind.CUSTOMER else None
     return Booked(book, gift.id, lambda: GivenCard(gift, after, code, replayed=False))
@@ -208,7 +208,7 @@ async def _decide_claim(
 
 
 async def _find_claimer(world: World, actor: Actor, customer: CustomerKey | None) -> CustomerId:
-    """Into whose account a card goes. Refusals: NotFound, InvalidInput."""
+    """Return the customer into whose account a card goes. Refusals: NotFound, InvalidInput."""
     if actor.customer_id is not None and customer is None:
         return actor.customer_id
     if customer is None:
@@ -217,7 +217,7 @@ async def _find_claimer(world: World, actor: Actor, customer: CustomerKey | None
 
 
 async def _read_given(world: World, actor: Actor, tx: Transaction, result_id: UUID) -> GivenCard:
-    """The answer to a card that was given before: the card as it is now. The giver reads the code again."""
+    """Return the replayed answer to a gift: the card as it is now. The giver gets the code again."""
     gift_id = GiftCardGiftId(result_id)
     gift = (await read_gifts_by_id(tx, [gift_id]))[gift_id]
     card = (await read_cards_by_id(tx, [gift.gift_card_id]))[gift.gift_card_id]

@@ -1,6 +1,6 @@
-"""Wrong codes of gift cards are limited, in every process together: each look-up by a code asks here.
+"""Limit wrong codes of gift cards, over all processes: each look-up by a code calls this module.
 
-The count is written also where the caller is refused; else guessing would cost nothing. It is a transaction of its own.
+A refused code is counted too, else guessing would cost nothing. So the count is a transaction of its own.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ TENANT_SCOPE = "tenant"
 async def limit_guesses(
     world: World, actor: Actor, code: GiftCardCode, *, known: bool, path: tuple[str, ...] = ("code",)
 ) -> None:
-    """Count a code that was looked up, if no card has it, and refuse it where too many wrong ones came before.
+    """Count a code that no card has, and refuse a code if too many wrong ones came before.
 
-    ``known`` says whether a card has the code. A caller tells nobody before this has passed. The codes of one document,
-    of many requests and of many processes wait for each other here. Refusal: TooManyWrongCodes.
+    ``known`` says whether a card has the code. The caller must not tell that before this returns. The codes of one
+    document, of many requests and of many processes wait for each other here. Refusal: TooManyWrongCodes.
     """
     limits, now = _limits(world, actor, code), world.clock()
 
@@ -42,9 +42,9 @@ async def limit_guesses(
 
 
 def _limits(world: World, actor: Actor, code: GiftCardCode) -> Mapping[str, int]:
-    """What a code counts for, and how many wrong ones are allowed there."""
+    """Return the scopes that a code counts for, and how many wrong codes each allows."""
     is_customer = actor.kind is ActorKind.CUSTOMER
-    # A beginning is hashed like a code: a copy of the database tells nothing of any card.
+    # The prefix is hashed like a code, so that a copy of the database tells nothing about any card.
     beginning = world.codes.hash(actor.tenant_id, GiftCardCode(code_prefix(code)))
     return {
         f"client {actor.client}": MAX_WRONG_CODES_OF_CUSTOMER if is_customer else MAX_WRONG_CODES_OF_CLIENT,

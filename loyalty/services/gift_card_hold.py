@@ -1,6 +1,6 @@
-"""Spend gift cards at a checkout: hold, capture, release, return. What is held counts as spent until the hold ends.
+"""Spend gift cards at a checkout: hold, capture, release, return. Held money counts as spent until the hold ends.
 
-Everything happens under the lock of the card; a hold leaves ACTIVE once, and is read after that lock.
+Everything happens under the lock of the card. A hold leaves ACTIVE once, and is read after that lock.
 """
 
 from collections.abc import Awaitable, Callable
@@ -70,7 +70,7 @@ AskForCard = Callable[[Transaction, KeyedCall], Awaitable[PreparedCard | None]]
 
 
 class CardHoldRequest(NamedTuple):
-    """Money of a card to set aside."""
+    """A request to set money of a card aside."""
 
     card: CardKey
     amount: Money
@@ -80,13 +80,13 @@ class CardHoldRequest(NamedTuple):
     location: str | None = None
 
     def fingerprint(self, card_id: GiftCardId) -> str:
-        """What identifies this request: the card and never its code, which is a secret."""
+        """Return the fingerprint of this request. It has the card's id and never its code, which is a secret."""
         purchase = self.purchase and tuple(self.purchase)
         return fingerprint([card_id, money_identity(self.amount), purchase, self.minutes], location=self.location)
 
 
 class HeldCard(NamedTuple):
-    """A hold as it is after an operation, and its card."""
+    """A hold after an operation, and its card."""
 
     hold: GiftCardHoldRow
     card: GiftCardRow
@@ -94,7 +94,7 @@ class HeldCard(NamedTuple):
 
 
 class ReturnedCard(NamedTuple):
-    """Money that came back to a card: the entry, and what it was spent with."""
+    """Money that came back to a card: the entry, and the hold that had spent it."""
 
     entry: GiftCardEntryRow
     hold: GiftCardHoldRow
@@ -103,12 +103,12 @@ class ReturnedCard(NamedTuple):
 
 
 async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -> HeldCard:
-    """Set money of a card aside for a checkout. Who has the code may do so, as may who has the card.
+    """Set money of a card aside for a checkout. The holder of the card may do so, and anybody with its code.
 
-    All that pays for a recorded purchase counts against its total. Refusals: InvalidInput, CurrencyMismatch,
+    All payments of a recorded purchase count against its total. Refusals: InvalidInput, CurrencyMismatch,
     IdempotencyConflict, NotFound (card or code), TooManyWrongCodes, GiftCardEnded, GiftCardBalanceTooLow,
-    PurchaseOfAnotherCustomer (for customers), PurchaseEnded, GiftCardAbovePurchase. Nothing
-    is written then, but that a wrong code was tried.
+    PurchaseOfAnotherCustomer (for customers), PurchaseEnded, GiftCardAbovePurchase. A refusal writes nothing but a
+    wrong code.
     """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     _refuse_hold(actor, request)
@@ -134,11 +134,11 @@ async def capture_gift_card(
     idempotency_key: str,
     location: str | None = None,
 ) -> HeldCard:
-    """Spend what a hold has set aside, or a part of it; the rest can be spent again.
+    """Spend the money of a hold, or a part of it. The rest can be spent again.
 
-    A hold that names no location takes that of the capture.
-    Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound, HoldEnded, GiftCardBalanceTooLow (more
-    than is held), PurchaseEnded, GiftCardAbovePurchase (the purchase has become smaller, or is paid otherwise).
+    A hold without a location takes the location of the capture. Refusals: InvalidInput, CurrencyMismatch,
+    IdempotencyConflict, NotFound, HoldEnded, GiftCardBalanceTooLow (more than is held), PurchaseEnded,
+    GiftCardAbovePurchase (the purchase has become smaller, or has other payments).
     """
     require(actor, Permission.GIFT_CARDS_SPEND)
     _refuse_key_and_amount(idempotency_key, amount)
@@ -157,7 +157,7 @@ async def capture_gift_card(
 async def release_gift_card(
     world: World, actor: Actor, hold_id: GiftCardHoldId, idempotency_key: str, reason: str | None = None
 ) -> HeldCard:
-    """End a hold without spending it; one that ended so before is answered as it is, and its reason stays.
+    """End a hold without spending it. A hold that was released or has expired already stays as it is, with its reason.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded (captured).
     """
@@ -177,10 +177,10 @@ async def release_gift_card(
 async def return_to_gift_card(
     world: World, actor: Actor, hold_id: GiftCardHoldId, amount: Money | None, reason: str | None, idempotency_key: str
 ) -> ReturnedCard:
-    """Give spent money back to its card, all that is left of a capture or a part.
+    """Give spent money back to its card: all that can still come back of a capture, or a part.
 
-    A card whose time is over has to be extended first: what came back would be lost at once. Refusals: InvalidInput,
-    CurrencyMismatch, IdempotencyConflict, NotFound, GiftCardEnded, ReturnExceedsSpending.
+    A card whose validity is over has to be extended first, because the money would be lost at once. Refusals:
+    InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound, GiftCardEnded, ReturnExceedsSpending.
     """
     require(actor, Permission.GIFT_CARDS_SPEND)
     _refuse_key_and_amount(idempotency_key, amount)
@@ -199,7 +199,7 @@ async def return_to_gift_card(
 def end_card_hold(
     book: Book, card: GiftCardRow, hold: GiftCardHoldRow, state: HoldState, reason: str | None = None
 ) -> HeldCard:
-    """Book that all of an active hold can be spent again, or expires where the time of its card is over."""
+    """Book the end of an active hold: its money can be spent again, or expires if the card's validity is over."""
     ended = _end(book, hold, state)._replace(ended_reason=reason)
     book.posting.move(ended)
     after = card.with_account(free_held(card.account, hold.amount_minor))
@@ -210,7 +210,7 @@ def end_card_hold(
 
 
 def _end(book: Book, hold: GiftCardHoldRow, state: HoldState) -> GiftCardHoldRow:
-    """Return a hold as it ended now, by the caller."""
+    """Return a hold that the caller ended now."""
     by = book.actor
     return hold._replace(state=state, ended_at=book.now, ended_actor_kind=by.kind, ended_actor=by.display)
 
@@ -278,7 +278,7 @@ async def _decide_capture(
     tell_of_card(book, after, GiftCardSpent, gift_card_hold_id=hold.id, amount_minor=entry.amount_minor)
     after = lapse_card(book, after)
     keep_card(book, after)
-    # What was set aside counts as paid, so a capture of all of it changes nothing for the purchase.
+    # Held money counts as paid, so a capture of all of it changes nothing for the purchase.
     write = post_book if spent.amount_minor == hold.amount_minor else change_cards_paid(book, hold.purchase, purchase)
     return Booked(book, hold.id, lambda: HeldCard(captured, after, replayed=False), write)
 
@@ -323,7 +323,7 @@ async def _decide_return(
 
 
 async def _find_card(world: World, actor: Actor, key: CardKey) -> GiftCardId:
-    """Which card a caller names. Refusals: NotFound, TooManyWrongCodes."""
+    """Return the id of the card that a caller names. Refusals: NotFound, TooManyWrongCodes."""
     if key.code is not None:
         return (await find_card_of_code(world, actor, key.code, ("gift_card", "code"))).id
     if key.id is None:
@@ -334,7 +334,7 @@ async def _find_card(world: World, actor: Actor, key: CardKey) -> GiftCardId:
 async def _open_hold(
     world: World, tx: Transaction, actor: Actor, hold_id: GiftCardHoldId, prepared: PreparedCard | None
 ) -> tuple[Book, GiftCardRow, GiftCardHoldRow, PurchaseOfCard]:
-    """Lock the card of a hold, and read the hold after that; also what is known of its purchase. Refusal: NotFound."""
+    """Lock the card of a hold, then read the hold. Also return what is known of its purchase. Refusal: NotFound."""
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
     hold = (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
     _refuse_elsewhere(actor, hold)
@@ -342,7 +342,7 @@ async def _open_hold(
 
 
 def _refuse_elsewhere(actor: Actor, hold: GiftCardHoldRow) -> None:
-    """Refusal: NotFound, for a hold that was made at a location outside the caller's scope."""
+    """Refuse a hold at a location outside the caller's scope. Refusal: NotFound."""
     if not is_hold_in_scope(actor.locations, hold.location):
         raise NotFound("hold", ("hold",))
 

@@ -1,4 +1,4 @@
-"""Issue gift cards that were sold for money or are given for goodwill; `giftCardBuy` uses the same for points."""
+"""Issue gift cards for money or for goodwill; `giftCardBuy` uses the same functions for points."""
 
 from datetime import date, datetime
 from functools import partial
@@ -46,7 +46,7 @@ ISSUE = "giftCardIssue"
 
 
 class CardTerms(NamedTuple):
-    """What a new card is to be."""
+    """The properties of a new card."""
 
     origin: GiftCardOrigin
     face: Money
@@ -62,7 +62,7 @@ class CardTerms(NamedTuple):
 class IssueRequest(NamedTuple):
     """A card that was sold for money, or is given for goodwill. Without a customer it has no holder.
 
-    ``price`` is what was paid for it, where that is known. ``reference`` is the sale in the caller's own system.
+    ``price`` is the money paid for it, if known. ``reference`` is the sale in the caller's own system.
     """
 
     origin: GiftCardOrigin
@@ -74,10 +74,10 @@ class IssueRequest(NamedTuple):
     reference: str | None = None
     reason: str | None = None
     product_id: GiftCardProductId | None = None
-    """In place of ``face``: the product that says what the card is worth, and how long it lives."""
+    """The product, in place of ``face``: it decides the face value and the validity."""
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint(
             [
                 self.origin,
@@ -92,7 +92,7 @@ class IssueRequest(NamedTuple):
         )
 
     def build_terms(self, worth: CardWorth, customer_id: CustomerId | None) -> CardTerms:
-        """Return what the new card is to be."""
+        """Return the properties of the new card."""
         return CardTerms(
             origin=self.origin,
             face=worth.face,
@@ -106,7 +106,7 @@ class IssueRequest(NamedTuple):
 
 
 class IssuedCard(NamedTuple):
-    """A card that was made, with its code, and who got it; the same again for a replay."""
+    """A new card with its code and its customer. A replay gets the card as it is now."""
 
     card: GiftCardRow
     code: GiftCardCode
@@ -118,7 +118,7 @@ async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> 
     """Issue a card for money that was taken elsewhere, or for goodwill.
 
     Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer, product),
-    GiftCardProductUnavailable. Nothing is written then.
+    GiftCardProductUnavailable. A refusal writes nothing.
     """
     require(actor, Permission.GIFT_CARDS_ISSUE)
     _refuse_issue(request)
@@ -156,10 +156,10 @@ async def sell_product(
     customer_id: CustomerId | None,
     origin: GiftCardOrigin,
 ) -> GiftCardProduct:
-    """Book that one more card of a product is sold.
+    """Book that one more card of a product is sold, and return the product.
 
-    The posting counts it only within the stock, so of two sales of the last card one begins again and is refused. The
-    limit of a customer does not hold for goodwill. Refusals: NotFound, GiftCardProductUnavailable.
+    The posting counts the card only within the stock. So of two sales of the last card one runs again and is refused.
+    The limit for a customer does not hold for goodwill. Refusals: NotFound, GiftCardProductUnavailable.
     """
     stored, sales = await read_product_sales(tx, product_id, customer_id)
     counts = origin is not GiftCardOrigin.GOODWILL
@@ -169,7 +169,7 @@ async def sell_product(
 
 
 def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) -> Booked[IssuedCard]:
-    """Book a new card with its first entry. An archived customer who gets it comes back."""
+    """Book a new card with its first entry. The archiving of its customer ends."""
     code = new_code()
     blank = _new_card(world, book, card_id, terms, code)
     if terms.customer_id is not None:
@@ -182,7 +182,7 @@ def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) 
 
 
 def _new_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms, code: GiftCardCode) -> GiftCardRow:
-    """Return a new card with nothing on it; its first entry brings the money."""
+    """Return a new card without money. Its first entry brings the money."""
     tenant_id = book.actor.tenant_id
     return GiftCardRow(
         id=card_id,
@@ -213,7 +213,7 @@ def _new_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms, c
 
 
 async def read_issued(world: World, by: Actor, tx: Transaction, result_id: UUID) -> IssuedCard:
-    """The answer to a card that was made before: the card as it is now, with its code."""
+    """Return the replayed answer to an issued card: the card as it is now, with its code."""
     card_id = GiftCardId(result_id)
     card = (await read_cards_by_id(tx, [card_id]))[card_id]
     customer = None if card.buyer_id is None else await read_customer(tx, card.buyer_id)

@@ -1,4 +1,4 @@
-"""Lists of gift cards, and what belongs to each, as far as the caller may see the card."""
+"""Lists of gift cards, and the entries and holds of each, for cards that the caller may see."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -30,14 +30,14 @@ Row = TypeVar("Row", GiftCardEntryRow, GiftCardHoldRow)
 async def list_gift_cards(
     world: World, actor: Actor, wanted: GiftCardFilter, window: Window[TimePlace]
 ) -> list[GiftCardRow]:
-    """A page of cards, newest first; customers find only those that they have, or bought."""
+    """Return a page of cards, newest first. Customers find only cards that they hold or bought."""
     if not _may_list(actor, wanted):
         return []
     return await read_card_page(world.database.reading(actor.tenant_id), wanted, window)
 
 
 async def count_gift_cards(world: World, actor: Actor, wanted: GiftCardFilter) -> int:
-    """How many cards a list has, up to the ceiling of counts."""
+    """Return the number of cards in a list, up to the ceiling of counts."""
     if not _may_list(actor, wanted):
         return 0
     return await narrow_cards(wanted).count(world.database.reading(actor.tenant_id))
@@ -46,14 +46,14 @@ async def count_gift_cards(world: World, actor: Actor, wanted: GiftCardFilter) -
 async def load_card_entries_of(
     world: World, actor: Actor, ids: Sequence[GiftCardId]
 ) -> dict[GiftCardId, list[GiftCardEntryRow]]:
-    """The newest entries of each card that the actor may see."""
+    """Return the newest entries of each card that the actor may see."""
     return await _load_of_cards(world, actor, read_entries_of_cards, ids)
 
 
 async def load_active_holds_of(
     world: World, actor: Actor, ids: Sequence[GiftCardId]
 ) -> dict[GiftCardId, list[GiftCardHoldRow]]:
-    """The active holds of each card, as far as the actor may see both."""
+    """Return the active holds of each card, if the actor may see the card and the hold."""
     found = await _load_of_cards(world, actor, read_active_holds_of_cards, ids)
     return {
         card_id: [row for row in rows if is_in_scope(actor.locations, row.location)] for card_id, rows in found.items()
@@ -63,14 +63,17 @@ async def load_active_holds_of(
 async def load_card_entries(
     world: World, actor: Actor, ids: Sequence[GiftCardEntryId]
 ) -> dict[GiftCardEntryId, GiftCardEntryRow]:
-    """The entries among ``ids`` whose card the actor may see."""
+    """Return the entries among ``ids`` of cards that the actor may see."""
     return await _load_by_id(world, actor, read_card_entries_by_id, ids)
 
 
 async def load_card_holds(
     world: World, actor: Actor, ids: Sequence[GiftCardHoldId]
 ) -> dict[GiftCardHoldId, GiftCardHoldRow]:
-    """The holds among ``ids`` that the actor may see, with their card; one without a location at every counter."""
+    """Return the holds among ``ids`` that the actor may see, and whose card too.
+
+    A hold without a location is in every scope.
+    """
     found = await _load_by_id(world, actor, read_card_holds_by_id, ids)
     return {hold_id: row for hold_id, row in found.items() if is_hold_in_scope(actor.locations, row.location)}
 
@@ -98,7 +101,7 @@ async def _load_by_id(
 
 
 async def _visible_cards(world: World, actor: Actor, ids: Sequence[GiftCardId]) -> list[GiftCardId]:
-    """Which cards the actor may see: the team all of them, without a look at the table."""
+    """Return the cards that the actor may see. The team may see all, so no query is needed for it."""
     require_any(actor, *CARD_READERS)
     if actor.kind is not ActorKind.CUSTOMER:
         return list(ids)

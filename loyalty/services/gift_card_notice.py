@@ -1,7 +1,7 @@
-"""Tell the owner of a gift card that it will expire, so many days before: each once, however many workers look.
+"""Send notices of the expiry of gift cards: each once, with any number of workers.
 
-A notice is told and its card gets the moment of the next one in one transaction, under the lock of the card. So a
-worker that stops in between has told nothing, and the next one tells it.
+A notice is sent in the transaction that sets the time of the card's next notice, under the lock of the card. So a
+worker that stops in between has sent nothing, and the next worker sends the notice.
 """
 
 from loyalty.ledger.book import Book
@@ -20,7 +20,7 @@ from tenancy.retry import retry_transaction
 
 
 async def tell_expiring_cards(world: World, tenant_id: TenantId) -> Swept:
-    """Tell of up to ``BATCH`` cards that they will expire; once for each card, expiry and number of days."""
+    """Send the due notices of up to ``BATCH`` cards: once for each card, expiry and number of days."""
     return await retry_transaction(lambda: _tell_batch(world, tenant_id))
 
 
@@ -39,11 +39,11 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
 
 
 def _tell_of_card(book: Book, card: GiftCardRow) -> None:
-    """Tell of one card, as it is under the lock, and say when to come again."""
+    """Send the due notice of one card, as it is under the lock, and set the time of its next notice."""
     if card.notice_at is None or card.notice_at > book.now:
         return
     days = None
-    # A card from before notices has a moment to be looked at, also where it never expires; it loses that moment here.
+    # A card from before notices existed has a time for one even if it never expires. It loses that time here.
     if card.expires_at is not None:
         notice_days, zone = book.program.row.settings.notice_days, book.program.zone
         days = due_notice(card.expires_at, notice_days, card.notice_at, book.now, zone)
@@ -61,5 +61,5 @@ def _tell_of_card(book: Book, card: GiftCardRow) -> None:
 
 
 def _has_consent(book: Book, card: GiftCardRow) -> bool:
-    """Whether who has a card agreed to marketing; nobody has not."""
+    """Tell whether the owner of a card agreed to marketing; false without an owner."""
     return card.owner_id is not None and bool(book.accounts.profile(card.owner_id).marketing_consent)

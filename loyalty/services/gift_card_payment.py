@@ -1,4 +1,4 @@
-"""The purchase that a gift card pays for, and how a change of what cards pay is written."""
+"""The purchase that a gift card pays for, and the posting of a change of its payments."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,9 +20,10 @@ Write = Callable[[Transaction, Book], Awaitable[None]]
 
 
 def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfCard) -> Write:
-    """Book that cards pay another part of a purchase, and return how the book is written.
+    """Book that the payments of cards for a purchase have changed, and return how to write the book.
 
-    A purchase that is recorded may be valued again. One that was recorded since it was looked for makes all run again.
+    A recorded purchase may be valued again. If the purchase was recorded after it was read here, the transaction runs
+    again.
     """
     if key is None:
         return post_book
@@ -34,7 +35,7 @@ def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfC
 
 
 def find_purchase_to_hold_for(actor: Actor, known: KnownCheckout) -> PayablePurchase | None:
-    """The recorded purchase that a card is to be held for; None where none is recorded."""
+    """Return the recorded purchase that a card is to be held for; None if it is not recorded."""
     purchase = known.purchase
     if purchase is None:
         return None
@@ -43,9 +44,9 @@ def find_purchase_to_hold_for(actor: Actor, known: KnownCheckout) -> PayablePurc
 
 
 def find_purchase_to_capture_for(known: KnownCheckout) -> PayablePurchase | None:
-    """The recorded purchase of a hold that is to be captured; None where none is recorded.
+    """Return the recorded purchase of a hold that is to be captured; None if it is not recorded.
 
-    What other cards have only set aside does not count: it may never be spent.
+    Money that other cards only hold does not count: it may never be spent.
     """
     if known.purchase is None:
         return None
@@ -53,7 +54,7 @@ def find_purchase_to_capture_for(known: KnownCheckout) -> PayablePurchase | None
 
 
 def _describe_purchase(known: KnownCheckout, purchase: RecordedPurchase, cards_minor: int) -> PayablePurchase:
-    """The purchase as the rules of holds see it; gift cards pay ``cards_minor`` of it already."""
+    """Return the purchase in the form for the rules of holds; gift cards pay ``cards_minor`` of it already."""
     beside_minor = known.beside_cards_minor(known.paid.sum.discount_minor)
     total = Money(purchase.left_minor, purchase.currency)
     return PayablePurchase(purchase.status, total, purchase.left_minor - beside_minor - cards_minor)

@@ -1,4 +1,4 @@
-"""Products of gift cards: create, change, archive, list; every edit is a new version, kept with who made it."""
+"""Products of gift cards: create, change, archive, list. Every edit is a new version, stored with its actor."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -48,7 +48,7 @@ from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
 MAX_PRODUCTS = 500
-"""Products of one tenant that are not archived."""
+"""The most products of one tenant, without archived ones."""
 
 READERS = (
     Permission.GIFT_CARDS_READ,
@@ -57,20 +57,20 @@ READERS = (
     Permission.GIFT_CARDS_SPEND,
     Permission.SELF_READ,
 )
-"""Any of these reads products; customers read what is offered to them."""
+"""Each of these permissions is enough to read products. Customers read only products on offer."""
 
 ProductChange = Callable[[GiftCardProduct], GiftCardProduct]
 
 
 class KeptProduct(NamedTuple):
-    """A new product, or for a retry the one that the first call made, as it is now."""
+    """A new product. For a retry it is the product of the first call, as it is now."""
 
     product: GiftCardProductRow
     replayed: bool
 
 
 async def create_product(world: World, actor: Actor, draft: GiftCardProduct, key: str | None = None) -> KeptProduct:
-    """Create a product as version 1; ``draft`` brings all but the id.
+    """Create a product as version 1. The id of ``draft`` is ignored.
 
     Refusals: InvalidInput, CurrencyMismatch, LimitReached, IdempotencyConflict.
     """
@@ -103,7 +103,7 @@ async def change_product(
     change: ProductChange,
     expected_version: int | None = None,
 ) -> GiftCardProductRow:
-    """Change a product as its next version; an edit that changes nothing makes none. Cards of it stay as they are.
+    """Change a product as its next version. An edit that changes nothing makes no version. Its cards do not change.
 
     Refusals: NotFound, VersionConflict, InvalidInput (an archived product does not change), CurrencyMismatch.
     """
@@ -131,7 +131,7 @@ async def change_product(
 async def archive_product(
     world: World, actor: Actor, product_id: GiftCardProductId, expected_version: int | None = None
 ) -> GiftCardProductRow:
-    """Take a product off the list for good; its cards stay as they are. Once more changes nothing.
+    """Archive a product for good. Its cards do not change. A second call changes nothing.
 
     Refusals: NotFound, VersionConflict.
     """
@@ -154,13 +154,13 @@ async def archive_product(
 async def list_products(
     world: World, actor: Actor, wanted: GiftCardProductFilter, window: Window[TimePlace]
 ) -> list[GiftCardProductRow]:
-    """A page of products, by default newest first; customers find what is offered to them."""
+    """Return a page of products, by default newest first. Customers find only products on offer."""
     require_any(actor, *READERS)
     return await read_product_page(world.database.reading(actor.tenant_id), _narrow_for(actor, wanted), window)
 
 
 async def count_products_of_list(world: World, actor: Actor, wanted: GiftCardProductFilter) -> int:
-    """How many products a list has, up to the ceiling of counts."""
+    """Return the number of products in a list, up to the ceiling of counts."""
     require_any(actor, *READERS)
     return await count_products_listed(world.database.reading(actor.tenant_id), _narrow_for(actor, wanted))
 
@@ -168,7 +168,7 @@ async def count_products_of_list(world: World, actor: Actor, wanted: GiftCardPro
 async def load_products(
     world: World, actor: Actor, ids: Sequence[GiftCardProductId]
 ) -> dict[GiftCardProductId, GiftCardProductRow]:
-    """The products among ``ids``, archived ones too; customers find what is offered to them."""
+    """Return the products among ``ids``, also archived ones. Customers find only products on offer."""
     found = await load_products_of_cards(world, actor, ids)
     if actor.kind is not ActorKind.CUSTOMER:
         return found
@@ -178,7 +178,7 @@ async def load_products(
 async def load_products_of_cards(
     world: World, actor: Actor, ids: Sequence[GiftCardProductId]
 ) -> dict[GiftCardProductId, GiftCardProductRow]:
-    """The same for cards that the actor sees: a card shows its product also when that is sold no more."""
+    """Return the products of cards that the actor sees, also products that are not on offer any more."""
     require_any(actor, *READERS)
     return await read_products_by_id(world.database.reading(actor.tenant_id), ids)
 
@@ -204,7 +204,7 @@ async def _lock(tx: Transaction, product_id: GiftCardProductId, expected_version
 
 
 def _new_row(world: World, program: ProgramRow, draft: GiftCardProduct) -> GiftCardProductRow:
-    """Refusals: CurrencyMismatch, InvalidInput (a fixed day that is over)."""
+    """Return the row of a new product. Refusals: CurrencyMismatch, InvalidInput (a fixed day that is over)."""
     refuse_in_program(None, draft, program.currency, _today(world, program))
     now = world.clock()
     return GiftCardProductRow(
@@ -228,7 +228,7 @@ def _new_row(world: World, program: ProgramRow, draft: GiftCardProduct) -> GiftC
 
 
 def _today(world: World, program: ProgramRow) -> date:
-    """The day at the tenant; a sandbox may have put its clock forward."""
+    """Return the local day of the tenant. A sandbox may have put its clock forward."""
     return (world.clock() + program.clock_advance).astimezone(ZoneInfo(program.time_zone)).date()
 
 

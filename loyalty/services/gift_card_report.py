@@ -1,4 +1,4 @@
-"""The report of gift cards over a range of local days, straight from their ledgers."""
+"""The report of gift cards over a range of local days, computed from their ledgers."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from tenancy.multiplexer import Lane
 
 
 class GiftCardReportRow(NamedTuple):
-    """What was issued, spent and lost in a range, and what the business owed at its end."""
+    """The issued, spent and lost money of gift cards in a range, and the outstanding money at its end."""
 
     starts_at: datetime
     ends_at: datetime
@@ -22,7 +22,7 @@ class GiftCardReportRow(NamedTuple):
 
 
 async def get_gift_card_report(world: World, actor: Actor, first_day: date, last_day: date) -> GiftCardReportRow:
-    """The report of a range of the tenant's local days, both included. Refusal: InvalidInput."""
+    """Return the report for a range of the tenant's local days, both included. Refusal: InvalidInput."""
     require_whole_business(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     start_at, end_at = await read_day_range(tx, first_day, last_day)

@@ -1,7 +1,7 @@
 """Seal the codes of gift cards again under the newest key, so that an older key can be removed.
 
-A slice of a tenant's cards is one transaction. So the work can be stopped at any moment and begun again: what is done
-stays done, and what the newest key sealed already is left as it is.
+A slice of a tenant's cards is one transaction. So the work can be stopped at any time and begun again: finished slices
+stay, and codes under the newest key are left as they are.
 """
 
 from collections.abc import AsyncIterator
@@ -15,11 +15,11 @@ from loyalty.storage.gift_card_seals import BEFORE_ALL_CARDS, SealedCode, keep_s
 from tenancy.retry import retry_transaction
 
 SLICE = 200
-"""Cards that are sealed again in one transaction: so long others wait for them."""
+"""The number of cards that are sealed again in one transaction. Other transactions wait for them so long."""
 
 
 class ResealedSlice(NamedTuple):
-    """What became of a slice of cards: how many were looked at and sealed again, and which are damaged."""
+    """The result of a slice of cards: how many were read and sealed again, and which are damaged."""
 
     cards: int
     resealed: int
@@ -28,10 +28,10 @@ class ResealedSlice(NamedTuple):
 
 
 async def reseal_codes(world: World, tenant_id: TenantId) -> AsyncIterator[ResealedSlice]:
-    """Go through all cards of a tenant, and say what was done after each slice.
+    """Seal the codes of all cards of a tenant again, and yield the result of each slice.
 
-    A code that was changed, or moved from another card, stays as it is and is named. Raises CodeKeyMissing for a code
-    whose key is not among the keys of this process; that slice is left as it was.
+    A code that was changed, or moved from another card, stays as it is and is returned as damaged. Raises
+    CodeKeyMissing for a code whose key this process does not have; that slice is not changed.
     """
     after = BEFORE_ALL_CARDS
     while True:
@@ -59,7 +59,7 @@ async def _reseal_slice(world: World, tenant_id: TenantId, after: GiftCardId) ->
 
 
 def _seal_anew(world: World, tenant_id: TenantId, one: SealedCode) -> list[SealedCode]:
-    """The code as the newest key keeps it; nothing where it is kept so already."""
+    """Return the code sealed under the newest key, as a list; empty if it is sealed so already."""
     code = world.codes.open(tenant_id, one.id, one.code_sealed)
     code_hash = world.codes.hash(tenant_id, code)
     if world.codes.is_current(one.code_sealed) and one.code_hash == code_hash:

@@ -1,4 +1,4 @@
-"""What is printed of a gift card, for the customer who has it: nobody else reads its code."""
+"""The printed sheet of a gift card, for its holder only: nobody else may read its code."""
 
 from loyalty.rules.errors import NotFound
 from loyalty.rules.expiry import last_day_before
@@ -16,10 +16,10 @@ from permissions.policy import require
 
 
 async def read_card_sheet(world: World, actor: Actor, card_id: GiftCardId) -> CardSheet:
-    """What is printed of a card that the caller has, in the tenant's language and colour.
+    """Return the sheet of a card that the caller holds, in the tenant's language and colour.
 
-    Refusals: PermissionDenied, NotEntitled, FeatureDisabled, NotFound (also for a card that somebody
-    else has), GiftCardEnded (voided, or its time is over).
+    Refusals: PermissionDenied, NotEntitled, FeatureDisabled, NotFound (also for a card of another holder),
+    GiftCardEnded (voided, or its validity is over).
     """
     require(actor, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)

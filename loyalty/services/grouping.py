@@ -1,8 +1,8 @@
-"""Items that belong together are written in turn: a line is a queue that is written group by group.
+"""Groups: items of one line are written together. A line is a queue that is written group by group.
 
-While one group of a line is written, new items wait, and go out together as the next group. An item that finds no other
-is written at once. So a client that sends many reports, or many about one customer, waits here in the order of arrival.
-It takes no lock of the database and no connection while it waits.
+While one group of a line is written, new items wait. They are written together as the next group. An item that finds no
+other one is written at once. So a client that sends many reports, or many about one customer, waits here in the order
+of arrival. It holds no database lock and no connection while it waits.
 """
 
 import asyncio
@@ -29,13 +29,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Claims = Mapping[Hashable, object]
-"""What an item claims about things that other items of its line may name too. No group holds two different claims about
-one thing."""
+"""The claims of an item about things that other items of its line may name too.
+
+No group has two different claims about one thing.
+"""
 
 NO_CLAIMS: Claims = MappingProxyType({})
 
 Work = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
-"""Writes items, and returns a result for each, in the same order."""
+"""A function that writes items, and returns a result for each, in the same order."""
 
 
 class _Item:

@@ -1,6 +1,6 @@
-"""What a checkout does to a hold: points of it are spent, go back early, or go back when it ends.
+"""Book what a checkout does to a hold: its points are spent, freed early, or freed when it ends.
 
-Everything happens under the lock of the account; a hold leaves ACTIVE once.
+Everything happens under the lock of the account. A hold leaves ACTIVE once.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ from tenancy.database import Transaction
 
 
 class HoldRequest(NamedTuple):
-    """Points to set aside, as a caller asks for it."""
+    """A request to set points aside."""
 
     customer: CustomerKey
     points: int
@@ -45,7 +45,7 @@ class HoldRequest(NamedTuple):
     location: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         checkout = self.checkout
         subtotal = money_identity(checkout.subtotal)
         paid_for = [subtotal, checkout.discounts_minor, checkout.purchase and tuple(checkout.purchase)]
@@ -55,7 +55,7 @@ class HoldRequest(NamedTuple):
 
 
 def new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, application: Application) -> HoldRow:
-    """Return the hold of a request, at the value and with the limits that the program has now."""
+    """Return the hold of a request, with the point value and the limits that the program has now."""
     policy = book.program.row.settings.redemption
     purchase = request.checkout.purchase
     minutes = policy.hold_minutes if request.minutes is None else request.minutes
@@ -97,9 +97,9 @@ def set_lots_aside(book: Book, hold: HoldRow, usable: Sequence[Lot]) -> None:
 async def spend_hold(
     tx: Transaction, book: Book, hold: HoldRow, points: int, location: str | None
 ) -> tuple[RedemptionRow, HoldRow]:
-    """Book that so many points of a hold are spent at a location and that the rest goes back.
+    """Book that so many points of a hold are spent at a location, and that the rest is freed.
 
-    Returns the redemption and the hold, which both name the location from now on.
+    Returns the redemption and the hold. Both have the location.
     """
     hold = hold._replace(location=location)
     parts = await _bring_held_lots(tx, book, hold)
@@ -109,7 +109,8 @@ async def spend_hold(
 
 
 async def lower_hold(tx: Transaction, book: Book, hold: HoldRow, kept: PointsPaid) -> HoldRow:
-    """Book that a part of a hold goes back because its purchase became smaller; what lives longest goes back first."""
+    """Book that a part of a hold is freed because its purchase became smaller. Points that expire last are freed first.
+    """
     parts = await _bring_held_lots(tx, book, hold)
     missing, back = hold.left_points - kept.points, {}
     for part in reversed(parts):
@@ -136,7 +137,7 @@ async def end_hold(
     parts: Sequence[PartOfLot] | None = None,
     reason: str | None = None,
 ) -> HoldRow:
-    """Book that all of a hold goes back to the customer, and why, where the caller said so."""
+    """Book that all points of a hold are freed, and the caller's reason if there is one."""
     parts = await _bring_held_lots(tx, book, hold, parts)
     await _put_back(tx, book, hold, {part.lot.id: part.points for part in parts})
     return _end(book, hold, state, captured_points=0, reason=reason)
@@ -145,7 +146,7 @@ async def end_hold(
 def _spend(
     book: Book, hold: HoldRow, parts: Sequence[PartOfLot], points: int
 ) -> tuple[RedemptionRow, dict[LotId, int]]:
-    """Book that held points are spent; also returns what is left of the hold, by lot."""
+    """Book that held points are spent. Return the redemption, and the rest of the hold for each lot."""
     customer_id = hold.customer_id
     redemption = RedemptionRow(
         id=RedemptionId(uuid7()),
@@ -176,7 +177,7 @@ def _spend(
 
 
 async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[LotId, int]) -> None:
-    """Put held points back into their lots: debt that arose meanwhile is paid first, what has expired expires."""
+    """Free held points: they pay debt that arose meanwhile first, and points of expired lots expire."""
     points = sum(held.values())
     if not points:
         return
@@ -200,7 +201,8 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
 
 
 def _find_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDebit]) -> list[UnpaidDebit]:
-    """The stored debits without lots behind them, and those of these books, as they are after all that was booked."""
+    """Return the debits without lots behind them, stored ones and those of this book, after everything booked so far.
+    """
     booked = [
         UnpaidDebit(entry.id, -entry.points)
         for entry in book.posting.added(LedgerEntry)
@@ -214,7 +216,7 @@ def _find_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDeb
 
 
 def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
-    """Take points out of the oldest unpaid debits; what is left of them stays in the list."""
+    """Yield the oldest unpaid debits for so many points. The rest of them stays in the list."""
     while points:
         debit = unpaid.pop(0)
         part = min(points, debit.points)

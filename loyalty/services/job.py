@@ -1,4 +1,4 @@
-"""Background jobs of a tenant: read, worked off in batches that each commit on their own, given up."""
+"""Jobs of a tenant: read them, work on them in batches that each commit, and give them up."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,14 +17,14 @@ from tenancy.retry import retry_transaction
 
 
 async def load_jobs(world: World, actor: Actor, ids: Sequence[JobId]) -> dict[JobId, JobRow]:
-    """The jobs among ``ids``."""
+    """Return the jobs among ``ids``."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_jobs_by_id(tx, ids)
 
 
 def result_of(job: JobRow) -> Any:
-    """What came of a job so far, as the class of its kind; None before its first batch, or for an unknown kind."""
+    """Return the result of a job so far; None before its first batch, or for an unknown kind."""
     known = JOB_TYPES.get(job.kind)
     return None if known is None or job.result is None else from_document(known.result, job.result)
 
@@ -35,14 +35,14 @@ async def advance_job(
     job_id: JobId,
     job_types: Mapping[str, JobType[World, Any, Any]] = JOB_TYPES,
 ) -> bool:
-    """Work off one batch of a job; False when it is finished or another worker has it. Raises UnknownJob."""
+    """Work on one batch of a job. False if it is finished or another worker has it. Raises UnknownJob."""
     return await retry_transaction(lambda: _advance(world, tenant_id, job_id, job_types))
 
 
 async def fail_job(world: World, tenant_id: TenantId, job_id: JobId, problem: str) -> bool:
-    """Give an unfinished job up; what it has done stays. ``problem`` is for people of the tenant to read.
+    """Give up an unfinished job. Its finished batches stay. ``problem`` is a text for people of the tenant.
 
-    False when it is finished or another worker has it: nothing is changed then.
+    Returns False and changes nothing if the job is finished or another worker has it.
     """
     return await retry_transaction(lambda: _fail(world, tenant_id, job_id, problem))
 
@@ -85,7 +85,7 @@ def _move_job(job: JobRow, step: Step[Any]) -> JobRow:
     return job._replace(
         state=JobState.DONE if step.finished else JobState.RUNNING,
         done=done,
-        # Items that came after the job began are done too; the total never lags behind.
+        # Items that came after the job began are counted too, so the total may have to grow.
         total=max(job.total, done),
         cursor=step.cursor,
         result=to_document(step.result),

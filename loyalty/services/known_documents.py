@@ -1,21 +1,21 @@
-"""The texts of trusted documents that a process has read, kept as long as their tenant changes none."""
+"""The texts of trusted documents that a process has read. They are kept until their tenant changes its documents."""
 
 from collections import OrderedDict
 
 from loyalty.rules.ids import TenantId
 
 KNOWN_DOCUMENT_BYTES = 16_777_216
-"""Memory of the texts that a process keeps, all tenants together."""
+"""The most memory for the texts of all tenants in one process."""
 
 MAX_KNOWN_VERSIONS = 10_000
-"""Tenants of which a process remembers how often they have changed their documents."""
+"""The most tenants of which a process remembers the version of their documents."""
 
 ENTRY_BYTES = 500
-"""About what a store takes for one document, beside the text."""
+"""The approximate memory for one document beside its text."""
 
 
 class KnownDocuments:
-    """The texts, by tenant and hash, and the newest version that each tenant was seen with."""
+    """The texts, by tenant and hash, and the newest known version of each tenant."""
 
     def __init__(self) -> None:
         self._texts: OrderedDict[tuple[TenantId, str], tuple[int, str]] = OrderedDict()
@@ -23,9 +23,9 @@ class KnownDocuments:
         self.kept_bytes = 0
 
     def newest_version(self, tenant_id: TenantId, version: int) -> int:
-        """The newest version that is known: ``version``, or one that somebody else was seen with.
+        """Return the newest known version: ``version``, or a newer one that another request had.
 
-        A socket learns of it from the requests of others, and from those who watch over sockets.
+        So a socket learns of a new version from other requests, and from the checks of sockets.
         """
         newest = max(version, self._versions.get(tenant_id, 0))
         if newest > 0:
@@ -36,7 +36,7 @@ class KnownDocuments:
         return newest
 
     def find(self, tenant_id: TenantId, version: int, sha256: str) -> str | None:
-        """The text of a document, where it was read since the tenant's last change."""
+        """Return the text of a document, if it was read since the tenant's last change; else None."""
         key = (tenant_id, sha256)
         kept = self._texts.get(key)
         if kept is None or kept[0] != version:
@@ -45,7 +45,7 @@ class KnownDocuments:
         return kept[1]
 
     def keep(self, tenant_id: TenantId, version: int, sha256: str, text: str) -> None:
-        """Keep a text that was read."""
+        """Keep the text of a document."""
         key = (tenant_id, sha256)
         if key in self._texts:
             self._drop(key)
@@ -59,5 +59,5 @@ class KnownDocuments:
 
 
 def weigh_text(text: str) -> int:
-    """About how many bytes a kept text takes: one for each character of an ASCII text, at most four, and its entry."""
+    """Return the approximate bytes of a kept text: one per character for ASCII, else four, and its entry."""
     return ENTRY_BYTES + (len(text) if text.isascii() else 4 * len(text))

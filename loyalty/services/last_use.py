@@ -1,6 +1,6 @@
-"""When credentials were last used: noted in memory while requests are served, written in the background.
+"""The last use of credentials: noted in memory while requests are served, written in the background.
 
-A process that dies loses the notes of the last few seconds, and nothing else.
+A process that dies loses only the notes of the last few seconds.
 """
 
 from collections import defaultdict
@@ -11,20 +11,20 @@ from loyalty.storage.api_tokens import mark_used
 from tenancy.database import Database
 
 LAST_USED_STEP = timedelta(minutes=1)
-"""``last_used_at`` is kept to the minute, so that a busy token is written once a minute by each process at most."""
+"""The precision of ``last_used_at``. So each process writes a busy token at most once a minute."""
 
 MAX_NOTES = 10_000
-"""Tokens whose use one process remembers until it is written; the use of one more is not noted."""
+"""The most tokens whose use one process remembers until it is written. The use of further tokens is not noted."""
 
 
 class LastUses:
-    """The uses that are not written yet."""
+    """The noted uses that are not written yet."""
 
     def __init__(self) -> None:
         self._notes: dict[tuple[TenantId, TokenId], datetime] = {}
 
     def note(self, tenant_id: TenantId, token_id: TokenId, last_used_at: datetime | None, now: datetime) -> None:
-        """Note a use, unless what is written is recent enough."""
+        """Note a use, unless the written one is recent enough."""
         if last_used_at is not None and now - last_used_at < LAST_USED_STEP:
             return
         key = (tenant_id, token_id)
@@ -32,7 +32,7 @@ class LastUses:
             self._notes[key] = now
 
     async def write(self, database: Database) -> None:
-        """Write the noted uses, one statement for each tenant. What cannot be written is noted again."""
+        """Write the noted uses, one statement for each tenant. Uses that cannot be written are noted again."""
         notes, self._notes = self._notes, {}
         by_tenant: defaultdict[TenantId, dict[TokenId, datetime]] = defaultdict(dict)
         for (tenant_id, token_id), used_at in notes.items():

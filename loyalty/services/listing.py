@@ -1,4 +1,4 @@
-"""Lists of what happened: purchases, adjustments, holds and redemptions, for the team and for one customer."""
+"""Lists of purchases, adjustments, holds, redemptions and lots, for the team and for one customer."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -52,45 +52,45 @@ Key = TypeVar("Key")
 
 
 _LISTS = (Permission.LOYALTY_READ, Permission.LOYALTY_READ, Permission.SELF_READ)
-"""What listing everybody's rows needs, and then what listing one customer's needs."""
+"""The permission to list everybody's rows, then the permissions to list one customer's."""
 
 MAX_EXTERNAL_IDS = 100
-"""External ids in one look-up of purchases."""
+"""The most external ids in one look-up of purchases."""
 
 
 async def list_purchases(
     world: World, actor: Actor, wanted: PurchaseFilter, window: Window[TimePlace]
 ) -> list[PurchaseRow]:
-    """A page of purchases, newest first; customers find only their own."""
+    """Return a page of purchases, newest first. Customers find only their own."""
     return await _list(world, actor, read_purchase_page, wanted, window)
 
 
 async def list_adjustments(
     world: World, actor: Actor, wanted: AdjustmentFilter, window: Window[TimePlace]
 ) -> list[AdjustmentRow]:
-    """A page of adjustments, newest first; customers find only their own."""
+    """Return a page of adjustments, newest first. Customers find only their own."""
     return await _list(world, actor, read_adjustment_page, wanted, window)
 
 
 async def list_holds(world: World, actor: Actor, wanted: HoldFilter, window: Window[TimePlace]) -> list[HoldRow]:
-    """A page of holds, newest first; customers find only their own."""
+    """Return a page of holds, newest first. Customers find only their own."""
     return await _list(world, actor, read_hold_page, wanted, window)
 
 
 async def list_redemptions(
     world: World, actor: Actor, wanted: RedemptionFilter, window: Window[TimePlace]
 ) -> list[RedemptionRow]:
-    """A page of redemptions, newest first; customers find only their own."""
+    """Return a page of redemptions, newest first. Customers find only their own."""
     return await _list(world, actor, read_redemption_page, wanted, window)
 
 
 async def list_lots(world: World, actor: Actor, wanted: LotFilter, window: Window[TimePlace]) -> list[LotRow]:
-    """A page of lots, newest first; customers find only their own."""
+    """Return a page of lots, newest first. Customers find only their own."""
     return await _list(world, actor, read_lot_page, wanted, window)
 
 
 async def count_listed(world: World, actor: Actor, wanted: Filter) -> int:
-    """How many rows one of these lists has, up to the ceiling of counts; customers count only their own."""
+    """Return the number of rows in one of these lists, up to the ceiling of counts. Customers count only their own."""
     if not may_list(actor, wanted, *_LISTS):
         return 0
     tx = world.database.reading(actor.tenant_id)
@@ -121,7 +121,7 @@ async def _list(
 
 
 def _narrow_to_scope(actor: Actor, wanted: Filter) -> Filter:
-    """The rows of the locations that the actor is limited to; lots belong to the customer as a whole."""
+    """Limit a filter to the actor's scope of locations. A filter for lots stays: a lot belongs to no location."""
     if actor.locations is None or isinstance(wanted, LotFilter):
         return wanted
     return wanted._replace(locations=sorted(actor.locations))
@@ -133,35 +133,35 @@ def _narrow_to_scope(actor: Actor, wanted: Filter) -> Filter:
 async def load_purchases_by_key(
     world: World, actor: Actor, keys: Sequence[PurchaseKey]
 ) -> dict[PurchaseKey, PurchaseRow]:
-    """The recorded purchases among ``keys`` that the actor may see."""
+    """Return the recorded purchases among ``keys`` that the actor may see."""
     settled = await settle_keys(world, actor, keys)
     found = visible_rows(actor, await _load(world, actor, read_purchases_by_keys, settled))
     return {key: found[known] for key, known in zip(keys, settled, strict=True) if known in found}
 
 
 async def load_holds_for(world: World, actor: Actor, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
-    """The newest holds that name each purchase, as far as the actor may see them."""
+    """Return the newest holds for each purchase that the actor may see."""
     return visible_lists(actor, await _load(world, actor, read_holds_for, keys))
 
 
 async def load_redemptions_for(
     world: World, actor: Actor, keys: Sequence[PurchaseKey]
 ) -> dict[PurchaseKey, list[RedemptionRow]]:
-    """The newest redemptions that paid for each purchase, as far as the actor may see them."""
+    """Return the newest redemptions for each purchase that the actor may see."""
     return visible_lists(actor, await _load(world, actor, read_redemptions_of, keys))
 
 
 async def load_purchase_entries(
     world: World, actor: Actor, ids: Sequence[PurchaseId]
 ) -> dict[PurchaseId, list[EntryRow]]:
-    """The newest entries that each purchase caused, as far as the actor may see them."""
+    """Return the newest entries that each purchase caused and the actor may see."""
     return visible_lists(actor, await _load(world, actor, read_entries_of, ids))
 
 
 async def load_purchase_histories(
     world: World, actor: Actor, ids: Sequence[PurchaseId]
 ) -> dict[PurchaseId, list[PurchaseFactRow]]:
-    """The newest facts of each purchase. A reader of the purchase may see them all."""
+    """Return the newest facts of each purchase. A reader of the purchase may see them all."""
     return await _load(world, actor, read_histories, ids)
 
 

@@ -1,4 +1,4 @@
-"""Pending points become spendable at their time: each once, in order, however many workers look."""
+"""Let pending points mature at their time: each accrual once, in order, with any number of workers."""
 
 from loyalty.ledger.accruals import mature
 from loyalty.ledger.book import Book, open_book
@@ -18,7 +18,7 @@ SECONDS_PER_MINUTE = 60
 
 
 async def mature_due(world: World, tenant_id: TenantId) -> Swept:
-    """Credit up to ``BATCH`` accruals that are due, also while the program is off: a promise is a promise."""
+    """Credit up to ``BATCH`` due accruals, also while the program is off, because the points were earned before."""
     return await retry_transaction(lambda: _mature_batch(world, tenant_id))
 
 
@@ -30,7 +30,7 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
             return NOTHING_SWEPT
         owners = [accrual.customer_id for accrual in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), owners)
-        # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
+        # Read the accruals again under the locks: some may have matured or been voided meanwhile.
         now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
         due = [accrual for accrual in seen if now[accrual.id] == accrual]
         for purchase in (await read_purchases_by_id(tx, [accrual.purchase_id for accrual in due])).values():
@@ -42,6 +42,7 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
 
 
 def _is_late(accrual: AccrualRow, book: Book) -> bool:
+    """Tell whether an accrual matured later than its policy allows the sweep."""
     if accrual.matures_at is None:
         return False
     waited_seconds = (book.now - accrual.matures_at).total_seconds()

@@ -1,7 +1,8 @@
-"""The members of a tenant's team: people who are added, get another role, and are removed.
+"""The members of a tenant's team: people are added, get another role, and are removed.
 
-A person is known by their subject at a provider of the tenant, or invited by an e-mail address that the provider has
-verified when they sign in. Each tenant has members of its own, so one person may belong to several.
+A person is known by their subject at a provider of the tenant. Or they are invited by an e-mail address, which the
+provider has verified when they sign in. Each tenant has members of its own, so one person may be a member of several
+tenants.
 """
 
 from collections.abc import Sequence
@@ -66,44 +67,44 @@ class Identity(NamedTuple):
 
 
 class MemberRequest(NamedTuple):
-    """A person who is added to the team: by an e-mail address, or by their identity."""
+    """A person to add to the team, by an e-mail address or by an identity."""
 
     name: str
     role_id: UUID
     person: str | Identity
     idempotency_key: str | None = None
     locations: Sequence[str] | None = None
-    """The external ids of the locations that they are limited to; None is the whole business."""
+    """The external ids of the locations that the member is limited to; None for the whole business."""
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         by = [self.person, None] if isinstance(self.person, str) else [None, list(self.person)]
         locations = None if self.locations is None else list(self.locations)
         return fingerprint([self.name, self.role_id, *by], locations=locations)
 
 
 class MemberChange(NamedTuple):
-    """What is to change of a member; ABSENT keeps what is stored."""
+    """A change of a member. A field that is ABSENT keeps its stored value."""
 
     id: UUID
     name: str | object = ABSENT
     role_id: UUID | object = ABSENT
     locations: Sequence[str] | object | None = ABSENT
-    """None takes the limit away."""
+    """None removes the limit."""
     keep_credentials: bool = False
 
 
 class AddedMember(NamedTuple):
-    """A new member, or for a retry the member that the first call has added, as they are now."""
+    """A new member. For a retry it is the member of the first call, as they are now."""
 
     member: MemberRow
     replayed: bool
 
 
 class ChangedMember(NamedTuple):
-    """A member after a change, and the credentials that ended with what they may do no more.
+    """A member after a change, and the credentials that ended because they had more rights than the member now.
 
-    ``issuers`` are the providers that a removed member has set last. They stay, so look at their mappings.
+    ``issuers`` are the providers that a removed member set last. They stay, so their mappings should be checked.
     """
 
     member: MemberRow
@@ -112,30 +113,30 @@ class ChangedMember(NamedTuple):
 
 
 async def page_members(world: World, actor: Actor, wanted: MemberFilter, window: Window[TimePlace]) -> list[MemberRow]:
-    """A page of the members, removed ones too unless the filter says otherwise."""
+    """Return a page of the members, also removed ones unless the filter says otherwise."""
     require(actor, Permission.MEMBERS_READ, even_when_off=True)
     return await read_member_page(world.database.reading(actor.tenant_id), wanted, window)
 
 
 async def count_listed_members(world: World, actor: Actor, wanted: MemberFilter) -> int:
-    """How many members a list has, up to the ceiling of counts."""
+    """Return the number of members in a list, up to the ceiling of counts."""
     require(actor, Permission.MEMBERS_READ, even_when_off=True)
     return await narrow_members(wanted).count(world.database.reading(actor.tenant_id))
 
 
 async def load_members(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, MemberRow]:
-    """The members among ``ids``; somebody who may not read members finds themself."""
+    """Return the members among ``ids``. A caller who may not read members finds only themself."""
     if not allows(actor, Permission.MEMBERS_READ):
         ids = [one for one in ids if one == actor.member_id]
     return await read_members_by_id(world.database.reading(actor.tenant_id), ids)
 
 
 async def add_member(world: World, actor: Actor, request: MemberRequest) -> AddedMember:
-    """Add a person to the team, with a role that may do no more than the actor.
+    """Add a person to the team, with a role that has no right the actor lacks.
 
-    An e-mail address is invited: the person who signs in with it is the member. An identity counts at once, also in
-    place of what a claim gives, so only owners add one. Refusals: InvalidInput, NotFound (role, OIDC issuer),
-    AlreadyMember, LimitReached, IdempotencyConflict.
+    For an e-mail address it is an invitation: the person who signs in with the address becomes the member. An identity
+    is a member at once, and its role replaces the roles of claims, so only owners may add one. Refusals: InvalidInput,
+    NotFound (role, OIDC issuer), AlreadyMember, LimitReached, IdempotencyConflict.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
     if isinstance(request.person, Identity):
@@ -147,9 +148,9 @@ async def add_member(world: World, actor: Actor, request: MemberRequest) -> Adde
 
 
 async def update_member(world: World, actor: Actor, change: MemberChange) -> ChangedMember:
-    """Give a member another name, role or scope; these count from their next request on, and their sockets close.
+    """Give a member another name, role or scope. They count from the next request on; open sockets are closed.
 
-    API tokens and OAuth clients whose secrets the member knows end where they may do more than the member, unless
+    API tokens and OAuth clients whose secrets the member knows end if they have more rights than the member now, unless
     ``keep_credentials`` is set. Refusals: InvalidInput, NotFound (member, role), LastOwner.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
@@ -162,10 +163,10 @@ async def update_member(world: World, actor: Actor, change: MemberChange) -> Cha
 async def end_membership(
     world: World, actor: Actor, member_id: UUID, *, keep_credentials: bool = False
 ) -> ChangedMember:
-    """Remove a member: their next request is refused, whatever a claim says, and their sockets close.
+    """Remove a member: their next request is refused, even if a claim gives a role. Their sockets are closed.
 
-    Their customer tokens end, and so do API tokens and OAuth clients whose secrets they know, unless
-    ``keep_credentials`` is set. Removing twice keeps the first moment. Refusals: InvalidInput, NotFound, LastOwner.
+    Their customer tokens end. API tokens and OAuth clients whose secrets they know end too, unless ``keep_credentials``
+    is set. A second call changes nothing. Refusals: InvalidInput, NotFound, LastOwner.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
 
@@ -211,7 +212,7 @@ async def _add(world: World, actor: Actor, request: MemberRequest, once: Once) -
 
 
 async def _new_row(tx: Transaction, actor: Actor, request: MemberRequest, now: datetime) -> MemberRow:
-    """Who is added. Refusals: NotFound (OIDC issuer), AlreadyMember."""
+    """Return the row of the added person. Refusals: NotFound (OIDC issuer), AlreadyMember."""
     email, subject, person = None, None, request.person
     if isinstance(person, str):
         email = tidy_email(person)
@@ -268,13 +269,16 @@ async def _update(world: World, actor: Actor, change: MemberChange) -> ChangedMe
 
 
 def _read_scope(change: MemberChange) -> list[str] | None:
-    """The locations that a change gives, as they are kept."""
+    """Return the locations of a change in stored form; None for no limit or no change."""
     given = change.locations
     return list(tidy_locations(given) or ()) if isinstance(given, list | tuple) else None
 
 
 async def _find(tx: Transaction, by: Actor, member_id: UUID) -> MemberRow:
-    """A member whom this person may change: nobody who may do more. Refusals: InvalidInput, NotFound."""
+    """Return a member whom this person may change: one with no right that the person lacks.
+
+    Refusals: InvalidInput, NotFound.
+    """
     row = (await read_members_by_id(tx, [member_id])).get(member_id)
     if row is None:
         raise NotFound("member", ("id",))
@@ -285,7 +289,7 @@ async def _find(tx: Transaction, by: Actor, member_id: UUID) -> MemberRow:
 
 
 async def _find_role(tx: Transaction, role_id: UUID) -> HeldRole:
-    """A role by its id. Refusal: NotFound."""
+    """Return a role by its id. Refusal: NotFound."""
     found = (await read_held_roles(tx, [role_id])).get(role_id)
     if found is None:
         raise NotFound("role", ("role",))
@@ -293,7 +297,7 @@ async def _find_role(tx: Transaction, role_id: UUID) -> HeldRole:
 
 
 async def _refuse_last_owner(tx: Transaction, row: MemberRow) -> None:
-    """Refusal: LastOwner, when no other owner has signed in; one who never did leaves nobody locked out."""
+    """Raise LastOwner for the only owner who has signed in. An owner who never signed in may be changed."""
     if row.role_id == OWNER_ROLE_ID and row.subject is not None and not await count_other_owners(tx, row.id):
         raise LastOwner
 

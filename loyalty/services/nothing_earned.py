@@ -1,4 +1,4 @@
-"""Why purchases have given no points: what the program waits for, and which rules were paused."""
+"""Why purchases have given no points: the program's accrual policy, and the times in which rules were paused."""
 
 from loyalty.rules.accrual import AccrualPolicy
 from loyalty.rules.errors import NotFound
@@ -17,7 +17,7 @@ _READERS = (
 
 
 async def get_accrual_policy(world: World, actor: Actor) -> AccrualPolicy:
-    """When purchases are evaluated now, and when their points can be spent."""
+    """Return the program's accrual policy: when purchases are evaluated and when their points mature."""
     require_any(actor, *_READERS)
     program = await read_program(world.database.reading(actor.tenant_id))
     if program is None:
@@ -26,7 +26,7 @@ async def get_accrual_policy(world: World, actor: Actor) -> AccrualPolicy:
 
 
 async def list_paused_rules(world: World, actor: Actor) -> list[PausedRule]:
-    """When each rule was paused. A caller who may not read rules gets nothing."""
+    """Return when each rule was paused; an empty list for a caller who may not read rules."""
     require_any(actor, *_READERS)
     if not allows(actor, Permission.LOYALTY_READ):
         return []

@@ -1,4 +1,4 @@
-"""OAuth clients: partner systems that change a lasting secret for access tokens that last an hour (RFC 6749, 4.4)."""
+"""OAuth clients: partner systems that exchange a lasting secret for access tokens of an hour (RFC 6749, 4.4)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -49,23 +49,23 @@ class OAuthClientRequest(NamedTuple):
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         networks = None if self.networks is None else list(self.networks)
         return fingerprint([self.name, sorted(self.permissions), self.expires_at, networks])
 
 
 class CreatedClient(NamedTuple):
-    """A new client, or for a retry the one that the first call made, whose secret nobody can show again."""
+    """A new client. For a retry it is the client of the first call; its secret cannot be shown again."""
 
     client: OAuthClientRow
     replayed: bool
 
 
 async def create_oauth_client(world: World, actor: Actor, request: OAuthClientRequest, sha256: str) -> CreatedClient:
-    """Keep a client whose secret only the caller knows. An actor can hand out only what it holds itself.
+    """Store a client whose secret only the caller knows. The actor can give only permissions that it has itself.
 
-    A client gets no TOKENS_MANAGE: what its tokens made would end with them, after an hour. Refusals: InvalidInput,
-    LimitReached, IdempotencyConflict.
+    A client gets no TOKENS_MANAGE: credentials made with its tokens would end with them, after an hour. Refusals:
+    InvalidInput, LimitReached, IdempotencyConflict.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     refuse_problems([check_text(request.name, ("name",), NAME_MAX_LENGTH)])
@@ -79,7 +79,7 @@ async def create_oauth_client(world: World, actor: Actor, request: OAuthClientRe
 
 
 async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuthClientRow:
-    """Revoke a client: neither its secrets nor its access tokens work any more. Revoking twice keeps the first moment.
+    """Revoke a client: its secrets and its access tokens stop working. A second call changes nothing.
 
     Refusal: NotFound.
     """
@@ -93,20 +93,20 @@ async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuth
 async def page_oauth_clients(
     world: World, actor: Actor, wanted: TokenFilter, window: Window[TimePlace]
 ) -> list[OAuthClientRow]:
-    """A page of clients, the newest first, ended ones too."""
+    """Return a page of clients, newest first, also the ended ones."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     tx = world.database.reading(actor.tenant_id)
     return [client_row(row) for row in await read_token_page(tx, wanted, world.clock(), window, CLIENT)]
 
 
 async def count_oauth_clients(world: World, actor: Actor, wanted: TokenFilter) -> int:
-    """How many clients a list has, up to the ceiling of counts."""
+    """Return the number of clients in a list, up to the ceiling of counts."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     return await narrow_tokens(wanted, world.clock(), CLIENT).count(world.database.reading(actor.tenant_id))
 
 
 async def load_oauth_clients(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, OAuthClientRow]:
-    """The clients among ``ids``."""
+    """Return the clients among ``ids``."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     tx = world.database.reading(actor.tenant_id)
     found = await read_api_tokens_by_id(tx, ids, CLIENT)
@@ -114,7 +114,7 @@ async def load_oauth_clients(world: World, actor: Actor, ids: Sequence[UUID]) ->
 
 
 async def end_access_token(world: World, tenant_id: TenantId, client_id: TokenId, token_id: str) -> None:
-    """Revoke one access token at the wish of its client, and the customer tokens that were made with it (RFC 7009)."""
+    """Revoke one access token for its client, and the customer tokens that were made with it (RFC 7009)."""
     await revoke_signed_token(world, tenant_id, token_id, subject_of_token(client_id))
 
 
