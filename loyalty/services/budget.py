@@ -188,6 +188,7 @@ class Budgets:
             budget.booking = asyncio.create_task(self._book(tenant_id, budget))
 
     async def _book(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
+        """Book the spent points of the due clients and of the tenant, and take over the booked budgets."""
         now = budget.asked_at = self._clock()
         due, budget.due = budget.due, set()
         buckets = {f"client {name}": budget.clients[name] for name in due if name in budget.clients}

@@ -1,4 +1,7 @@
-"""Secrets of the tenants' applications at identity providers: encrypted, each for its place alone, never shown."""
+"""Client secrets of the tenants' applications at identity providers.
+
+They are encrypted, each is bound to its provider, and they are never shown.
+"""
 
 from typing import NamedTuple
 from uuid import UUID

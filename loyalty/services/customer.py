@@ -79,7 +79,10 @@ class CustomerKey(NamedTuple):
     identifier: IdentifierKey | None = None
 
     def name_shared_key(self) -> SharedName | None:
-        """What several customers may have in common, where it names somebody by that."""
+        """Return the e-mail address, telephone number or identifier of the key; None if it has another name.
+
+        Several customers may have the same.
+        """
         if self.email is not None:
             return email_name(self.email)
         if self.phone is not None:

@@ -233,6 +233,6 @@ def _today(world: World, program: ProgramRow) -> date:
 
 
 def _identity(draft: GiftCardProduct) -> list[Any]:
-    """What identifies a product that is asked for: what is given, so what a later release adds does not count."""
+    """Return the given values of a requested product for the fingerprint. Fields that are not given do not count."""
     given = {name: value for name, value in to_document(draft).items() if name != "id" and value is not None}
     return [sorted(given.items())]

@@ -240,6 +240,7 @@ async def _new_row(tx: Transaction, actor: Actor, request: MemberRequest, now: d
 
 
 async def _update(world: World, actor: Actor, change: MemberChange) -> ChangedMember:
+    """Change a member in one transaction, and end credentials that have more rights than the member now."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         now = world.clock()
         by = await lock_team(tx, actor, now)

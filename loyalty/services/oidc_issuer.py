@@ -1,4 +1,4 @@
-"""A tenant's own identity providers: whose tokens its staff may sign in with, and what they may do then."""
+"""A tenant's own identity providers: staff sign in with their tokens, and their claims stand for roles."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -52,7 +52,7 @@ _OF_CLIENT = "is or was the signInClientId of another provider of yours with thi
 
 
 class RoleValue(NamedTuple):
-    """A value of the provider's claim, and the role that it stands for: a built-in one, or the id of one of the tenant.
+    """A value of the provider's claim, and its role: a built-in role, or the id of a role of the tenant.
 
     ``path`` names the field of the role in a refusal.
     """
@@ -75,9 +75,12 @@ class OidcIssuerRequest(NamedTuple):
     role_claim: str
     roles: Sequence[RoleValue]
     client_id: Given[str | None] = ABSENT
-    """The tenant's application, by which staff sign in with a browser. Absent keeps it, None switches that off."""
+    """The tenant's application for sign-in with a browser. Absent keeps it, None switches that sign-in off."""
     client_secret: Given[str | None] = ABSENT
-    """The application's secret. Absent keeps it where the application stays the same, None is for a public one."""
+    """The application's secret.
+
+    Absent keeps it if the application stays the same. None is for an application without a secret.
+    """
 
 
 class FoundIssuer(NamedTuple):
@@ -88,10 +91,12 @@ class FoundIssuer(NamedTuple):
 
 
 async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest) -> OidcIssuerRow:
-    """Set a provider, or give a known one another mapping. Only a person may: what a token set would outlive it.
+    """Set a provider, or change the mapping of a known one.
 
-    Nobody maps a value to a role that may do more than they. An issuer and audience belong to one tenant, also after it
-    removed them. Refusals: InvalidInput, NotFound (role), LimitReached.
+    Only a person may: a provider set by a token would outlive it.
+
+    Nobody may map a value to a role with rights that they lack. An issuer and audience belong to one tenant, even after
+    it removed them. Refusals: InvalidInput, NotFound (role), LimitReached.
     """
     require_person(actor, Permission.TOKENS_MANAGE)
     refuse_problems(_problems(world, request))
@@ -116,7 +121,7 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
             await _check_roles(tx, by, request.roles)
             before = await read_issuer_of_pair(tx, row.issuer, row.audience)
             await _check_count(tx, before)
-            # Its id is part of how a secret is sealed, so it comes first.
+            # A secret is sealed with the id of its provider, so the id is chosen first.
             named = row if before else await _claim_audience(world, tx, row)
             with_client = _with_client(world, actor.tenant_id, request, before, named)
             kept = await _keep(world, tx, before, with_client)
@@ -128,9 +133,9 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
 
 
 async def remove_oidc_issuer(world: World, actor: Actor, issuer_id: UUID) -> OidcIssuerRow:
-    """Remove a provider: its tokens are refused from now on, and the secret of its application is forgotten.
+    """Remove a provider: its tokens are refused from now on, and the secret of its application is deleted.
 
-    Removing twice keeps the first moment. Refusal: NotFound.
+    A second call changes nothing. Refusal: NotFound.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
@@ -145,7 +150,7 @@ async def remove_oidc_issuer(world: World, actor: Actor, issuer_id: UUID) -> Oid
 
 
 async def remove_issuers_made_with(tx: Transaction, by: Actor, credential: str, now: datetime) -> None:
-    """Remove the providers that a credential has set, which has just been revoked."""
+    """Remove the providers that a credential has set. The credential has just been revoked."""
     for before in [one for one in await read_issuers(tx) if one.made_with == credential]:
         row = await remove_issuer(tx, before.id, now)
         if row is not None:
@@ -153,28 +158,28 @@ async def remove_issuers_made_with(tx: Transaction, by: Actor, credential: str, 
 
 
 async def page_oidc_issuers(world: World, actor: Actor, _: None, window: Window[TimePlace]) -> list[OidcIssuerRow]:
-    """A page of the tenant's providers, the oldest first."""
+    """Return a page of the tenant's providers, oldest first."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     rows = await list_issuers().read(world.database.reading(actor.tenant_id), window)
     return [OidcIssuerRow._make(row) for row in rows]
 
 
 async def count_oidc_issuers(world: World, actor: Actor, _: None) -> int:
-    """How many providers the tenant has."""
+    """Return the number of the tenant's providers."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     return await list_issuers().count(world.database.reading(actor.tenant_id))
 
 
 async def load_oidc_issuers(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, OidcIssuerRow]:
-    """The providers among ``ids``."""
+    """Return the providers among ``ids``."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     return await read_issuers_by_id(world.database.reading(actor.tenant_id), ids)
 
 
 async def find_oidc_issuer(world: World, issuer: str, audience: str) -> FoundIssuer | None:
-    """The provider with this issuer and audience; None when no tenant has set it, or when it was removed.
+    """Return the provider with this issuer and audience; None if no tenant has set it, or it was removed.
 
-    Asked before anybody is known: it looks one hash up in the directory, and then within that tenant.
+    It is called before the caller is known. It looks up one hash in the directory, and then reads within that tenant.
     """
     found = await world.database.tenant_of_token(hash_of_pair(issuer, audience))
     if found is None:
@@ -185,9 +190,9 @@ async def find_oidc_issuer(world: World, issuer: str, audience: str) -> FoundIss
 
 
 async def find_provider(world: World, tenant_id: TenantId, issuer_id: UUID) -> FoundIssuer | None:
-    """The provider by its id, where staff sign in at it with a browser; None for every other.
+    """Return the provider with this id, if staff may sign in there with a browser; else None.
 
-    Asked before anybody is known: the address of the sign-in names both ids.
+    It is called before the caller is known: the address of the sign-in has both ids.
     """
     row = (await read_issuers_by_id(world.database.reading(tenant_id), [issuer_id])).get(issuer_id)
     return FoundIssuer(tenant_id, row) if row is not None and row.client_id is not None else None
@@ -196,7 +201,9 @@ async def find_provider(world: World, tenant_id: TenantId, issuer_id: UUID) -> F
 def _with_client(
     world: World, tenant_id: TenantId, request: OidcIssuerRequest, known: OidcIssuerRow | None, row: OidcIssuerRow
 ) -> OidcIssuerRow:
-    """The row with the tenant's application at the provider. A secret belongs to one application, and goes with it.
+    """Return the row with the tenant's application at the provider.
+
+    A secret belongs to one application, and goes with it.
 
     Refusal: InvalidInput.
     """
@@ -213,7 +220,7 @@ def _with_client(
 
 
 async def _claim_client(world: World, tx: Transaction, row: OidcIssuerRow) -> None:
-    """An issuer and client id lead to one tenant, as an issuer and audience do. Refusal: InvalidInput."""
+    """Claim the issuer and client id for the tenant, as an issuer and audience are claimed. Refusal: InvalidInput."""
     if row.client_id is None or row.client_id == row.audience:
         return
     path = ("sign_in_client_id",)
@@ -227,9 +234,9 @@ async def _claim_client(world: World, tx: Transaction, row: OidcIssuerRow) -> No
 async def _claim(
     world: World, tx: Transaction, path: tuple[str, ...], issuer: str, audience: str, issuer_id: UUID
 ) -> UUID:
-    """The provider's id to which an issuer and audience may lead, in all clusters. Refusal: InvalidInput, at ``path``.
+    """Return the provider's id for an issuer and audience, the same in all clusters. Raises InvalidInput at ``path``.
 
-    It is another id than the one that is asked for where an earlier call of this tenant has claimed them.
+    It differs from ``issuer_id`` if an earlier call of this tenant has claimed them.
     """
     claimed = await world.database.claim(tx.tenant_id, hash_of_pair(issuer, audience), issuer_id)
     if claimed is None:
@@ -239,13 +246,13 @@ async def _claim(
 
 
 async def _leads_to_tenant(world: World, tx: Transaction, issuer: str, audience: str) -> bool:
-    """Whether an issuer and audience lead to the tenant of the transaction."""
+    """Tell whether an issuer and audience belong to the tenant of the transaction."""
     found = await world.database.tenant_of_token(hash_of_pair(issuer, audience))
     return found is not None and found[0] == tx.tenant_id
 
 
 def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
-    """What happened to a provider, as the audit log tells it."""
+    """Return the change of a provider for the audit log."""
     states = (None if row is None else _show_issuer(row) for row in (before, after))
     return AuditedChange(AuditSubject.OIDC_ISSUER, str(after.id), after.issuer, *states)
 
@@ -260,14 +267,15 @@ def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
 
 
 async def _check_count(tx: Transaction, known: OidcIssuerRow | None) -> None:
-    """Refusal: LimitReached, where a provider more would be in force."""
+    """Raise LimitReached if one more provider would be in force."""
     is_new = known is None or known.removed_at is not None
     if is_new and len(await read_issuers(tx)) >= MAX_ISSUERS:
         raise LimitReached("OIDC issuers", MAX_ISSUERS)
 
 
 async def _claim_audience(world: World, tx: Transaction, row: OidcIssuerRow) -> OidcIssuerRow:
-    """A new provider, with the id to which its issuer and audience lead in all clusters. Refusal: InvalidInput."""
+    """Return a new provider with the id that belongs to its issuer and audience in all clusters. Refusal: InvalidInput.
+    """
     path = ("audience",)
     claimed = await _claim(world, tx, path, row.issuer, row.audience, row.id)
     if claimed != row.id and await has_issuer(tx, claimed):
@@ -290,7 +298,7 @@ def _find_stored_role(one: RoleValue) -> dict[str, str]:
 
 
 async def _check_roles(tx: Transaction, by: Actor, mapped: Sequence[RoleValue]) -> None:
-    """Nobody maps a value to a role that may do more than they. Refusals: InvalidInput, NotFound (role)."""
+    """Refuse to map a value to a role with rights that the person lacks. Refusals: InvalidInput, NotFound (role)."""
     held = await read_held_roles(tx, [one.role_id for one in mapped])
     problems: list[Problem | None] = []
     for index, one in enumerate(mapped):

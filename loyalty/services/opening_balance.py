@@ -1,4 +1,4 @@
-"""Bring customers along with the points they had elsewhere: once for each customer, however often it is sent."""
+"""Import opening balances: the points that customers had elsewhere, once for each customer."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -41,11 +41,11 @@ from tenancy.retry import StaleRead
 
 MAX_BATCH = 1_000
 FIRST_EARNED_ON = date(1970, 1, 1)
-"""The earliest day on which points can have been earned: before that every date is a mistake."""
+"""The earliest day on which points can have been earned. An earlier day is a mistake."""
 
 
 class Opening(NamedTuple):
-    """What one customer brings along, as a caller tells it."""
+    """The opening balance of one customer, as a caller sends it."""
 
     customer: CustomerProfile
     numbers: OpeningNumbers
@@ -54,12 +54,12 @@ class Opening(NamedTuple):
     """The local day on which the points were earned; None for today."""
 
     def is_that_of(self, row: OpeningBalanceRow) -> bool:
-        """Tell whether this very opening balance is what was brought along before."""
+        """Tell whether this opening balance equals the stored one."""
         return (row.numbers, row.expires_on, row.earned_on) == (self.numbers, self.expires_on, self.earned_on)
 
 
 class OpenedBalance(NamedTuple):
-    """The answer for one customer; the same again for a replay."""
+    """The answer for one customer. A replay gets the same answer."""
 
     balance: OpeningBalanceRow
     customer: CustomerRow
@@ -71,10 +71,11 @@ OpeningResult = OpenedBalance | LoyaltyError
 
 
 async def import_opening_balances(world: World, actor: Actor, openings: Sequence[Opening]) -> list[OpeningResult]:
-    """Import up to ``MAX_BATCH`` opening balances; one result for each, in their order. A refused one harms no other.
+    """Import up to ``MAX_BATCH`` opening balances. Returns one result for each, in their order.
 
-    A customer who stands in the batch again is answered as in a batch of its own: a replay, or OpeningBalanceExists.
-    Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers or other days), LimitReached.
+    A refused one does not affect the others. A customer who is in the batch twice is answered as in two batches: with a
+    replay, or OpeningBalanceExists. Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers or other
+    days), LimitReached.
     """
     require(actor, Permission.LOYALTY_ADJUST, even_when_off=True)
     if not 1 <= len(openings) <= MAX_BATCH:
@@ -95,7 +96,7 @@ async def import_opening_balances(world: World, actor: Actor, openings: Sequence
 async def load_opening_balances(
     world: World, actor: Actor, ids: Sequence[OpeningBalanceId]
 ) -> dict[OpeningBalanceId, OpeningBalanceRow]:
-    """The opening balances among ``ids`` that the actor may see."""
+    """Return the opening balances among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_opening_balances_by_id(tx, ids)
@@ -103,6 +104,7 @@ async def load_opening_balances(
 
 
 async def _import(world: World, actor: Actor, openings: Sequence[Opening], refused: Refused) -> list[OpeningResult]:
+    """Import the items that are not refused, in one transaction."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         results: dict[int, OpeningResult] = dict(refused)
@@ -125,7 +127,7 @@ async def _import(world: World, actor: Actor, openings: Sequence[Opening], refus
 async def _answer_known(
     tx: Transaction, items: dict[int, Opening], known: dict[str, NamedOpening]
 ) -> dict[int, OpeningResult]:
-    """What became of items whose customers have brought something along before; nothing is written for them."""
+    """Return the results of items whose customers have an opening balance already. Nothing is written for them."""
     results: dict[int, OpeningResult] = {}
     replayed: dict[int, OpeningBalanceRow] = {}
     for position, opening in items.items():
@@ -147,6 +149,7 @@ async def _answer_known(
 async def _book_items(
     book: Book, items: dict[int, Opening], known: dict[str, NamedOpening], opened: dict[str, LockedCustomer]
 ) -> dict[int, OpeningResult]:
+    """Book the items one after another. Raises LateRefusals with all refused items after the last one."""
     results: dict[int, OpeningResult] = {}
     late: dict[int, LoyaltyError] = {}
     first: dict[str, OpenedBalance] = {}
@@ -157,7 +160,7 @@ async def _book_items(
             continue
         locked = opened[external_id]
         if external_id not in known and locked.profile.external_id != external_id:
-            # Came and became another since we looked: whose name it is has to be read again.
+            # The customer was created and merged after ``known`` was read, so it has to be read again.
             raise StaleRead
         named_id = known[external_id].id if external_id in known else CustomerId(locked.profile.id)
         try:
@@ -170,7 +173,7 @@ async def _book_items(
 
 
 def _answer_duplicate(first: OpenedBalance, opening: Opening) -> OpeningResult:
-    """What becomes of a customer who stands in the batch once more."""
+    """Return the result for a customer who is in the batch once more."""
     if opening.is_that_of(first.balance):
         return first._replace(tier_change=None, replayed=True)
     return OpeningBalanceExists(first.balance.points)
@@ -208,7 +211,10 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
 
 
 def _parcel(book: Book, opening: Opening) -> Parcel:
-    """The points as a parcel; InvalidInput for a day to come, and for points that would have expired already."""
+    """Return the points as a parcel.
+
+    Raises InvalidInput for a day in the future, and for points that have expired already.
+    """
     if opening.earned_on is not None and opening.earned_on > book.today:
         raise InvalidInput.one("earned_on", reason="must not be in the future, where the tenant is")
     parcel = book.lots.parcel_until(max(0, opening.numbers.points), opening.expires_on, opening.earned_on)
@@ -219,7 +225,7 @@ def _parcel(book: Book, opening: Opening) -> Parcel:
 
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:
-    """With the customer as everybody sees it after the commit."""
+    """Return the result with the customer as it is after the commit."""
     if isinstance(result, LoyaltyError) or result.customer.id not in book.accounts:
         return result
     return result._replace(customer=book.customer(result.customer.id))

@@ -1,4 +1,4 @@
-"""Payments that a report tells: each must fit into the total, and a hold that it names must pay for this purchase."""
+"""Check the payments of a report: they must fit into the total, and a named hold must pay for this purchase."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class NamedPayment(NamedTuple):
 
 
 async def read_named_payments(tx: Transaction, news: Sequence[AppliedReport]) -> Mapping[UUID, NamedPayment]:
-    """The holds and redemptions that reports name; mostly they name none, and then no statement."""
+    """Read the holds and redemptions that reports name. Mostly there are none, so there is no query."""
     told = [payment for one in news if "payments" in one.changed for payment in one.facts.payments]
     cards = {one.names for one in told if one.names is not None and one.kind is PaymentKind.GIFT_CARD}
     points = {one.names for one in told if one.names is not None and one.kind is PaymentKind.POINTS}
@@ -45,9 +45,9 @@ async def read_named_payments(tx: Transaction, news: Sequence[AppliedReport]) ->
 
 
 def refuse_named_payments(news: AppliedReport, named: Mapping[UUID, NamedPayment]) -> None:
-    """Refuse a payment that names a hold or redemption which cannot have paid it.
+    """Refuse a payment if the hold or redemption that it names cannot have paid it.
 
-    Refusals: PaymentOfAnotherPurchase, InvalidInput (an amount above what the hold set aside or spent).
+    Refusals: PaymentOfAnotherPurchase, InvalidInput (an amount above the money that was held or spent).
     """
     if "payments" not in news.changed:
         return
@@ -58,16 +58,16 @@ def refuse_named_payments(news: AppliedReport, named: Mapping[UUID, NamedPayment
         path, found = ("payments", str(position)), named.get(payment.names)
         if found is None or found.kind is not payment.kind or found.purchase != (facts.kind, facts.external_id):
             raise PaymentOfAnotherPurchase((*path, "reference"))
-        # An amount that was converted may differ by what was rounded.
+        # A converted amount may differ by rounding.
         if payment.amount_minor > found.most_minor and not is_converted:
             most = Money(found.most_minor, facts.total.currency)
             raise InvalidInput.one(*path, "amount", reason=f"must be at most {most}, which was set aside or spent")
 
 
 def refuse_above_total(facts: PurchaseFacts, points_minor: int, cards: PaidWithCards, path: tuple[str, ...]) -> None:
-    """Refuse payments that are more than the total, with what points pay and what cards spent.
+    """Refuse payments above the total, together with the discount of points and the money spent of cards.
 
-    Where nothing is told the total decides alone. Refusal: PaymentsExceedTotal.
+    Without told payments nothing is refused. Refusal: PaymentsExceedTotal.
     """
     if not facts.payments:
         return

@@ -1,6 +1,6 @@
-"""The platform's credentials, and what it reads: the list of tenants. It reaches nothing that a tenant holds.
+"""The credentials of the platform, and its list of tenants. The platform cannot read the data of a tenant.
 
-The database is that of the relay's role. A credential is kept by the hash of its text alone.
+The database role is the relay's. Of a credential only the hash of its text is stored.
 """
 
 from datetime import timedelta
@@ -39,7 +39,7 @@ TOKEN_NAME_MAX_LENGTH = 120
 
 
 class PlatformTokenRequest(NamedTuple):
-    """A credential as somebody asks for it; without ``lifetime`` it has no end."""
+    """A credential as somebody asks for it. Without ``lifetime`` it never expires."""
 
     name: str
     lifetime: timedelta | None
@@ -48,7 +48,7 @@ class PlatformTokenRequest(NamedTuple):
 async def create_platform_token(
     world: World, request: PlatformTokenRequest, sha256: str, by: PlatformCaller = OPERATOR
 ) -> PlatformTokenRow:
-    """Keep a new credential of the platform. Refusals: InvalidInput, LimitReached."""
+    """Store a new credential of the platform. Refusals: InvalidInput, LimitReached."""
     refuse_problems([check_text(request.name, ("name",), TOKEN_NAME_MAX_LENGTH)])
     now = world.clock()
     ends = None if request.lifetime is None else now + request.lifetime
@@ -63,7 +63,7 @@ async def create_platform_token(
 
 
 async def revoke_platform_token(world: World, token_id: UUID, by: PlatformCaller = OPERATOR) -> PlatformTokenRow:
-    """End a credential of the platform at once; ending it twice keeps the first moment. Refusal: NotFound."""
+    """End a credential of the platform at once. A second call changes nothing. Refusal: NotFound."""
     now = world.clock()
     async with world.database.plain_transaction() as connection:
         row = await read_platform_token(connection, token_id)
@@ -77,20 +77,20 @@ async def revoke_platform_token(world: World, token_id: UUID, by: PlatformCaller
 
 
 async def list_tokens(world: World) -> list[PlatformTokenRow]:
-    """All credentials of the platform, the oldest first, ended ones too."""
+    """Return all credentials of the platform, oldest first, also the ended ones."""
     async with world.database.plain_transaction() as connection:
         return await list_platform_tokens(connection)
 
 
 async def find_token_id(world: World, sha256: str) -> UUID | None:
-    """The id of the credential with this hash, live or not."""
+    """Return the id of the credential with this hash, live or not; None if there is none."""
     async with world.database.plain_transaction() as connection:
         row = await find_platform_token(connection, sha256)
     return None if row is None else row.id
 
 
 async def find_caller(world: World, sha256: str) -> PlatformCaller | None:
-    """Who presents the credential with this hash; None when it is not live. Notes once a minute that it was used."""
+    """Return the holder of the credential with this hash; None if it is not live. Notes its use once a minute."""
     now = world.clock()
     async with world.database.plain_transaction() as connection:
         row = await find_platform_token(connection, sha256)
@@ -104,12 +104,12 @@ async def find_caller(world: World, sha256: str) -> PlatformCaller | None:
 async def list_tenants_of_platform(
     world: World, wanted: TenantFilter, limit: int, after: UUID | None = None
 ) -> list[ListedTenant]:
-    """Tenants in the order of their creation."""
+    """Return tenants in the order of their creation."""
     return await read_tenants(world.database, wanted, limit, after)
 
 
 async def count_tenants_of_platform(world: World, wanted: TenantFilter) -> int:
-    """How many tenants a list has, up to the ceiling of counts."""
+    """Return the number of tenants in a list, up to the ceiling of counts."""
     return await count_tenants(world.database, wanted, MAX_TOTAL_COUNT + 1)
 
 

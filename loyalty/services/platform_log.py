@@ -1,4 +1,4 @@
-"""The log of the platform: what was done to which tenant or credential, and by whom. Entries are never changed."""
+"""The log of the platform: its actions on tenants and credentials, each with its caller. Entries are never changed."""
 
 from datetime import datetime
 from uuid import UUID
@@ -23,7 +23,7 @@ from tenancy.platform import (
 async def note_action(
     place: AsyncConnection | Transaction, by: PlatformCaller, action: PlatformAction, now: datetime
 ) -> None:
-    """Write what the platform does, in the transaction that does it."""
+    """Write an action of the platform to the log, in the transaction of the action."""
     differing = compare_states(to_document(action.before), to_document(action.after))
     row = PlatformActionRow(
         id=uuid7(),
@@ -41,9 +41,9 @@ async def note_action(
 async def list_actions(
     world: World, limit: int, *, before: UUID | None = None, tenant_id: UUID | None = None
 ) -> list[PlatformActionRow]:
-    """What the platform has done, the newest first; before an action, and to a tenant, where that is asked.
+    """Return the actions of the platform, newest first; only those before an action, or on a tenant, if given.
 
-    Each action stands in the cluster where its tenant lived then.
+    Each action is stored in the cluster in which its tenant lived at the time.
     """
     found: list[PlatformActionRow] = []
     for cluster in world.database.clusters.values():
@@ -53,7 +53,7 @@ async def list_actions(
 
 
 async def count_actions(world: World, *, tenant_id: UUID | None = None) -> int:
-    """How many actions a list has, up to the ceiling of counts."""
+    """Return the number of actions in a list, up to the ceiling of counts."""
     total = 0
     for cluster in world.database.clusters.values():
         async with cluster.plain_transaction() as connection:

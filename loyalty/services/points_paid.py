@@ -31,15 +31,16 @@ from tenancy.database import Transaction
 from tenancy.retry import StaleRead
 
 PAYMENTS = frozenset({PurchaseStatus.PAID, PurchaseStatus.COMPLETED})
-"""The recording of these captures holds that wait for the payment."""
+"""The statuses whose recording captures holds that wait for the payment."""
 
 Place = TypeVar("Place")
 
 
 class SettledPoints(NamedTuple):
-    """What a report of a purchase did to the points that pay for it.
+    """The effect of a report on the points that pay for its purchase.
 
-    ``returns`` went back to their lots, ``holds`` were lowered, ended or captured, ``redemptions`` were captured.
+    ``returns`` are points that went back to their lots. ``holds`` were lowered, ended or captured. ``redemptions`` are
+    the captured holds' redemptions.
     """
 
     returns: Sequence[ReturnRow] = ()
@@ -51,7 +52,7 @@ NOTHING_SETTLED = SettledPoints()
 
 
 class Payable(NamedTuple):
-    """A purchase as a report leaves it: whose it is, at which total and location, and in which status."""
+    """A purchase after a report: its customer, total, location and status."""
 
     key: PurchaseKey
     customer_id: CustomerId
@@ -62,14 +63,15 @@ class Payable(NamedTuple):
 
 
 def profiles_of_payers(paid: Sequence[PaidWithPoints]) -> list[CustomerProfile]:
-    """Return whose points are held: their accounts are locked with those of the buyers, in the same order."""
+    """Return the customers with held points. Their accounts are locked with those of the buyers, in the same order."""
     return [CustomerProfile(one.external_id) for each in paid for one in each.holds]
 
 
 async def read_payments(
     tx: Transaction, keys: Mapping[Place, PurchaseKey], opened: Mapping[str, LockedCustomer]
 ) -> dict[Place, PaidWithPoints]:
-    """What points pay of each purchase, read under the locks; StaleRead when somebody else began to pay meanwhile."""
+    """Read the points that pay for each purchase, under the locks. Raises StaleRead if another customer began to pay.
+    """
     if not keys:
         return {}
     locked = {customer.profile.id for customer in opened.values()}
@@ -82,12 +84,12 @@ async def read_payments(
 async def settle_points(
     tx: Transaction, book: Book, purchase: Payable, paid: PaidWithPoints
 ) -> tuple[SettledPoints, PointsPaid]:
-    """Book what a report does to the points that pay for its purchase; also returns what they pay after it.
+    """Book the effect of a report on the points that pay for its purchase. Also return the points that pay after it.
 
-    Where the purchase is over, points go back. Else holds of another customer are released, because the recorded owner
-    is the truth. What passes the total goes back, redemptions the newest first; holds are lowered to what their terms
-    allow, the newest first. A payment captures the holds that wait for it. Raises PurchaseOfAnotherCustomer for a new
-    purchase that another customer's points have paid for.
+    If the purchase is over, its points go back. Else holds of other customers are released, because the report says who
+    the owner is. Points above the total go back: of the newest redemptions first. Holds are lowered to their terms, the
+    newest first. A payment captures the holds that wait for it. Raises PurchaseOfAnotherCustomer for a new purchase
+    that another customer's points have paid for.
     """
     own, strangers = _split_by_owner(paid, purchase.customer_id)
     if purchase.is_new and strangers.redemptions:
@@ -110,14 +112,14 @@ async def settle_points(
 
 
 async def read_settled(tx: Transaction, key: PurchaseKey, moment: datetime) -> SettledPoints:
-    """What the report that was recorded at a moment did to the points of its purchase, for a replay."""
+    """Return the effect of a report on points, for a replay. The report was recorded at ``moment``."""
     holds = await read_holds_moved_at(tx, key, moment)
     captured = await read_redemptions_of_holds(tx, [hold.id for hold in holds]) if holds else {}
     return SettledPoints(await read_returns_made_at(tx, key, moment), holds, list(captured.values()))
 
 
 def _split_by_owner(paid: PaidWithPoints, owner_id: CustomerId) -> tuple[PaidWithPoints, PaidWithPoints]:
-    """What the owner pays, and what others do."""
+    """Return the points of the owner, and the points of other customers."""
     own = PaidWithPoints(
         [one for one in paid.holds if one.owner_id == owner_id],
         [one for one in paid.redemptions if one.owner_id == owner_id],
@@ -148,7 +150,7 @@ async def _move_holds(
     rows: Mapping[HoldId, HoldRow],
     excess: Excess,
 ) -> tuple[list[HoldRow], list[RedemptionRow], list[PointsPaid]]:
-    """Lower, end or capture each hold as it must be; what is captured takes only what fits, the rest goes back."""
+    """Lower, end or capture each hold. A capture takes only the points that fit; the rest is freed."""
     moved: list[HoldRow] = []
     captured: list[RedemptionRow] = []
     kept: list[PointsPaid] = []

@@ -1,4 +1,4 @@
-"""Make a program work like a system that people know, with a rule that earns where there is none."""
+"""Apply a preset to a program, with a rule of the preset if no rule gives points."""
 
 from functools import partial
 from typing import NamedTuple
@@ -24,7 +24,7 @@ _UNBORN = RuleId(UUID(int=0))
 
 
 class PresetRequest(NamedTuple):
-    """A preset as a caller asks for it. ``create_rule`` adds the preset's own rule where no rule gives points."""
+    """A preset as a caller asks for it. ``create_rule`` adds the preset's own rule if no rule gives points."""
 
     preset: Preset
     expected_version: int | None = None
@@ -32,14 +32,14 @@ class PresetRequest(NamedTuple):
 
 
 class AppliedPreset(NamedTuple):
-    """The settings after a preset, and the rule that came with it."""
+    """The settings after a preset, and the rule that was added."""
 
     program: ProgramRow
     rule: EarningRuleRow | None
 
 
 async def apply_program_preset(world: World, actor: Actor, request: PresetRequest) -> AppliedPreset:
-    """Set accrual, scope, stacking and point value as a preset wants them, also while the program is off.
+    """Set the accrual, scope, stacking and point value of a preset, also while the program is off.
 
     Refusals: VersionConflict, LimitReached.
     """
@@ -57,7 +57,7 @@ async def _apply(world: World, tx: Transaction, actor: Actor, request: PresetReq
     currency = config.program.currency if config else ""
     edit = ProgramEdit(partial(apply_preset, preset=request.preset, currency=currency), request.expected_version)
     program = (await change_settings(world, tx, actor, edit)).program
-    # Rules change only under the lock of the program, which is held by now: what is read here stays so.
+    # The transaction holds the lock of the program now, so the rules that are read here cannot change.
     config = await read_config(tx) if request.create_rule else None
     now = world.clock() + program.clock_advance
     if config is None or any(gives_points(rule, now) for rule in config.rules):

@@ -1,4 +1,4 @@
-"""What is known about customers themselves: told with purchases and opening balances, or on its own."""
+"""The profiles of customers: told with purchases and opening balances, or by themselves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -33,15 +33,15 @@ from tenancy.database import Transaction
 
 MAX_BATCH = 1_000
 MAX_CONSENTS = 20
-"""Consents of one customer that are shown, the newest ones."""
+"""The most consents of one customer that are shown, the newest ones."""
 
 UpsertResult = CustomerRow | LoyaltyError
 
 
 async def upsert_customers(world: World, actor: Actor, profiles: Sequence[CustomerProfile]) -> list[UpsertResult]:
-    """Create customers, or change what is known about them; one result each, a refused one harms no other.
+    """Create customers, or change their profiles. Returns one result each; a refused one does not affect the others.
 
-    Refusals of one: InvalidInput, IdentifierTaken. A fact that is older than what is known changes nothing.
+    Refusals of one: InvalidInput, IdentifierTaken. A value that is older than the known one changes nothing.
     """
     require_any(actor, Permission.PURCHASES_RECORD, Permission.LOYALTY_MANAGE, even_when_off=True)
     if not 1 <= len(profiles) <= MAX_BATCH:
@@ -60,11 +60,12 @@ PROFILE_READERS = (
     Permission.PURCHASES_RECORD,
     Permission.SELF_READ,
 )
-"""Who may get a customer in an answer: readers of customers, and callers whose mutations answer with one."""
+"""The permissions of which one is needed to get a customer in an answer: of readers, and of mutations that return one.
+"""
 
 
 async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, list[ConsentRow]]:
-    """The last ``MAX_CONSENTS`` consents of each customer whose person the actor may read, newest first.
+    """Return the newest ``MAX_CONSENTS`` consents of each customer whose person the actor may read, newest first.
 
     A caller who only reports purchases may select them in a payload, and gets none, as with the telephone number.
     """
@@ -79,7 +80,7 @@ async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -
 async def refresh_profiles(
     tx: Transaction, program: CompiledProgram, by: Actor, profiles: Iterable[CustomerProfile], now: datetime
 ) -> dict[str, CustomerRow]:
-    """Write what profiles say, with its words and consents; the customers as they are then, by external id."""
+    """Write profiles with their search words and consents. Return the customers after that, by external id."""
     book = Book(program, by, now)
     ids = _open_all(book, await open_customers(tx, profiles, now))
     await post(tx, book.finish())
@@ -89,10 +90,12 @@ async def refresh_profiles(
 async def open_customers(
     tx: Transaction, profiles: Iterable[CustomerProfile], now: datetime
 ) -> dict[str, LockedCustomer]:
-    """Create or refresh customers by external id, and lock their accounts. A merged customer is answered as the target.
+    """Create or refresh customers by external id, and lock their accounts.
 
-    What is told about a merged customer is told about the target, in the order of the profiles: of the same fact the
-    newest counts, told about the source or the target.
+    For a merged customer the target is returned.
+
+    A profile of a merged customer changes the target, in the order of the profiles. For each field the newest value
+    counts, told about the source or the target.
     """
     told = list(profiles)
     opened = await open_accounts(tx, profile_rows(told, now))
@@ -115,7 +118,7 @@ async def open_customers(
 
 
 def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
-    """Profiles as ``open_accounts`` takes them, one for each customer."""
+    """Return profiles in the form for ``open_accounts``, one row for each customer."""
     return [
         {
             "id": CustomerId(uuid7()),
@@ -134,7 +137,7 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
             "consent_source": values.get("consent_source"),
             "facts_at": round_times(times),
             "search_name": fold_text(values.get("full_name") or ""),
-            # Which words the search has is written by the posting that brings them.
+            # The posting that writes the search words also writes this mark.
             "search_mark": "",
             "profile_kept": None,
             "created_at": now,
@@ -165,7 +168,7 @@ async def _upsert(
 
 
 def _refuse_times(profiles: Mapping[int, CustomerProfile], now: datetime) -> None:
-    """Raise LateRefusals for profiles with times that are wrong by the tenant's clock: a sandbox has its own."""
+    """Raise LateRefusals for profiles with wrong times by the tenant's clock; a sandbox has its own clock."""
     wrong = {position: validate_times(profile, now) for position, profile in profiles.items()}
     if any(wrong.values()):
         raise LateRefusals({position: InvalidInput(problems) for position, problems in wrong.items() if problems})
@@ -182,7 +185,7 @@ def _customers_of(book: Book, ids: Mapping[str, CustomerId]) -> dict[str, Custom
 async def _refuse_taken_identifiers(
     tx: Transaction, actor: Actor, profiles: Mapping[int, CustomerProfile], opened: Mapping[str, LockedCustomer]
 ) -> None:
-    """Raise LateRefusals where a customer would have what another one has; of two in a batch the first has it.
+    """Raise LateRefusals if a customer would get another customer's identifier. Of two in a batch the first gets it.
 
     All items of such a customer are refused.
     """
@@ -206,10 +209,10 @@ def _keys_of(customers: Iterable[LockedCustomer]) -> list[IdentifierKey]:
 def _find_taken(
     opened: Mapping[str, LockedCustomer], owners: Mapping[IdentifierKey, CustomerCandidate]
 ) -> dict[str, tuple[IdentifierKey, CustomerCandidate]]:
-    """The first identifier of each customer that another one has, with its owner, by external id."""
+    """Return the first identifier of each customer that another customer has, with its owner, by external id."""
     ids = {name: CustomerId(locked.profile.id) for name, locked in opened.items()}
     kept = {(ids[name], key) for name, locked in opened.items() for key in _keys_of([locked])}
-    # A customer of the batch who does not want an identifier any more gives it up.
+    # A customer of the batch whose profile no longer has an identifier gives it up.
     holders = {key: owner for key, owner in owners.items() if owner.id not in ids.values() or (owner.id, key) in kept}
     taken: dict[str, tuple[IdentifierKey, CustomerCandidate]] = {}
     for name, locked in opened.items():
@@ -223,7 +226,7 @@ def _find_taken(
 
 
 def _refusal_of(profile: CustomerProfile, key: IdentifierKey, owner: CustomerCandidate | None) -> IdentifierTaken:
-    """The refusal of an item, with the place of the identifier where the item tells it."""
+    """Return the refusal of an item, with the path of the identifier if the item has it."""
     told: Sequence[Identifier] = profile.identifiers or ()
     for position, identifier in enumerate(told):
         if identifier.key == key:

@@ -1,4 +1,4 @@
-"""Who changed what about a customer, for the team; a customer reads what concerns name and contact."""
+"""The changes of a customer's profile, for the team. Customers read only changes of their name and contact."""
 
 from loyalty.rules.profile_history import OWN_FIELDS
 from loyalty.services.profile import PROFILE_READERS
@@ -18,7 +18,7 @@ from permissions.visibility import reads_contact, reads_internals
 async def list_profile_changes(
     world: World, actor: Actor, wanted: ProfileChangeFilter, window: Window[TimePlace]
 ) -> list[ProfileChangeRow]:
-    """A page of changes, newest first. Who does not read how to reach the customer reads none."""
+    """Return a page of changes, newest first; an empty one for an actor who may not read the customer's contact."""
     readable = _narrow_to_readable(actor, wanted)
     if readable is None:
         return []
@@ -26,7 +26,7 @@ async def list_profile_changes(
 
 
 async def count_profile_changes(world: World, actor: Actor, wanted: ProfileChangeFilter) -> int:
-    """How many changes a list has, up to the ceiling of counts."""
+    """Return the number of changes in a list, up to the ceiling of counts."""
     readable = _narrow_to_readable(actor, wanted)
     return (
         0 if readable is None else await narrow_profile_changes(readable).count(world.database.reading(actor.tenant_id))
@@ -34,7 +34,7 @@ async def count_profile_changes(world: World, actor: Actor, wanted: ProfileChang
 
 
 def _narrow_to_readable(actor: Actor, wanted: ProfileChangeFilter) -> ProfileChangeFilter | None:
-    """What of a list the actor may read; None for nothing."""
+    """Return the filter limited to the fields that the actor may read; None for nothing."""
     require_any(actor, *PROFILE_READERS)
     if not reads_contact(actor, wanted.customer_id):
         return None

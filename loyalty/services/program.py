@@ -1,4 +1,4 @@
-"""The tenant's program: what is in force, and how its settings change."""
+"""The tenant's program: read it, check it, and change its settings."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -38,14 +38,14 @@ SettingsChange = Callable[[ProgramSettings], ProgramSettings]
 
 
 class ProgramEdit(NamedTuple):
-    """A change of settings; ``expected_version`` guards against overwriting somebody else's."""
+    """A change of settings. ``expected_version`` protects against overwriting another caller's change."""
 
     change: SettingsChange
     expected_version: int | None
 
 
 async def get_program(world: World, actor: Actor) -> ProgramRow:
-    """The tenant's program, also while it is switched off."""
+    """Return the tenant's program, also while it is switched off."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, even_when_off=True)
     tx = world.database.reading(actor.tenant_id)
     program = await read_program(tx)
@@ -55,7 +55,7 @@ async def get_program(world: World, actor: Actor) -> ProgramRow:
 
 
 async def check_program(world: World, actor: Actor) -> list[ProgramCheck]:
-    """What the program still lacks, also while it is switched off; customers are told nothing."""
+    """Return what the program lacks, also while it is switched off; an empty list for customers."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, even_when_off=True)
     if not allows(actor, Permission.LOYALTY_READ):
         return []
@@ -68,9 +68,9 @@ async def check_program(world: World, actor: Actor) -> list[ProgramCheck]:
 
 
 class ChangedProgram(NamedTuple):
-    """The settings after an edit, and the job that re-tiers everybody when tiers are counted otherwise now.
+    """The settings after an edit, and the re-tiering job if tiers are counted in another way now.
 
-    ``also_enabled`` are the features that came on with the program.
+    ``also_enabled`` are the features that were switched on with the program.
     """
 
     program: ProgramRow
@@ -92,9 +92,10 @@ async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgr
 async def change_settings(
     world: World, tx: Transaction, by: Actor, edit: ProgramEdit, path: tuple[str, ...] = ("enabled",)
 ) -> ChangedProgram:
-    """Change settings within a transaction; an edit that changes nothing makes no version.
+    """Change settings within a transaction. An edit that changes nothing makes no version.
 
-    A program that is switched on brings along the features that it needs. ``path`` is where the switch stands.
+    A program that is switched on also switches on the features that it needs. ``path`` is the path of the switch.
+    Refusals: VersionConflict, InvalidInput, IncompatibleFeature.
     """
     program = await lock_program_in_force(tx, even_when_off=True)
     if edit.expected_version is not None and edit.expected_version != program.version:
@@ -119,19 +120,22 @@ async def change_settings(
 
 
 async def get_tenant(world: World, actor: Actor) -> TenantRow:
-    """The tenant that the actor's credential belongs to."""
+    """Return the tenant of the actor's credential."""
     return await read_tenant(world.database.reading(actor.tenant_id))
 
 
 async def program_in_force(world: World, tx: Reads, *, even_when_off: bool = False) -> CompiledProgram:
-    """The compiled program at the version this transaction sees; FeatureDisabled while it is switched off."""
+    """Return the compiled program at the version that this transaction sees. Raises FeatureDisabled if it is off."""
     return await program_at(world, tx, await read_config_version(tx), even_when_off=even_when_off)
 
 
 async def program_at(
     world: World, tx: Reads, config_version: int | None, *, even_when_off: bool = False
 ) -> CompiledProgram:
-    """The same for who has read the version together with other things; NotFound when there was none to read."""
+    """Return the compiled program at a version that was read before.
+
+    Raises NotFound for None, FeatureDisabled if it is off.
+    """
     if config_version is None:
         raise NotFound("program")
     program = await world.programs.at(tx, config_version)
@@ -141,7 +145,10 @@ async def program_at(
 
 
 async def lock_program_in_force(tx: Transaction, *, even_when_off: bool = False) -> ProgramRow:
-    """The program, locked for an edit of settings, rules, tiers or catalogue."""
+    """Lock the program for an edit of settings, rules, tiers or catalogue, and return it.
+
+    Raises FeatureDisabled if it is off.
+    """
     program = await lock_program(tx)
     if program is None:
         raise NotFound("program")

@@ -1,4 +1,4 @@
-"""Record purchases: apply each report to what is known, post what the rules give, and answer a replay as it stands."""
+"""Record purchases: apply each report to the known facts, post the points that the rules give, and answer replays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -45,13 +45,16 @@ from tenancy.database import Transaction
 
 MAX_BATCH = 1_000
 LINES = 2
-"""Transactions in which the single reports of one client are written at once. Those of a customer stand in one line."""
+"""The number of transactions in which single reports of one client are written at once.
+
+All reports of one customer are in one line.
+"""
 
 
 async def record_purchase(world: World, actor: Actor, recording: PurchaseRecording) -> RecordedPurchase:
-    """Record one purchase; raises the refusal when it is refused, and nothing is left of it then.
+    """Record one purchase. Raises the refusal; then nothing of the report is kept.
 
-    It may be written together with others that the same actor reports just now, each of which is answered for itself.
+    It may be written together with other reports of the same actor. Each is answered by itself.
     """
     _refuse_actor(actor, [recording])
     line = (actor, hash(recording.customer.external_id) % LINES)
@@ -64,10 +67,10 @@ async def record_purchase(world: World, actor: Actor, recording: PurchaseRecordi
 async def record_purchases(
     world: World, actor: Actor, recordings: Sequence[PurchaseRecording]
 ) -> list[RecordingResult]:
-    """Record up to ``MAX_BATCH`` purchases; one result per item, in their order. A refused item harms no other.
+    """Record up to ``MAX_BATCH`` purchases. Returns one result per item, in their order.
 
-    While the program is off only the end of a purchase is taken: CANCELLED, NO_SHOW and REFUNDED. FeatureDisabled when
-    no item tells one.
+    A refused item does not affect the others. While the program is off, only the statuses CANCELLED, NO_SHOW and
+    REFUNDED are accepted. Raises FeatureDisabled if all items are refused for that.
     """
     _refuse_actor(actor, recordings)
     if not 1 <= len(recordings) <= MAX_BATCH:
@@ -81,7 +84,7 @@ async def record_purchases(
 async def find_purchase(
     world: World, actor: Actor, *, purchase_id: PurchaseId | None, key: tuple[PurchaseKind, str] | None
 ) -> PurchaseRow | None:
-    """A purchase by id or by natural key; a customer finds only their own."""
+    """Return a purchase by id or by key. Customers find only their own."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found: PurchaseRow | None = None
@@ -94,7 +97,7 @@ async def find_purchase(
 
 
 async def load_purchases(world: World, actor: Actor, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
-    """The purchases among ``ids`` that the actor may see."""
+    """Return the purchases among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_purchases_by_id(tx, ids)
@@ -102,7 +105,7 @@ async def load_purchases(world: World, actor: Actor, ids: Sequence[PurchaseId]) 
 
 
 async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
-    """The newest accrual of each purchase that the actor may see."""
+    """Return the newest accrual of each purchase that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_accruals(tx, purchase_ids)
@@ -110,7 +113,8 @@ async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[Purch
 
 
 def show_accruals(actor: Actor, recorded: Sequence[RecordingResult]) -> dict[PurchaseId, AccrualRow]:
-    """What `load_accruals` would find of purchases that were just recorded; nothing for who may not read it."""
+    """Return what `load_accruals` would return for purchases that were just recorded; nothing without the permission.
+    """
     if not allows(actor, Permission.LOYALTY_READ):
         return {}
     found = {
@@ -122,7 +126,7 @@ def show_accruals(actor: Actor, recorded: Sequence[RecordingResult]) -> dict[Pur
 
 
 async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
-    """The accruals among ``ids`` that the actor may see."""
+    """Return the accruals among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = visible_rows(actor, await read_accruals_by_id(tx, ids))
@@ -135,7 +139,7 @@ async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualI
 async def load_refunds(
     world: World, actor: Actor, purchase_ids: Sequence[PurchaseId]
 ) -> dict[PurchaseId, list[RefundRow]]:
-    """The newest ``MAX_RELATED`` refunds of each purchase that the actor may see, in the order they came."""
+    """Return the newest ``MAX_RELATED`` refunds of each purchase that the actor may see, in the order they came."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = visible_lists(actor, await read_refunds(tx, purchase_ids))
@@ -145,7 +149,7 @@ async def load_refunds(
 async def load_former_valuations(
     world: World, actor: Actor, accrual_ids: Sequence[AccrualId]
 ) -> dict[AccrualId, list[FormerValuationRow]]:
-    """The former valuations of each accrual that the actor may see, newest first."""
+    """Return the former valuations of each accrual that the actor may see, newest first."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     return visible_lists(actor, await read_former_valuations(tx, accrual_ids))
@@ -161,7 +165,7 @@ def _refuse_actor(actor: Actor, recordings: Sequence[PurchaseRecording]) -> None
 
 
 async def _record_all(world: World, actor: Actor, recordings: Sequence[PurchaseRecording]) -> list[RecordingResult]:
-    """Record purchases, those that stand twice among them one after another; one result each, in their order."""
+    """Record purchases, those of the same purchase one after another. Returns one result each, in their order."""
     recordings = [_date_profile(recording) for recording in await _settle_ids(world, actor, recordings)]
     results: list[RecordingResult | None] = [refuse_input(one) async for one in yield_slices(recordings)]
     for wave in split_into_waves(recordings, results):
@@ -173,7 +177,7 @@ async def _record_all(world: World, actor: Actor, recordings: Sequence[PurchaseR
 
 
 async def _settle_ids(world: World, actor: Actor, recordings: Sequence[PurchaseRecording]) -> list[PurchaseRecording]:
-    """The recordings with tidy ids of their purchases; mostly they are tidy, and then no statement."""
+    """Return the recordings with tidy ids of their purchases. Mostly they are tidy, so there is no query."""
     keys = [PurchaseKey(recording.report.kind, recording.report.external_id) for recording in recordings]
     settled = await settle_keys(world, actor, keys)
     return [
@@ -185,7 +189,7 @@ async def _settle_ids(world: World, actor: Actor, recordings: Sequence[PurchaseR
 
 
 def _date_profile(recording: PurchaseRecording) -> PurchaseRecording:
-    """The recording with a profile as old as its report: a late report overwrites no newer facts about the customer."""
+    """Return the recording with the report's time for its profile, so a late report overwrites no newer profile."""
     profile, occurred_at = recording.customer, recording.report.occurred_at
     if profile.as_of is not None or occurred_at is None:
         return recording
@@ -195,6 +199,7 @@ def _date_profile(recording: PurchaseRecording) -> PurchaseRecording:
 async def _record_wave(
     world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: Refused
 ) -> list[RecordingResult]:
+    """Record one wave in one transaction: judge each report, answer replays, and book new reports."""
     marks = [recording.fingerprint() async for recording in yield_slices(wave)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         wanted = [_build_wanted(actor, *one) async for one in yield_slices(zip(wave, marks, strict=True))]
@@ -246,7 +251,7 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
     purchases = {position: known.purchase for position, known in replays.items() if known.purchase}
     customers = await read_customers_by_id(tx, [purchase.customer_id for purchase in purchases.values()])
     changes = await read_tier_changes(tx, [purchase.id for purchase in purchases.values()])
-    # A purchase may change the tier several times; each fact answers with the change it made itself.
+    # A purchase may change the tier several times. The replay of a fact gets the change that this fact made.
     by_fact: dict[Any, TierChangeRow] = {(change.cause_id, change.changed_at): change for change in changes}
     settled = {
         position: await read_settled(tx, PurchaseKey(known.purchase.kind, known.purchase.external_id), moment)
@@ -275,9 +280,10 @@ async def _refresh_replays(
     replays: dict[int, KnownPurchase],
     results: Mapping[int, RecordingResult],
 ) -> dict[int, RecordingResult]:
-    """The replays whose profile says something that is not known: the fact is old, what it says of the person is not.
+    """Write the profiles of replays that tell something new, and return the changed results.
 
-    Unless the profile tells its own time, it is as old as the fact that is repeated, so a late retry undoes nothing.
+    The report is a replay, but its profile may be new. Unless the profile has its own time, it is as old as the
+    repeated fact, so a late retry overwrites nothing newer.
     """
     news: dict[int, CustomerProfile] = {}
     for position, known in replays.items():
@@ -299,12 +305,12 @@ def _tells_more(profile: CustomerProfile, customer: CustomerRow) -> bool:
     told = profile.list_told_values()
     if told.get("email"):
         told["email"] = told["email"].lower()
-    # A name that was never told is stored as an empty one.
+    # A name that was never told is stored as an empty text.
     known = {name: None if (value := getattr(customer, name)) == "" else value for name in told}
     return told != known
 
 
 def _find_recording_time(known: KnownPurchase) -> datetime | None:
-    """When the fact that a replay repeats was recorded."""
+    """Return when the fact that a replay repeats was recorded."""
     fact = known.keyed or known.fact
     return fact.recorded_at if fact else None

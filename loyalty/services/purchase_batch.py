@@ -1,4 +1,4 @@
-"""What of a batch is refused before the database is asked, and which of its reports follow one another."""
+"""Check a batch before any query, and split it into waves."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from loyalty.rules.text import check_external_id
 from loyalty.services.purchase_recording import PurchaseRecording, RecordingResult
 
 MAX_REPORTS_OF_ONE_PURCHASE = 100
-"""In one batch: each further report is a transaction of its own."""
+"""The most reports of one purchase in a batch: each further report is a transaction of its own."""
 
 
 def refuse_input(recording: PurchaseRecording) -> InvalidInput | None:
-    """Return the refusal of a report that no purchase can have; None for one that must be looked at."""
+    """Return the refusal of a report that is wrong in any case; None if the report has to be judged."""
     problems = [
         *validate_report(recording.report),
         *(Problem(("customer", *path), reason) for path, reason in validate_profile(recording.customer)),
@@ -27,10 +27,10 @@ def refuse_input(recording: PurchaseRecording) -> InvalidInput | None:
 
 
 def split_into_waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResult | None]) -> list[list[int]]:
-    """Split a batch so that no purchase stands twice in one wave: two facts about one purchase follow one another.
+    """Split a batch into waves. No purchase is in one wave twice, so its reports are recorded one after another.
 
-    The items of one customer keep their order. Items that have a result already are left out; too many reports of one
-    purchase get their refusal here.
+    The items of one customer keep their order. Items that have a result already are left out. Too many reports of one
+    purchase are refused here.
     """
     waves: list[list[int]] = []
     reports: Counter[tuple[PurchaseKind, str]] = Counter()
@@ -54,7 +54,7 @@ def split_into_waves(recordings: Sequence[PurchaseRecording], results: list[Reco
 
 
 def name_status(result: RecordingResult) -> RecordingResult:
-    """Name the status of an item that is refused because the program is off, beside others that are taken."""
+    """Return a refusal that names the status, for an item that is refused because the program is off."""
     if not isinstance(result, FeatureDisabled):
         return result
     return InvalidInput.one("status", reason="must be CANCELLED, NO_SHOW or REFUNDED while the program is off")

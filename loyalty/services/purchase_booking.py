@@ -1,4 +1,4 @@
-"""Book reports of purchases: the next version, what points and gift cards pay of it, and what it earns."""
+"""Book reports of purchases: the next version, its payments with points and gift cards, and its accrual."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -58,17 +58,17 @@ from tenancy.database import Transaction
 async def book_items(
     world: World, actor: Actor, tx: Transaction, program: CompiledProgram, items: dict[int, RecordingItem]
 ) -> dict[int, RecordedPurchase]:
-    """Open the customers of all items, book one after another, and write them together.
+    """Open the customers of all items, book the items one after another, and write them together.
 
-    Raises LateRefusals with every item that is refused only now, so that one more attempt is enough.
+    Raises LateRefusals with every item that is refused only here, so that one more attempt is enough.
     """
     paying = {position: item.key for position, item in items.items() if item.is_paid_with_points}
     payers = profiles_of_payers([items[position].known.paid for position in paying])
-    # Of several profiles of one customer the later one wins, and a payer's says nothing.
+    # Of several profiles of one customer the later one counts. The profile of a payer is empty.
     profiles = [*payers, *(item.recording.customer for item in items.values())]
     opened = await open_customers(tx, profiles, world.now(program))
     await refuse_stale_accruals(tx, items)
-    # The time is taken under the locks: the entries of one account are in the order of their time.
+    # The time is taken under the locks, so the entries of one account are in the order of their time.
     book = Book(program, actor, world.now(program))
     facts = await read_under_locks(tx, book, items, paying, opened)
     for payer in payers:
@@ -88,7 +88,7 @@ async def book_items(
 async def _book_each(
     tx: Transaction, book: Book, items: dict[int, RecordingItem], facts: LockedFacts
 ) -> dict[int, RecordedPurchase]:
-    """Book the items one after another, all that are not refused. Raises LateRefusals after the last one."""
+    """Book the items one after another. Raises LateRefusals with all refused items after the last one."""
     drafts = draft_items(items, facts)
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
@@ -110,6 +110,7 @@ async def _book_item(
     paid: PaidWithPoints | None,
     named: Mapping[UUID, NamedPayment],
 ) -> RecordedPurchase:
+    """Book one item after its checks: a purchase that ends gives its points back."""
     _refuse_below_refunds(draft)
     refuse_named_payments(draft.item.news, named)
     if draft.item.status in ENDED and paid is not None:
@@ -120,12 +121,12 @@ async def _book_item(
 async def _book_settled(
     tx: Transaction, book: Book, draft: PurchaseDraft, paid: PaidWithPoints | None
 ) -> RecordedPurchase:
-    """Book one item after the points that pay for it; mostly there are none, and then this takes no statement.
+    """Book one item after the points that pay for it. Mostly there are none, so there is no query.
 
-    They follow the report first, so that what the purchase earns is valued as it is after that.
+    The points follow the report first, so that the purchase is valued with the new payments.
     """
     item, key = draft.item, draft.item.key
-    # No hold may have changed what pays since that was read.
+    # No hold may have changed the payments since they were read.
     book.posting.add(SeenCheckout(key.kind, key.external_id, item.known.checkout_version))
     if paid is None:
         return _book(book, _count_paid(draft, 0))
@@ -133,13 +134,13 @@ async def _book_settled(
     total_minor, is_new = facts.total.amount_minor, item.known.purchase is None
     purchase = Payable(key, draft.customer_id, total_minor, item.status, facts.location, is_new)
     settled, left = await settle_points(tx, book, purchase, paid)
-    # What went back for a refund had paid for the refunded part, which is still among the facts.
+    # Points that went back for a refund had paid for the refunded part, which is still in the facts.
     paid_minor = left.discount_minor + paid.given_back.discount_minor
     return _book(book, _count_paid(draft, paid_minor))._replace(settled=settled)
 
 
 def _count_paid(draft: PurchaseDraft, points_minor: int) -> PurchaseDraft:
-    """The draft with what points and cards pay. Refuses payments that are more than the total, where they are told."""
+    """Return the draft with the payments of points and cards. Refuses told payments that are above the total."""
     cards, refunded_minor = draft.item.known.cards, draft.before.refunded_minor if draft.before else 0
     path = choose_path_above_total(draft.item.news.changed)
     if path is not None:
@@ -150,7 +151,8 @@ def _count_paid(draft: PurchaseDraft, points_minor: int) -> PurchaseDraft:
 async def _call_off(tx: Transaction, book: Book, draft: PurchaseDraft, paid: PaidWithPoints) -> RecordedPurchase:
     """Book the end of a purchase that was paid with points.
 
-    They come back first, so that what the purchase earned can be taken from them; both are one movement for the tier.
+    The points come back first, so that the points earned with the purchase can be taken from them. Both are one
+    movement for the tier.
     """
     with book.tiers.settle_once(draft.customer_id):
         recorded = await _book_settled(tx, book, draft, paid)
@@ -159,7 +161,7 @@ async def _call_off(tx: Transaction, book: Book, draft: PurchaseDraft, paid: Pai
 
 
 def _refuse_below_refunds(draft: PurchaseDraft) -> None:
-    """What was refunded stays refunded, so the total and the lines must go on covering it."""
+    """Refuse a report whose total or lines no longer cover the refunds of the purchase."""
     facts = draft.facts
     if draft.refunds and not {"total", "lines"}.isdisjoint(draft.item.news.changed):
         purchase = Refundable(facts.total.amount_minor, facts.lines, facts.total.currency)
@@ -168,7 +170,7 @@ def _refuse_below_refunds(draft: PurchaseDraft) -> None:
 
 
 def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
-    """Book one item: the purchase at its next version, the fact behind it, and what it earns the first time."""
+    """Book one item: the purchase at its next version, its fact, and its accrual."""
     purchase = _next_version(book, draft)
     if purchase.status not in ENDED:
         bring_back(book, draft.customer_id, ArchiveCause.PURCHASE, purchase.id)
@@ -180,7 +182,7 @@ def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
 
 
 def _build_fact(book: Book, draft: PurchaseDraft, purchase: PurchaseRow) -> PurchaseFact:
-    """The report as it is kept: what was sent, by whom, and what was known after it."""
+    """Return the fact of a report: its content, its actor, and the facts after it."""
     recording = draft.item.recording
     lines = choose_told_lines(draft.item.news.changed, recording.report.lines, draft.facts.lines)
     return PurchaseFact(
@@ -202,7 +204,8 @@ def _build_fact(book: Book, draft: PurchaseDraft, purchase: PurchaseRow) -> Purc
 def _book_accrual(
     book: Book, draft: PurchaseDraft, purchase: PurchaseRow
 ) -> tuple[AccrualRow | None, TierChangeRow | None]:
-    """Book what a purchase earns: the first time, again where its facts changed, and what its status does to that."""
+    """Book the accrual of a purchase: evaluate it, value it again if its facts changed, and let it follow the status.
+    """
     facts, accrual, change = draft.facts, draft.item.known.accrual, None
     policy = book.program.row.settings.accrual
     moment = moment_of(draft.item.recording.report.occurred_at, book.now, policy.latest_report)
@@ -222,6 +225,7 @@ def _book_accrual(
 
 
 def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:
+    """Return the purchase at the version that the report makes."""
     facts, before, generation = draft.facts, draft.before, _choose_generation(draft)
     return PurchaseRow(
         id=before.id if before else PurchaseId(uuid7()),
@@ -251,15 +255,15 @@ def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:
 
 
 def _choose_sweep_time(book: Book, draft: PurchaseDraft, generation: int) -> datetime | None:
-    """When the sweep will evaluate the rules: only while that waits for the end of the service."""
+    """Return when the sweep is to evaluate the rules; None unless the evaluation waits for the end of the service."""
     facts, status, policy = draft.facts, draft.item.status, book.program.row.settings.accrual
-    # Generation 0 was called off before anybody had heard of it: it is never evaluated.
+    # A purchase of generation 0 was called off by its first report: it is never evaluated.
     is_evaluated = not generation or _is_evaluated(draft, generation)
     return choose_sweep_time(policy, facts, status, book.now, is_evaluated=is_evaluated)
 
 
 def _is_evaluated(draft: PurchaseDraft, generation: int) -> bool:
-    """Whether the rules were evaluated in this life of the purchase."""
+    """Tell whether the rules were evaluated in this generation of the purchase."""
     accrual = draft.item.known.accrual
     return accrual is not None and accrual.generation == generation
 

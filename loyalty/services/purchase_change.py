@@ -1,4 +1,4 @@
-"""What the operations on a recorded purchase share: how it is named, its accrual, and how its next version is kept."""
+"""Functions that all operations on a recorded purchase share: its name, its accrual, and its next version."""
 
 from typing import Any, NamedTuple
 
@@ -13,28 +13,28 @@ from tenancy.database import Transaction
 
 
 class PurchaseName(NamedTuple):
-    """Names a purchase in exactly one way."""
+    """The caller's name for a purchase: an id or a key, exactly one of them."""
 
     id: PurchaseId | None = None
     key: PurchaseKey | None = None
 
     def identity(self) -> list[Any]:
-        """What identifies the purchase in a fingerprint."""
+        """Return the values of the name for a fingerprint."""
         return [self.id, self.key and tuple(self.key)]
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters of a statement that looks for the purchase."""
+        """Return the parameters of a statement that looks up the purchase."""
         return {"id": self.id} if self.key is None else self.key._asdict()
 
 
 async def read_current_accrual(tx: Transaction, purchase: PurchaseRow) -> AccrualRow | None:
-    """What the purchase earned in its present life; None when it came back and waits for its evaluation."""
+    """Return the accrual of the purchase's present generation; None if it is not evaluated yet."""
     accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
     return accrual if accrual is not None and accrual.generation == purchase.generation else None
 
 
 def save_version(book: Book, purchase: PurchaseRow, identity: list[Any], facts: dict[str, Any]) -> None:
-    """Keep a purchase at its next version, with the fact behind it that is no report."""
+    """Add a purchase at its next version to the posting, with its fact, for a change that is no report."""
     book.posting.add(purchase)
     book.posting.add(
         PurchaseFact(

@@ -1,4 +1,4 @@
-"""What is known of reported purchases once their customers are locked, and what will be booked for each."""
+"""Read what items need under the locks of their customers, and prepare a draft for each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from tenancy.retry import StaleRead
 
 
 class RecordingItem(NamedTuple):
-    """One item that is new: what is reported, what was known, and what is known after it."""
+    """One new item of a batch: the report, the purchase known before it, and the facts after it."""
 
     recording: PurchaseRecording
     fingerprint: str
@@ -38,12 +38,12 @@ class RecordingItem(NamedTuple):
 
     @property
     def key(self) -> PurchaseKey:
-        """The natural key of its purchase."""
+        """The key of its purchase: kind and external id."""
         return PurchaseKey(self.news.facts.kind, self.news.facts.external_id)
 
     @property
     def is_paid_with_points(self) -> bool:
-        """Whether points pay for its purchase, or did until a part of it was refunded."""
+        """Whether points pay for its purchase, or paid until a part of it was refunded."""
         before = self.known.purchase
         had_paid = before is not None and before.refunded_minor and self.known.checkout_version
         return bool(self.known.paid.owner_ids or had_paid)
@@ -51,7 +51,7 @@ class RecordingItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PurchaseDraft:
-    """One item that will be booked: the facts as they are now, what was known before, and its customer."""
+    """One item to be booked: its facts, its customer, its refunds and its frozen rules."""
 
     item: RecordingItem
     facts: PurchaseFacts
@@ -61,12 +61,12 @@ class PurchaseDraft:
 
     @property
     def before(self) -> PurchaseRow | None:
-        """The purchase as it was before this report."""
+        """The purchase before this report."""
         return self.item.known.purchase
 
 
 class LockedFacts(NamedTuple):
-    """What is known of the items of one posting since their customers are locked; mostly only the customers."""
+    """The data of the items of one posting, read under the locks. Mostly it is only the customers."""
 
     opened: dict[str, LockedCustomer]
     paid: Mapping[int, PaidWithPoints]
@@ -86,7 +86,7 @@ async def read_under_locks(
     paying: dict[int, PurchaseKey],
     opened: dict[str, LockedCustomer],
 ) -> LockedFacts:
-    """Read what only some items need: for a first purchase that nothing pays for, that is no statement at all."""
+    """Read the data that only some items need. For a first purchase without payments there is no query."""
     paid = await read_payments(tx, paying, opened)
     named = await read_named_payments(tx, [item.news for item in items.values()])
     await _load_lots_to_take_back(tx, book, items, opened)
@@ -96,7 +96,7 @@ async def read_under_locks(
 
 
 def draft_items(items: dict[int, RecordingItem], facts: LockedFacts) -> dict[int, PurchaseDraft]:
-    """What will be booked for each item, with the customer's category that it is judged by."""
+    """Return the draft of each item, with the customer's category that it is judged by."""
     owners = {position: CustomerId(facts.find_customer(item).profile.id) for position, item in items.items()}
     told = [
         ToldCategory(owners[position], item.recording.customer.category, item.known.customer_category)
@@ -105,7 +105,7 @@ def draft_items(items: dict[int, RecordingItem], facts: LockedFacts) -> dict[int
     return {
         position: PurchaseDraft(
             item,
-            # Kept with the facts, so that what was evaluated can be evaluated again.
+            # Kept with the facts, so that the purchase can be valued again.
             replace(item.news.facts, customer_category=category),
             owners[position],
             facts.refunds.get(position, ()),
@@ -116,14 +116,14 @@ def draft_items(items: dict[int, RecordingItem], facts: LockedFacts) -> dict[int
 
 
 async def refuse_stale_accruals(tx: Transaction, items: dict[int, RecordingItem]) -> None:
-    """Raise StaleRead when an accrual was moved before its account was locked: under the lock nobody moves it."""
+    """Raise StaleRead if an accrual changed before its account was locked. Under the lock it cannot change."""
     known = {item.known.accrual.id: item.known.accrual for item in items.values() if item.known.accrual}
     if known and await read_accruals_by_id(tx, list(known)) != known:
         raise StaleRead
 
 
 async def _read_refunds(tx: Transaction, items: dict[int, RecordingItem]) -> dict[int, Sequence[Refund]]:
-    """The refunds of purchases; mostly there are none, and then no statement."""
+    """Read the refunds of purchases. Mostly there are none, so there is no query."""
     refunded = {
         position: item.known.purchase.id
         for position, item in items.items()
@@ -138,7 +138,7 @@ async def _read_refunds(tx: Transaction, items: dict[int, RecordingItem]) -> dic
 async def _load_lots_to_take_back(
     tx: Transaction, book: Book, items: dict[int, RecordingItem], opened: dict[str, LockedCustomer]
 ) -> None:
-    """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
+    """Read the open lots of customers who lose credited points. Mostly there are none, so there is no query."""
     externals = {
         item.recording.customer.external_id
         for item in items.values()
@@ -152,7 +152,7 @@ async def _load_lots_to_take_back(
 async def _read_frozen_rules(
     tx: Transaction, program: CompiledProgram, items: dict[int, RecordingItem]
 ) -> dict[int, FrozenRules]:
-    """The rules that changed purchases were evaluated with; mostly nothing has changed, and then no statement."""
+    """Read the rules that changed purchases were evaluated with. Mostly none has changed, so there is no query."""
     changed = {
         position: (item.known.accrual, item.news.facts)
         for position, item in items.items()
@@ -165,7 +165,7 @@ async def _read_frozen_rules(
 
 
 def _is_revalued(item: RecordingItem) -> bool:
-    """Whether a report changes what rules look at, after the purchase was evaluated."""
+    """Tell whether a report changes facts that rules depend on, after the purchase was evaluated."""
     accrual, before = item.known.accrual, item.known.purchase
     if accrual is None or before is None:
         return False

@@ -1,4 +1,4 @@
-"""Purchases whose service has ended are evaluated by themselves."""
+"""The sweep that evaluates purchases whose service has ended."""
 
 from loyalty.ledger.accruals import accrue
 from loyalty.ledger.book import open_book
@@ -33,7 +33,7 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
             return NOTHING_SWEPT
         buyers = [one.purchase.customer_id for one in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), buyers)
-        # Read again under the locks: meanwhile a purchase may have been called off, or somebody has paid for it.
+        # Read the purchases again under the locks: some may have been called off or paid meanwhile.
         again = await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)
         before = {one.purchase.id: one.purchase for one in seen}
         due = [one for one in again if one.purchase == before.get(one.purchase.id)]

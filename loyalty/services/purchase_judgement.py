@@ -1,4 +1,4 @@
-"""What becomes of a report, by what is known of its purchase."""
+"""Judge a report by the known state of its purchase."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -30,7 +30,7 @@ from permissions.policy import LOYALTY
 def judge_recording(
     recording: PurchaseRecording, mark: str, known: KnownPurchase, program: CompiledProgram, now: datetime
 ) -> Judgement:
-    """Say what becomes of a report. Refused in this order: customer, key, replay, time, currency, what goes before."""
+    """Judge a report. It is checked in this order: customer, key, replay, time, currency, earlier reports."""
     purchase, on_record = known.purchase, _put_on_record(known)
     keyed_fingerprint = known.keyed.fingerprint if known.keyed else None
     sent = SentReport(recording.status, mark, recording.idempotency_key)
@@ -56,13 +56,13 @@ def judge_recording(
 def convert_to_program_currency(
     report: PurchaseReport, known: KnownPurchase, program: CompiledProgram
 ) -> PurchaseReport:
-    """Return a report with its amounts in the currency of the program, or refuse one that has no rate for that."""
+    """Return a report with its amounts in the program's currency. Raises CurrencyMismatch and InvalidInput."""
     exchange = from_optional(Exchange, known.purchase.exchange) if known.purchase else None
     return convert_report(report, program.row.currency, exchange)
 
 
 def _put_on_record(known: KnownPurchase) -> PurchaseOnRecord | None:
-    """The purchase as the rules see it; None before its first report."""
+    """Return the recorded purchase in the form for the rules; None before its first report."""
     purchase, fact = known.purchase, known.fact
     if purchase is None:
         return None
@@ -80,9 +80,9 @@ def _put_on_record(known: KnownPurchase) -> PurchaseOnRecord | None:
 def _build_known_state(
     known: KnownPurchase, purchase: PurchaseRow, report: PurchaseReport, status: PurchaseStatus, now: datetime
 ) -> KnownState:
-    """What is known of a purchase, as the rules see it.
+    """Return the known state of a purchase in the form for the rules.
 
-    Its lines keep their positions after a refund, and where a report leaves the formulas of its points as they are.
+    Its lines keep their positions after a refund, and if the report cannot change the formulas of its points.
     """
     facts = forget_time_ahead(facts_of(purchase, None), now)
     state = KnownState(KnownFacts(facts, read_told_times(purchase)), purchase.status, purchase.generation)
@@ -95,7 +95,7 @@ def _build_known_state(
 def judge_in_program(
     recording: PurchaseRecording, mark: str, known: KnownPurchase, program: CompiledProgram, now: datetime
 ) -> Judgement:
-    """Judge a report as ``judge_recording`` does. While the program is off only the end of a purchase is taken.
+    """Judge a report as ``judge_recording`` does. While the program is off, only the end of a purchase is accepted.
 
     Raises FeatureDisabled for any other report then.
     """

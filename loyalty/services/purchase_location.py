@@ -1,4 +1,4 @@
-"""Where a purchase is recorded, for a caller who is limited to locations."""
+"""The location of a report, for a caller with a scope of locations."""
 
 from dataclasses import replace
 
@@ -14,9 +14,9 @@ from permissions.actor import Actor
 def place_recording(actor: Actor, recording: PurchaseRecording, known: KnownPurchase) -> PurchaseRecording:
     """Return a report with a location of its caller's scope.
 
-    A report of a known purchase may leave the location out; that of a new one only where the scope has a single
-    location, which is meant then. Refusals: NotFound, for a purchase that was recorded at a location outside the
-    scope; InvalidInput, for a location outside the scope, and for null.
+    A report of a known purchase may leave the location out. A report of a new purchase may leave it out only if the
+    scope has a single location; it is used then. Refusals: NotFound, for a purchase at a location outside the scope;
+    InvalidInput, for a location outside the scope, and for null.
     """
     if actor.locations is None:
         return recording

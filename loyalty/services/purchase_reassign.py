@@ -1,7 +1,7 @@
-"""A purchase that was recorded for the wrong person moves to the right customer, with all that it earned.
+"""Reassign a purchase that was recorded for the wrong customer, with all that it earned.
 
-The one account loses what the purchase gave, the other gets what it would have got had the purchase been recorded for
-it: by the frozen rules, with its own category and tier, as old as before.
+The source loses the points of the purchase. The target gets the points that it would have got itself: by the frozen
+rules, with its own category and tier, and as old as before.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ OPERATION = "purchaseReassign"
 
 
 class ReassignRequest(NamedTuple):
-    """A purchase that belongs to ``target``, as a caller says."""
+    """A purchase, and the customer to whom it belongs (``target``)."""
 
     purchase: PurchaseName
     target: CustomerKey
@@ -72,19 +72,19 @@ class ReassignRequest(NamedTuple):
     idempotency_key: str
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([self.purchase.identity(), tuple(self.target), self.reason])
 
 
 class MovedPoints(NamedTuple):
-    """What the source lost and what the target got, pending points included."""
+    """The points that the source lost and the target got, pending points included."""
 
     taken_points: int
     given_points: int
 
 
 class ReassignedPurchase(NamedTuple):
-    """The answer to a reassignment; the same again for a replay."""
+    """The answer to a reassignment. A replay gets the same answer."""
 
     purchase: PurchaseRow
     accrual: AccrualRow | None
@@ -96,7 +96,7 @@ class ReassignedPurchase(NamedTuple):
 
 
 async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest) -> ReassignedPurchase:
-    """Move a purchase to the customer it belongs to, before anything of its points was used.
+    """Move a purchase to the customer it belongs to, as long as none of its points were used.
 
     Refusals: InvalidInput (also for its own customer), IdempotencyConflict, NotFound (purchase, target),
     AmbiguousCustomer, PurchaseNotReassignable, LimitReached.
@@ -158,7 +158,8 @@ async def _decide(
 
 
 async def _refuse_obstacles(tx: Transaction, purchase: PurchaseRow) -> None:
-    # Of units that cost nothing, no money tells.
+    """Raise PurchaseNotReassignable for a purchase that was refunded, or that points pay for."""
+    # A refund of units that cost nothing has no money, so the refunds are read too.
     is_refunded = bool(purchase.refunded_minor or (await read_refunds(tx, [purchase.id]))[purchase.id])
     (paid,) = await read_paid_with_points(tx, [PurchaseKey(purchase.kind, purchase.external_id)])
     refuse_reassignment(
@@ -169,7 +170,7 @@ async def _refuse_obstacles(tx: Transaction, purchase: PurchaseRow) -> None:
 
 
 async def _take_back(tx: Transaction, book: Book, purchase: PurchaseRow, accrual: AccrualRow) -> None:
-    """Take from the source what the purchase gave. Refusal: PurchaseNotReassignable."""
+    """Take the points of the purchase from the source. Refusal: PurchaseNotReassignable."""
     book.know_purchase(purchase)
     if accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
@@ -181,7 +182,7 @@ async def _take_back(tx: Transaction, book: Book, purchase: PurchaseRow, accrual
 async def _give(
     tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow, state: AccrualState
 ) -> AccrualRow:
-    """Give the target what the purchase is worth for it, in this state."""
+    """Give the target an accrual in this state, with the points that the purchase is worth for it."""
     book.know_purchase(purchase)
     given = (await _value(tx, book, purchase, former))._replace(
         id=AccrualId(uuid7()),
@@ -211,15 +212,15 @@ async def _give(
 
 
 async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow) -> AccrualRow:
-    """Value a purchase for its new owner, by the rules that were frozen with it.
+    """Return the accrual with the purchase valued for its new customer, by the rules frozen with it.
 
-    What earlier releases have evaluated stays as it was told.
+    An accrual of an earlier release that froze no rules keeps its points.
     """
     stored = former.frozen
     if stored is None:
         return former
     category = book.accounts.profile(purchase.customer_id).category
-    # Points that pay for it stand in the way of a reassignment; gift cards do not.
+    # A purchase that points pay for cannot be reassigned; with gift cards it can.
     cards = await read_paid_with_cards(tx, PurchaseKey(purchase.kind, purchase.external_id))
     facts = build_paid_facts(purchase, category, 0, cards)
     frozen: FrozenRules = (await read_frozen_rules(tx, book.program, [(former, facts)]))[former.id]
@@ -236,9 +237,9 @@ async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: Acc
 
 
 def _build_old_parcels(book: Book, accrual: AccrualRow) -> Sequence[Parcel]:
-    """The points as old as they were for the source, so that they expire on the same day.
+    """Return the points as parcels that are as old as they were for the source, so that they expire on the same day.
 
-    Points that are over by that day were spent, and live by the days of grace that their return gave them.
+    Raises PurchaseNotReassignable for points that have expired by that day: they were spent, and live by days of grace.
     """
     earned_on = (accrual.matured_at or book.now).astimezone(book.program.zone).date()
     parcels = merge_parcels(
@@ -256,7 +257,7 @@ def _save(
     reassignment_id: UUID,
     moved: MovedPoints,
 ) -> None:
-    """Keep the purchase at its next version, with the reassignment as the fact behind it."""
+    """Add the purchase at its next version to the posting, with the reassignment as its fact."""
     told: dict[str, Any] = {
         "id": reassignment_id,
         "source_id": before.customer_id,

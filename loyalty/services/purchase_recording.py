@@ -1,4 +1,4 @@
-"""What a caller reports of a purchase, what identifies the report, and what it is answered."""
+"""The report of a caller about a purchase, its fingerprints, and its answer."""
 
 from collections.abc import Hashable
 from dataclasses import replace
@@ -22,9 +22,9 @@ from loyalty.storage.tiers import TierChangeRow
 
 
 class PurchaseRecording(NamedTuple):
-    """What a caller reports about one purchase: what was sent of its facts, how far it has come, and whose it is.
+    """A report of a caller about one purchase: the sent facts, the status, and the customer.
 
-    ``idempotency_key`` names this report among those of the purchase.
+    ``idempotency_key`` names this report among the reports of the purchase.
     """
 
     report: PurchaseReport
@@ -33,21 +33,24 @@ class PurchaseRecording(NamedTuple):
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this report: facts, status and whose it is, not how the customer is described."""
+        """Return the fingerprint of this report: facts, status and customer id, without the customer's profile."""
         return fingerprint(self._identity(), taken_away=self.report.taken_away() or None)
 
     def former_fingerprint(self) -> str:
-        """The fingerprint that release 0.1.0 gave it, which took null for absent."""
+        """Return the fingerprint that release 0.1.0 gave it; there null was the same as absent."""
         return fingerprint(self._identity())
 
     def first_fingerprint(self) -> str:
-        """The fingerprint that the server gave it before lines had kinds and points paid for purchases."""
+        """Return the fingerprint from before lines had kinds and points paid for purchases."""
         return fingerprint([_identify_first_report(self.report), self.status, self.customer.external_id])
 
     def list_claims(self) -> dict[Hashable, object]:
-        """What it says of its purchase and its customer; reports that claim different things follow one another.
+        """Return the claims on its purchase and its customer.
 
-        Two reports of one purchase always do. So do two that describe one customer differently, or at other times.
+        Reports with different claims are written one after another.
+
+        Two reports of one purchase always differ. Two profiles of one customer differ if they tell other values, or at
+        other times.
         """
         report, profile = self.report, self.customer
         described = (profile, report.occurred_at) if profile.list_told_values() else None
@@ -61,7 +64,7 @@ class PurchaseRecording(NamedTuple):
 
 
 class RecordedPurchase(NamedTuple):
-    """The answer to one recording; the same again for a replay."""
+    """The answer to one recording. A replay gets the same answer."""
 
     purchase: PurchaseRow
     accrual: AccrualRow | None
@@ -70,10 +73,10 @@ class RecordedPurchase(NamedTuple):
     replayed: bool
     settled: SettledPoints = NOTHING_SETTLED
     customer_then: CustomerRow | None = None
-    """The customer right after this purchase, where others of theirs follow in the same transaction."""
+    """The customer right after this purchase, if more of their purchases follow in the same transaction."""
 
     def as_alone(self) -> "RecordedPurchase":
-        """The answer that it has when it is not one of a batch."""
+        """Return the answer for a purchase that was reported outside a batch."""
         return self if self.customer_then is None else self._replace(customer=self.customer_then, customer_then=None)
 
 
@@ -81,9 +84,9 @@ RecordingResult = RecordedPurchase | LoyaltyError
 
 
 def identify_report(report: PurchaseReport) -> dict[str, Any]:
-    """What identifies a report; a field that is added later stands here only when it is given.
+    """Return the values of a report for its fingerprint. A field of a later release is included only if it is given.
 
-    What was not sent stands here as release 0.1.0 wrote it, which had no way to leave a field out.
+    Absent fields are written as release 0.1.0 wrote them; it had no way to leave a field out.
     """
     given = report.given()
     total = given.get("total")
@@ -106,7 +109,7 @@ def identify_report(report: PurchaseReport) -> dict[str, Any]:
 
 
 def _identify_first_report(report: PurchaseReport) -> dict[str, Any]:
-    """What identified a report at revision 0001: lines of no special kind, and nothing about points."""
+    """Return the values for the fingerprint of revision 0001: without kinds of lines and without points."""
     identity = identify_report(report)
     del identity["points_paid_minor"]
     for line in identity["lines"]:
@@ -116,7 +119,7 @@ def _identify_first_report(report: PurchaseReport) -> dict[str, Any]:
 
 
 def mark_state(facts: PurchaseFacts, status: PurchaseStatus) -> str:
-    """What identifies what is known after a report, whenever it came about."""
+    """Return a mark of the facts and the status after a report, without the time of the report."""
     return fingerprint([identify_report(PurchaseReport.of(replace(facts, occurred_at=None))), status])
 
 

@@ -1,4 +1,4 @@
-"""The handler of RETIER: puts every customer into the tier of the program as it is now, a thousand at a time."""
+"""The handler of RETIER: puts every customer into the tier of the present program, a thousand at a time."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,9 +41,9 @@ async def re_tier_batch(
 
 
 async def _re_tier(tx: Transaction, book: Book, accounts: Sequence[LockedCustomer]) -> list[bool]:
-    """Put customers into the tiers of the program, and recount a standing that it counts otherwise.
+    """Put customers into the tiers of the program, and recount standings that are measured in another way.
 
-    Returns whether each change of a tier went up.
+    Returns for each change of a tier whether it went up.
     """
     ids = [book.open(locked) for locked in accounts]
     unmeasured = [customer_id for customer_id in ids if not book.tiers.is_measured(customer_id)]
@@ -58,7 +58,7 @@ async def _re_tier(tx: Transaction, book: Book, accounts: Sequence[LockedCustome
 
 
 async def _recount(tx: Transaction, book: Book, customer_ids: Sequence[CustomerId]) -> None:
-    """Measure standings as the program says now."""
+    """Measure standings by the tier policy of now."""
     policy, zone = book.tiers.policy, book.program.zone
     start = window_start(policy.window, book.now, zone)
     before = previous_start(policy.window, start, zone)
@@ -69,7 +69,7 @@ async def _recount(tx: Transaction, book: Book, customer_ids: Sequence[CustomerI
 
 
 def _end_lost_lock(book: Book, customer_id: CustomerId) -> None:
-    """Nobody stays locked in a tier that was deleted."""
+    """End the lock of a customer who is locked in a deleted tier."""
     account = book.account(customer_id)
     if account.tier_locked and account.tier_id in {tier.id for tier in book.program.former_tiers}:
         book.keep(replace(account, tier_locked=False, tier_locked_until=None))

@@ -1,6 +1,6 @@
-"""Spend points at a checkout: hold, capture, release, give back. A hold counts as spent until it ends.
+"""Spend points at a checkout: hold, capture, release, return. Held points count as spent until the hold ends.
 
-Everything happens under the lock of the customer's account; a hold leaves ACTIVE once.
+Everything happens under the lock of the customer's account. A hold leaves ACTIVE once.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -66,11 +66,11 @@ HOLD, CAPTURE, RELEASE, RETURN = "redemptionHold", "redemptionCapture", "redempt
 
 
 async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
-    """Set points aside for a checkout, in place of another hold when ``replaces`` names one.
+    """Set points aside for a checkout, in place of the hold ``replaces`` if given.
 
-    All active holds and redemptions of the purchase count against its limits. Points that would take nothing more off
-    are left with the customer. Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer,
-    hold), PurchaseOfAnotherCustomer, PurchaseEnded, HoldEnded, RedemptionDisabled, InsufficientPoints, BelowMinimum,
+    All active holds and redemptions of the purchase count against its limits. Points that would add no discount are
+    left with the customer. Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer, hold),
+    PurchaseOfAnotherCustomer, PurchaseEnded, HoldEnded, RedemptionDisabled, InsufficientPoints, BelowMinimum,
     NothingToDiscount, AboveMaximum.
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
@@ -106,9 +106,9 @@ async def capture_hold(
     idempotency_key: str,
     location: str | None = None,
 ) -> CapturedPoints:
-    """Spend held points, or a part of them; the rest goes back to the customer.
+    """Spend held points, or a part of them. The rest is freed.
 
-    The limits of the purchase are checked again. A hold that names no location takes that of the capture. Refusals:
+    The limits of the purchase are checked again. A hold without a location takes the location of the capture. Refusals:
     InvalidInput, IdempotencyConflict, NotFound, HoldEnded, PurchaseOfAnotherCustomer, PurchaseEnded, AboveMaximum (more
     than are held, or than the purchase allows now).
     """
@@ -129,7 +129,7 @@ async def capture_hold(
 async def release_hold(
     world: World, actor: Actor, hold_id: HoldId, idempotency_key: str, reason: str | None = None
 ) -> HeldPoints:
-    """Give held points back; a hold that gave them back before is answered as it is, and its reason stays.
+    """Free held points. A hold that was released or has expired already stays as it is, with its reason.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded (captured).
     """
@@ -155,7 +155,7 @@ async def return_redemption(
     reason: str | None,
     idempotency_key: str,
 ) -> ReturnedPoints:
-    """Give spent points back to the lots they came from, all that is left of them or a part.
+    """Give spent points back to the lots they came from: all that have not come back yet, or a part.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound, ReturnExceedsRedemption.
     """
@@ -174,7 +174,7 @@ async def return_redemption(
 
 
 async def load_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
-    """The holds among ``ids`` that the actor may see; one that names no location is seen at every counter."""
+    """Return the holds among ``ids`` that the actor may see. A hold without a location is visible in every scope."""
     require_any(actor, Permission.LOYALTY_READ, Permission.REDEMPTIONS_MANAGE, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_holds_by_id(tx, ids)
@@ -188,7 +188,7 @@ async def load_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[
 async def load_redemptions(
     world: World, actor: Actor, ids: Sequence[RedemptionId]
 ) -> dict[RedemptionId, RedemptionRow]:
-    """The redemptions among ``ids`` that the actor may see."""
+    """Return the redemptions among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_redemptions_by_id(tx, ids)
@@ -196,7 +196,7 @@ async def load_redemptions(
 
 
 async def load_redemptions_of_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
-    """The redemption that each captured hold became, as far as the actor may see it."""
+    """Return the redemption of each captured hold that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.REDEMPTIONS_MANAGE, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_redemptions_of_holds(tx, ids)
@@ -233,7 +233,7 @@ async def _decide_hold(
 
 
 def _find_usable_lots(book: Book, customer_id: CustomerId, found: CheckoutLots) -> list[Lot]:
-    """The spendable lots of the book that the purchase itself did not earn."""
+    """Return the spendable lots of the book, without lots that the purchase itself earned."""
     return [lot for lot in book.lots.spendable(customer_id) if lot.cause_id not in found.earned_with]
 
 
@@ -275,7 +275,7 @@ async def _decide_release(
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
     _refuse_hold_elsewhere(actor, hold)
     if not must_release(hold.state):
-        # The owner of the hold may have been merged since it ended.
+        # The customer of the hold may have been merged since it ended.
         return Unchanged(HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True))
     ended = await end_hold(tx, book, hold, HoldState.RELEASED, reason=reason or None)
     return Booked(book, hold.id, partial(answer_held, book, ended), _post_for(hold))
@@ -291,7 +291,7 @@ async def _decide_return(
     prepared: Prepared | None,
 ) -> Booked[ReturnedPoints]:
     program = await program_at(world, tx, prepared and prepared.config_version)
-    # The owner of the points may have been merged since: they come back to the target.
+    # The customer may have been merged since: the points come back to the target.
     customer_id = _owner(actor, prepared, "redemption")
     book = await open_book(world, tx, program, actor, [customer_id])
     book.reason = reason
@@ -311,7 +311,10 @@ async def _decide_return(
 
 
 def _post_for(paying: HoldRow | RedemptionRow) -> Callable[[Transaction, Book], Awaitable[None]]:
-    """How a book is written that changes what points pay of a purchase: the purchase may be valued again."""
+    """Return the function that writes the book after a change of the points that pay for a purchase.
+
+    The purchase may be valued again.
+    """
     return partial(post_points_paid, keys=[paying.purchase])
 
 
@@ -319,7 +322,7 @@ def _post_for(paying: HoldRow | RedemptionRow) -> Callable[[Transaction, Book], 
 
 
 def _apply(program: CompiledProgram, known: KnownCheckout, request: HoldRequest, spendable: int) -> Application:
-    """What the wanted points take off, beside all that pays for the purchase already; the same as in a quote."""
+    """Return the discount of the wanted points, beside all other payments of the purchase; the same as in a quote."""
     replaced = frozenset() if request.replaces is None else frozenset({request.replaces})
     paid = known.paid.without(replaced).sum
     total_minor = payable_minor(request.checkout, known)
@@ -328,7 +331,7 @@ def _apply(program: CompiledProgram, known: KnownCheckout, request: HoldRequest,
 
 
 def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> CheckoutVersion:
-    """The row that lets only one of two holds pass that saw the same state of a purchase."""
+    """Return the row that lets only one of two holds pass that saw the same state of a purchase."""
     return CheckoutVersion(purchase.kind, purchase.external_id, known.version + 1, book.now)
 
 
@@ -336,7 +339,7 @@ def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> C
 
 
 def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
-    """Return the owner, if the actor may act for that customer; NotFound names what was asked for."""
+    """Return the customer, if the actor may act for them. Raises NotFound for ``what``."""
     customer_id = prepared.customer_id if prepared else None
     if customer_id is None or not may_see_customer(actor, customer_id):
         raise NotFound(what, (what,))
@@ -344,13 +347,13 @@ def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
 
 
 def _refuse_hold_elsewhere(actor: Actor, hold: HoldRow) -> None:
-    """Refusal: NotFound, for a hold that was made at a location outside the caller's scope."""
+    """Refuse a hold at a location outside the caller's scope. Refusal: NotFound."""
     if not is_hold_in_scope(actor.locations, hold.location):
         raise NotFound("hold", ("hold",))
 
 
 async def _open_owner(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> Book:
-    """Lock the account of the owner of a hold."""
+    """Return a book with the locked account of a hold's customer."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     return await open_book(world, tx, program, actor, [_owner(actor, prepared, "hold")])
 

@@ -1,4 +1,4 @@
-"""What an operation at a checkout answers, the first time and again."""
+"""The answers of operations at a checkout, the first time and for a replay."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -13,7 +13,7 @@ from tenancy.reading import Reads
 
 
 class HeldPoints(NamedTuple):
-    """The hold as it is after an operation, and whose it is."""
+    """The hold after an operation, and its customer."""
 
     hold: HoldRow
     customer: CustomerRow
@@ -21,7 +21,7 @@ class HeldPoints(NamedTuple):
 
 
 class CapturedPoints(NamedTuple):
-    """The redemption that a hold became."""
+    """The redemption of a captured hold."""
 
     redemption: RedemptionRow
     hold: HoldRow
@@ -30,7 +30,7 @@ class CapturedPoints(NamedTuple):
 
 
 class ReturnedPoints(NamedTuple):
-    """What a redemption gave back."""
+    """The return of a redemption's points."""
 
     returned: ReturnRow
     redemption: RedemptionRow
@@ -39,19 +39,19 @@ class ReturnedPoints(NamedTuple):
 
 
 def answer_held(book: Book, hold: HoldRow) -> HeldPoints:
-    """Return a hold with its customer as a book leaves both."""
+    """Return a hold with its customer, as both are after the posting."""
     return HeldPoints(hold, book.customer(hold.customer_id), replayed=False)
 
 
 async def read_held(tx: Transaction, result_id: UUID) -> HeldPoints:
-    """The answer to a hold or a release that happened before."""
+    """Return the replayed answer to a hold or a release."""
     hold_id = HoldId(result_id)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
     return HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True)
 
 
 async def read_captured(tx: Transaction, result_id: UUID) -> CapturedPoints:
-    """The answer to a capture that happened before."""
+    """Return the replayed answer to a capture."""
     redemption_id = RedemptionId(result_id)
     redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
     hold = (await read_holds_by_id(tx, [redemption.hold_id]))[redemption.hold_id]
@@ -59,7 +59,7 @@ async def read_captured(tx: Transaction, result_id: UUID) -> CapturedPoints:
 
 
 async def read_returned(tx: Transaction, result_id: UUID) -> ReturnedPoints:
-    """The answer to a return that happened before."""
+    """Return the replayed answer to a return."""
     return_id = RedemptionReturnId(result_id)
     returned = (await read_returns_by_id(tx, [return_id]))[return_id]
     redemption = (await read_redemptions_by_id(tx, [returned.redemption_id]))[returned.redemption_id]
@@ -67,5 +67,5 @@ async def read_returned(tx: Transaction, result_id: UUID) -> ReturnedPoints:
 
 
 async def read_customer(tx: Reads, customer_id: CustomerId) -> CustomerRow:
-    """A customer as everybody sees them now."""
+    """Return a customer as they are now."""
     return (await read_customers_by_id(tx, [customer_id]))[customer_id]

@@ -1,4 +1,4 @@
-"""Points of a redemption come back to the lots that they were taken from."""
+"""Return points of a redemption to the lots that they were taken from."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,12 +35,11 @@ async def give_redemption_back(
     *,
     owed_points: int = 0,
 ) -> tuple[ReturnRow, RedemptionRow]:
-    """Book that points of a redemption come back to the lots they were taken from; debt is paid first.
+    """Book that points of a redemption come back to the lots they were taken from. They pay debt first.
 
-    ``owed_points`` is what refunds of the purchase have left to give back: so many had paid for what was refunded.
-
-    Points of a merged customer come to the target as lots with the same dates. Points of a lot that has expired
-    meanwhile live on for the program's days of grace, or expire at once.
+    ``owed_points`` are the points that refunds of the purchase still have to give back. Points of a merged customer
+    come to the target as lots with the same dates. Points of a lot that has expired meanwhile live on for the program's
+    days of grace, or expire at once.
     """
     returned = _build_return(book, redemption, customer_id, points, reason, owed_points)
     taken = await read_taken_lots(tx, redemption.id)
@@ -81,9 +80,9 @@ def _build_return(
 async def give_back_for(
     tx: Transaction, book: Book, purchase: PurchaseKey, customer_id: CustomerId
 ) -> tuple[list[ReturnRow], list[HoldRow]]:
-    """Book that a purchase which was called off gives back what was to pay for it, and what did (F-41).
+    """Book that a purchase which was called off gives back its holds and its redemptions (F-41). Return both.
 
-    What is only held goes back in any case; what was spent does where the program says so. Returns what went back.
+    Held points are freed in any case. Spent points come back if the program says so.
     """
     held = [hold for hold in await read_active_holds_for(tx, purchase) if hold.customer_id == customer_id]
     ended = [await end_hold(tx, book, hold, HoldState.RELEASED) for hold in held]
@@ -99,7 +98,7 @@ async def give_back_for(
 
 
 def give_lots_back(book: Book, entry: EntryRow, taken: Sequence[PartOfLot], given: Sequence[int]) -> None:
-    """Put points of an entry back into the lots that they were taken from, so many as `given` says for each.
+    """Put points of an entry back into the lots that they were taken from; `given` has the number for each lot.
 
     Points of a merged customer's lot come to the target as a lot with the same dates.
     """
@@ -111,11 +110,15 @@ def give_lots_back(book: Book, entry: EntryRow, taken: Sequence[PartOfLot], give
 
 
 def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:
+    """Put points back into a lot of the same customer.
+
+    If the lot has expired, they get days of grace or expire at once.
+    """
     policy = book.program.row.settings.redemption
     book.bring_lots(customer_id, [lot])
     given = parcels.give_back(book.lots.find(customer_id, lot.id), points)
     book.lots.allocate(customer_id, entry_id, lot.id, -points)
-    # A lot that was exhausted was not kept alive: whatever the customer does next keeps it alive again.
+    # An exhausted lot did not move its expiry. So the customer's next activity must move the expiry again.
     book.lots.sleep(customer_id)
     if is_spendable(given, book.now):
         book.lots.move(customer_id, given)
@@ -127,7 +130,7 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
 
 
 def _open_lot_again(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
-    """Give points of a merged customer's lot back to the target of the merge, as a lot with the same dates."""
+    """Open a lot with the same dates for the target of a merge, for points of the merged customer's lot."""
     policy = book.program.row.settings.redemption
     parcel = replace(parcel_of(lot, points), notice_at=book.lots.next_notice_at(lot.expires_at))
     if is_spendable(lot, book.now):

@@ -1,4 +1,4 @@
-"""Refund a purchase, whole or in parts, and let points mature by hand."""
+"""Refund a purchase, completely or in parts, and let points mature by a call."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -73,7 +73,7 @@ class RefundRequest(NamedTuple):
     return_points: ReturnPoints = ReturnPoints.NONE
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         lines = [
             {
                 "position": line.position,
@@ -90,7 +90,10 @@ class RefundRequest(NamedTuple):
 
 
 class RefundSplit(NamedTuple):
-    """What a refund leaves to do (F-07): money to pay back, and points to give back that did not go back already."""
+    """What the caller still has to do after a refund (F-07): pay money back, and give points back.
+
+    Points that went back already are not among ``points``.
+    """
 
     money: Money
     points: int
@@ -98,7 +101,7 @@ class RefundSplit(NamedTuple):
 
 
 class RefundedPurchase(NamedTuple):
-    """The answer to a refund; the same again for a replay."""
+    """The answer to a refund. A replay gets the same answer."""
 
     refund: RefundRow
     split: RefundSplit
@@ -111,7 +114,7 @@ class RefundedPurchase(NamedTuple):
 
 
 class MaturedPurchase(NamedTuple):
-    """The answer to letting the points of a purchase mature."""
+    """The answer to `purchaseMature`."""
 
     purchase: PurchaseRow
     accrual: AccrualRow
@@ -121,7 +124,7 @@ class MaturedPurchase(NamedTuple):
 
 
 async def refund_purchase(world: World, actor: Actor, request: RefundRequest) -> RefundedPurchase:
-    """Refund a part of a purchase, or all that is left of it; whatever the parts, the points end the same.
+    """Refund a part of a purchase, or all that is left of it. Any split into parts gives the same points in the end.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound, CurrencyMismatch, RefundExceedsPurchase, InsufficientPoints
     (debt REJECT).
@@ -151,10 +154,10 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
 
 
 async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, idempotency_key: str) -> MaturedPurchase:
-    """Let the pending points of a purchase become spendable now, whatever they were waiting for.
+    """Let the pending points of a purchase mature now, whether they wait for a time, a status or a call.
 
-    Points that have come already are answered as they are. Refusals: InvalidInput, IdempotencyConflict, NotFound (also
-    for a purchase without points).
+    Points that were credited already stay as they are. Refusals: InvalidInput, IdempotencyConflict, NotFound (also for
+    a purchase without points).
     """
     require(actor, Permission.LOYALTY_ADJUST)
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
@@ -188,7 +191,7 @@ async def _decide_refund(
     after = _update_purchase(book, purchase, decided)
     book.know_purchase(after)
     with book.tiers.settle_once(purchase.customer_id):
-        # Points that paid for it come back first, so that what it earned can be taken from them.
+        # Points that paid for the purchase come back first, so that the points earned with it can be taken from them.
         points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
         accrual, taken, change = _take_points(book, purchase, accrual, [*refunds, decided.refund])
     change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
@@ -209,7 +212,7 @@ async def _decide_refund(
 def _take_points(
     book: Book, purchase: PurchaseRow, accrual: AccrualRow | None, refunds: Sequence[Refund]
 ) -> tuple[AccrualRow | None, int, TierChangeRow | None]:
-    """Take what all refunds leave no points for; also return how many points this one took."""
+    """Take the earned points that all refunds take together. Also return how many this refund took."""
     if accrual is None:
         return None, 0, None
     after, change = refund(book, accrual, refundable(purchase), refunds)
@@ -217,7 +220,7 @@ def _take_points(
 
 
 def _write_refund(purchase: PurchaseRow, accrual: AccrualRow | None) -> Callable[[Transaction, Book], Awaitable[None]]:
-    """How a refund is written: where gift cards paid, they may have paid for another part of what is left now."""
+    """Return the function that writes a refund. If gift cards paid, they may now pay for another part of the rest."""
     if accrual is None or not accrual.cards_paid_minor:
         return post_book
     return partial(post_cards_paid, keys=[PurchaseKey(purchase.kind, purchase.external_id)])
@@ -234,7 +237,7 @@ async def _decide_maturing(
         customer = book.customer(purchase.customer_id)
         return Unchanged(MaturedPurchase(purchase, accrual, customer, None, replayed=True))
     book.know_purchase(purchase)
-    # What waited for a moment waits no longer: the moment is now.
+    # The points wait no longer: they mature now.
     accrual, change = mature(book, accrual._replace(matures_at=book.now))
     return Booked(
         book,
@@ -262,7 +265,7 @@ async def _open(
 
 
 def _update_purchase(book: Book, purchase: PurchaseRow, decided: DecidedRefund) -> PurchaseRow:
-    """The purchase after a refund, at its next version."""
+    """Return the purchase after a refund, at its next version."""
     return purchase._replace(
         version=purchase.version + 1,
         refunded_minor=purchase.refunded_minor + decided.money_minor,
@@ -281,7 +284,7 @@ def _build_row(
     taken: int,
     points: RefundedPoints,
 ) -> RefundRow:
-    """The refund as it is kept; ``taken`` points of those that the purchase earned went with it."""
+    """Return the row of a refund. ``taken`` are the earned points that it took."""
     lines = [
         {
             "position": line.position,

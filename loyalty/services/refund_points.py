@@ -1,4 +1,4 @@
-"""What a refund does to the points that had paid for the purchase: whose part it was, and what goes back at once.
+"""The effect of a refund on the points that had paid for the purchase: their part, and the points that go back at once.
 
 Everything happens in the transaction that books the refund, under the lock of the customer's account.
 """
@@ -38,17 +38,17 @@ from tenancy.database import Transaction
 
 
 class RefundedPoints(NamedTuple):
-    """The part of a refund that points had paid, and what of it went back in the same transaction."""
+    """The part of a refund that points had paid, and the points that went back in the same transaction."""
 
     part: PointsPaid
     returns: Sequence[ReturnRow] = ()
     holds: Sequence[HoldRow] = ()
     freed: PointsPaid = PointsPaid()
-    """What the holds gave back."""
+    """The points that the holds freed."""
 
     @property
     def returned(self) -> PointsPaid:
-        """All that went back."""
+        """The sum of all points that went back."""
         return sum_paid([self.freed, *(PointsPaid(one.points, one.discount_minor) for one in self.returns)])
 
 
@@ -60,9 +60,9 @@ async def give_points_of_refund_back(
     earlier: Sequence[RefundRow],
     mode: ReturnPoints,
 ) -> RefundedPoints:
-    """Book what goes back of the points that had paid for a refund, which ``after`` has counted already.
+    """Book the points that go back for a refund. ``after`` is the purchase with the refund.
 
-    Where nothing is left of the purchase, its holds end, and its redemptions give all back if the program says so.
+    If nothing is left of the purchase, its holds end, and its redemptions give all points back if the program says so.
     """
     key = PurchaseKey(purchase.kind, purchase.external_id)
     payers = _payers(purchase, (await read_paid_with_points(tx, [key]))[0])
@@ -73,7 +73,7 @@ async def give_points_of_refund_back(
     if is_over:
         returns, ended = await give_back_for(tx, book, key, purchase.customer_id)
         returns += await _return_redemptions(tx, book, purchase, given)
-        # Without AUTO only what was spent counts as paid: a hold is no payment yet.
+        # Without AUTO only spent points count as paid: a hold is no payment yet.
         return RefundedPoints(part, returns, ended, payers.held if is_auto else PointsPaid())
     if not is_auto:
         return RefundedPoints(part)
@@ -83,7 +83,7 @@ async def give_points_of_refund_back(
 
 
 async def read_points_of_refund(tx: Transaction, purchase: PurchaseRow, row: RefundRow) -> RefundedPoints:
-    """The same for a refund that was recorded before, of the purchase as it was then."""
+    """Return the points that went back for a recorded refund, for the purchase as it was then."""
     key = PurchaseKey(purchase.kind, purchase.external_id)
     part = PointsPaid(row.point_share or 0, row.point_share_minor or 0)
     if row.point_share is None:
@@ -114,7 +114,7 @@ async def _part_of_refund(
     *,
     with_holds: bool,
 ) -> PointsPaid:
-    """How much of a refund points had paid; after a refund from before this was kept, as it was counted then."""
+    """Return how many points had paid for a refund. After a refund of a first release it is counted as then."""
     amount_minor = after.refunded_minor - purchase.refunded_minor
     if any(row.point_share is None for row in earlier):
         return await _read_former_part(tx, purchase, amount_minor)
@@ -141,7 +141,7 @@ async def _return_redemptions(tx: Transaction, book: Book, purchase: PurchaseRow
 
 
 async def _lower_holds(tx: Transaction, book: Book, kept: dict[UUID, PointsPaid]) -> list[HoldRow]:
-    """Book what is left of holds after a refund; a hold of which nothing is left ends."""
+    """Book the points that holds keep after a refund. A hold without points ends."""
     rows = await read_holds_by_id(tx, [*map(HoldId, kept)]) if kept else {}
     lowered = []
     for hold_id, left in kept.items():
@@ -154,7 +154,7 @@ async def _lower_holds(tx: Transaction, book: Book, kept: dict[UUID, PointsPaid]
 
 
 def count_left_to_do(refunded: RefundedPoints, currency: str) -> tuple[int, Money]:
-    """How many points of a refund are still to be given back, and what they had taken off; 0 when all went back."""
+    """Return how many points of a refund are still to be given back, and their discount; 0 if all went back."""
     points = max(0, refunded.part.points - refunded.returned.points)
     left_minor = refunded.part.discount_minor - refunded.returned.discount_minor
     return points, Money(max(0, left_minor) if points else 0, currency)

@@ -1,4 +1,4 @@
-"""Reports over a range of local days, straight from the ledger."""
+"""Reports over a range of local days, computed from the ledger."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -19,11 +19,11 @@ from tenancy.multiplexer import Lane
 from tenancy.reading import Reads
 
 _TAKES_AWAY = frozenset({ReportFigure.REVERSED, ReportFigure.REDEEMED, ReportFigure.EXPIRED})
-"""The figures of entries below zero: a report shows them as positive numbers."""
+"""The figures of entries below zero. A report shows them as positive numbers."""
 
 
 class MovementRow(NamedTuple):
-    """Points by what moved them, gross."""
+    """The points for each cause of their movement, gross."""
 
     earned: int
     reversed: int
@@ -34,14 +34,14 @@ class MovementRow(NamedTuple):
 
 
 class ReportRange(NamedTuple):
-    """What a report covers; its figures are loaded by it, each where somebody asks."""
+    """The range of a report. Its figures are loaded by it, only the selected ones."""
 
     starts_at: datetime
     ends_at: datetime
 
 
 class ReportSums(NamedTuple):
-    """What happened to points in a range: earned and redeemed net of what was taken back, adjustments apart."""
+    """The points of a range: earned less reversed, redeemed less returned; adjustments are separate."""
 
     points_earned: int
     points_redeemed: int
@@ -50,9 +50,9 @@ class ReportSums(NamedTuple):
 
 
 async def get_report(world: World, actor: Actor, first_day: date, last_day: date) -> ReportRange:
-    """The report of a range of the tenant's local days, both included. Refusal: InvalidInput.
+    """Return the range of a report: the tenant's local days, both included. Refusal: InvalidInput.
 
-    For somebody who is limited to locations its figures tell what happened there.
+    For a caller with a scope of locations its figures cover only these locations.
     """
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
@@ -60,14 +60,14 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
 
 
 async def load_report_sums(world: World, actor: Actor, ranges: Sequence[ReportRange]) -> dict[ReportRange, ReportSums]:
-    """The sums of each range. Refusal: LimitReached."""
+    """Return the sums of each range. Refusal: LimitReached."""
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     return {one: _build_sums(await sum_by_kind(tx, *one, actor.locations)) for one in ranges}
 
 
 async def load_active_customers(world: World, actor: Actor, ranges: Sequence[ReportRange]) -> dict[ReportRange, int]:
-    """How many customers earned or redeemed in each range."""
+    """Return how many customers earned or redeemed in each range."""
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     return {one: await count_active_customers(tx, *one, actor.locations) for one in ranges}
@@ -84,13 +84,16 @@ def _build_sums(found: Mapping[str, KindSum]) -> ReportSums:
 
 
 async def read_day_range(tx: Reads, first_day: date, last_day: date) -> tuple[datetime, datetime]:
-    """When a range of the tenant's local days begins, and the first instant after it. Refusal: InvalidInput."""
+    """Return the first instant of a range of the tenant's local days, and the first instant after it.
+
+    Refusal: InvalidInput.
+    """
     tenant = await read_tenant(tx)
     return day_range(first_day, last_day, tenant.time_zone)
 
 
 def movements_of(sums: Mapping[str, int]) -> MovementRow:
-    """Count the sums of all kinds of entries as a report does."""
+    """Return the figures of a report for the sums of all kinds of entries."""
     figures = dict.fromkeys(ReportFigure, 0)
     for kind, points in sums.items():
         figure = KINDS[EntryKind(kind)].figure

@@ -1,7 +1,8 @@
-"""Value a purchase again that changes after its evaluation: under the rules of that moment, with the facts of today.
+"""Value a purchase again that changes after its evaluation: by the rules of that time, with its present facts.
 
-Every way to the same facts ends in the same points: what the frozen rules give for them, less what refunds take.
-Pending points are promised again. Of credited points the difference is added, or taken back as the debt policy says.
+Every way to the same facts ends with the same points: what the frozen rules give for them, less what refunds take.
+Pending points are changed to the new number. Of credited points the difference is added, or taken back as the debt
+policy says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,26 +48,29 @@ from tenancy.retry import StaleRead
 
 
 class FrozenRules(NamedTuple):
-    """What a purchase was evaluated with: the rules, and when points expire where no rule says otherwise."""
+    """The rules that a purchase was evaluated with, and the expiry for points of rules without their own."""
 
     rules: CompiledRules
     expiry: ExpiryPolicy
 
 
 def can_be_revalued(accrual: AccrualRow) -> bool:
-    """Tell whether an accrual keeps what a revaluation needs, and its policy wants one."""
+    """Tell whether an accrual has the data for a revaluation, and its policy wants one."""
     return accrual.policy.revalue is Revalue.ALWAYS and accrual.frozen is not None
 
 
 def may_be_revalued(accrual: AccrualRow | None, status: PurchaseStatus) -> bool:
-    """Tell whether changed facts of a purchase in this status change what it earned."""
+    """Tell whether changed facts of a purchase in this status change its accrual."""
     return accrual is not None and can_be_revalued(accrual) and status not in ENDED
 
 
 async def read_frozen_rules(
     tx: Transaction, program: CompiledProgram, purchases: Sequence[tuple[AccrualRow, PurchaseFacts]]
 ) -> Mapping[AccrualId, FrozenRules]:
-    """The rules that each accrual was evaluated with; one statement, and none while nothing has changed since."""
+    """Return the rules that each accrual was evaluated with.
+
+    It is one query, and none if the program has not changed.
+    """
     in_force = FrozenRules(program.rules, program.row.settings.expiry)
     former = [(accrual, facts) for accrual, facts in purchases if accrual.config_version != program.row.config_version]
     found = {accrual.id: in_force for accrual, _ in purchases}
@@ -99,7 +103,7 @@ def revalue(
     *,
     end_changed: bool = False,
 ) -> Moved:
-    """Value a purchase again. The book must know the customer's open lots where points were credited."""
+    """Value a purchase again. If points were credited, the book must know the customer's open lots."""
     book.know_purchase(purchase)
     stored: dict[str, Any] = accrual.frozen or {}
     facts = replace(facts, customer_category=stored["customer_category"])
@@ -112,7 +116,7 @@ def revalue(
         cards_paid_minor=facts.cards_paid_minor,
     )
     kept = count_kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
-    # What refunds leave may change with lines for which no rule gives points.
+    # The points that refunds leave may change even with lines for which no rule gives points.
     is_left_alone = not refunds or kept == accrual.outstanding_points
     if is_left_alone and _valuation_content(valued) == _valuation_content(accrual):
         return accrual, None
@@ -121,7 +125,7 @@ def revalue(
     if accrual.earned_points and (accrual.state in CREDITED or accrual.state is AccrualState.REVERSED):
         return _correct(book, accrual, valued, gone)
     if accrual.state in CREDITED:
-        # It gave nothing so far: its points come when they would have come.
+        # The accrual gave no points so far: its points mature when they would have matured.
         told = (facts, purchase.status)
         due_at = matures_at_after(accrual.policy, told, accrual.matures_at, moment, end_changed=end_changed)
         valued = valued._replace(matures_at=due_at, matured_at=None, state=AccrualState.PENDING)
@@ -129,20 +133,27 @@ def revalue(
 
 
 async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None]) -> None:
-    """Write what changes how much of purchases is paid with points, and value those again that were evaluated already.
+    """Write a book that changes how many points pay for purchases, and value evaluated purchases again.
 
-    The same transaction writes both, under the lock of the customer who pays, and may end with that: ask it nothing
-    afterwards. What somebody else's points pay of a purchase changes nothing of it.
+    The same transaction writes both, under the lock of the customer who pays. It may commit, so no query may follow.
+    Points of another customer do not change the valuation of a purchase.
     """
     await _post_paid(tx, book, keys, own_only=True)
 
 
 async def post_cards_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey]) -> None:
-    """The same for what gift cards pay. Raises StaleRead for a purchase whose customer is not locked."""
+    """Write a book that changes how much gift cards pay for purchases, and value these purchases again.
+
+    Raises StaleRead for a purchase whose customer is not locked.
+    """
     await _post_paid(tx, book, keys, own_only=False)
 
 
 async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None], *, own_only: bool) -> None:
+    """Write the book, then value the purchases whose payments changed.
+
+    With `own_only` only those of customers in the book.
+    """
     named = [key for key in keys if key is not None]
     if not named:
         await post_and_commit(tx, book.finish())
@@ -173,13 +184,13 @@ async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | N
 
 
 def _is_paid_otherwise(accrual: AccrualRow, facts: PurchaseFacts) -> bool:
-    """Whether points or cards pay for another part of a purchase than its newest valuation took."""
+    """Tell whether the payments of points or cards differ from those in the newest valuation."""
     valued = (accrual.points_paid_minor, accrual.cards_paid_minor or 0)
     return valued != (facts.points_paid_minor, facts.cards_paid_minor)
 
 
 def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
-    """Promise what a pending accrual is worth now. If its time has come, `follow` credits it."""
+    """Change the pending points of an accrual to its new valuation. If they are due, `follow` credits them."""
     promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
     more = valued.points - gone - promised
     customer_id, then = accrual.customer_id, book.describe_purchase(accrual.purchase_id)
@@ -196,7 +207,7 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
 
 
 def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
-    """Add to what was credited, or take of it, until it is what the accrual is worth now."""
+    """Add credited points, or take some back, so that the accrual has the points of its new valuation."""
     outstanding = accrual.outstanding_points
     forgotten = accrual.earned_points - accrual.taken_points - outstanding
     correction = correct_credited(valued.points, gone, accrual.voided_points, outstanding, forgotten)
@@ -213,9 +224,9 @@ def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> 
 
 
 def _build_added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: int) -> list[Parcel]:
-    """Points that come in addition, with the expiry of the rules that give more than before.
+    """Return parcels for added points, with the expiry of the rules that give more than before.
 
-    Where no rule gives more, refunds leave more of what the rules give: that has the expiry which was frozen with it.
+    If no rule gives more, refunds leave more of the points than before. Then the points get the first frozen expiry.
     """
     points_after = split_by_expiry(after.lines)
     gain = find_gain(split_by_expiry(before.lines), points_after) or {next(iter(points_after)): points}
@@ -238,8 +249,8 @@ def _keep_former(book: Book, accrual: AccrualRow) -> None:
 
 
 def _valuation_content(accrual: AccrualRow) -> bytes:
-    """All that a valuation says, however it was read."""
-    # What was valued before cards counted took them as no payment.
+    """Return the whole content of a valuation in one form, to compare two valuations."""
+    # Valuations from before gift cards counted took them as no payment.
     said = [accrual.points, accrual.points_paid_minor, accrual.cards_paid_minor or 0, accrual.breakdown]
     return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
@@ -252,7 +263,7 @@ def _tier(stored: dict[str, Any] | None) -> Tier | None:
 
 
 def _rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
-    """The rules that an accrual was evaluated with: each has a line, whether it gave points or not."""
+    """Return the rules that an accrual was evaluated with. Each has a line, with or without points."""
     return [
         (line.rule_id, line.rule_version)
         for line in accrual.lines

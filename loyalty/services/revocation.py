@@ -1,4 +1,4 @@
-"""Revoke signed tokens: one of them, or all that a person or customer has."""
+"""Revoke signed tokens: a single one, or all of a person or customer."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,13 +22,13 @@ from permissions.policy import allows, require
 from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 255
-"""Characters of a subject, or of the id of a signed token."""
+"""The most characters of a subject, or of the id of a signed token."""
 
 
 async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, revoked_by: str) -> list[ApiTokenRow]:
-    """End one signed token, with the customer tokens, API tokens and OIDC issuers that it made; returns the API tokens.
+    """End one signed token, with the customer tokens, API tokens and OIDC issuers that it made. Return the API tokens.
 
-    Refusals: InvalidInput, NotFound (tenant). For operators: nobody's permission is asked.
+    It is for operators, so no permission is checked. Refusals: InvalidInput, NotFound (tenant).
     """
     refuse_problems([check_text(token_id, ("id",), NAME_MAX_LENGTH)])
     async with world.database.tenant_transaction(tenant_id) as tx:
@@ -43,24 +43,24 @@ async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, 
 async def revoke_subject(world: World, tenant_id: TenantId, subject: str, revoked_by: str) -> datetime:
     """End all signed tokens of a subject that were issued until now, and the customer tokens that these made.
 
-    API tokens stay: they belong to the tenant. Who signs in again gets a token that works, after a second at the
-    latest. Refusals: InvalidInput, NotFound (tenant). For operators: nobody's permission is asked.
+    API tokens stay: they belong to the tenant. A person who signs in again gets a valid token, after a second at the
+    latest. It is for operators, so no permission is checked. Refusals: InvalidInput, NotFound (tenant).
     """
     refuse_problems([check_text(subject, ("subject",), NAME_MAX_LENGTH)])
     return await _revoke_subjects(world, system_actor(tenant_id, revoked_by), [subject])
 
 
 async def revoke_tokens_of_subject(world: World, actor: Actor, subject: str) -> datetime:
-    """End all signed tokens of a person of the team, by their subject; returns the moment. Refusal: InvalidInput."""
+    """End all signed tokens of a person of the team, by their subject. Return the time. Refusal: InvalidInput."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     refuse_problems([check_text(subject, ("of", "subject"), NAME_MAX_LENGTH)])
     return await _revoke_subjects(world, actor, [subject])
 
 
 async def revoke_tokens_made_by(world: World, actor: Actor, token_id: TokenId) -> datetime:
-    """End all customer tokens that an API token made; it stays, and can make new ones. Returns the moment.
+    """End all customer tokens that an API token made. The API token stays and can make new ones. Return the time.
 
-    A system may do it for its own token. Refusal: NotFound (API token).
+    A system may do so for its own token. Refusal: NotFound (API token).
     """
     is_own = actor.token_id == token_id and allows(actor, Permission.CUSTOMERS_SIGN_IN)
     if not is_own:
@@ -71,10 +71,10 @@ async def revoke_tokens_made_by(world: World, actor: Actor, token_id: TokenId) -
 
 
 async def revoke_tokens_of_customer(world: World, actor: Actor, customer: CustomerKey) -> datetime:
-    """End all signed tokens of a customer; returns the moment.
+    """End all signed tokens of a customer. Return the time.
 
-    Who signs customers in may sign them out; who manages tokens must read customers, too. Refusals: NotFound,
-    AmbiguousCustomer.
+    An actor who may sign customers in may do so. An actor who manages tokens must be able to read customers, too.
+    Refusals: NotFound, AmbiguousCustomer.
     """
     if not allows(actor, Permission.CUSTOMERS_SIGN_IN):
         require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
@@ -86,7 +86,7 @@ async def revoke_tokens_of_customer(world: World, actor: Actor, customer: Custom
     ):
         customer_id = await resolve_customer(tx, customer, *path)
         standing = await read_standing(tx, customer_id=customer_id)
-    # A token names the customer that it was made for, who may have been merged since.
+    # A token names the customer at its making, who may have been merged since.
     former = standing.former_ids if standing else frozenset()
     return await _revoke_subjects(world, actor, [str(one) for one in (customer_id, *former)])
 
@@ -101,7 +101,7 @@ async def _revoke_subjects(world: World, by: Actor, subjects: Sequence[str]) -> 
 
 
 async def revoke_in(tx: Transaction, by: Actor, subject: str, now: datetime) -> None:
-    """End all signed tokens of a subject that were issued until now, within a transaction that changes more."""
+    """End all signed tokens of a subject that were issued until now, within a larger transaction."""
     await _revoke(tx, by, Revocation("SUBJECT", subject), now)
 
 

@@ -1,4 +1,4 @@
-"""The roles of a tenant's team: the built-in ones, and those that the tenant makes of single permissions."""
+"""The roles of a tenant's team: built-in ones, and roles that the tenant makes from permissions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -54,12 +54,12 @@ class RoleRequest(NamedTuple):
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([self.name, sorted(self.permissions), self.daily_points])
 
 
 class RoleChange(NamedTuple):
-    """What is to change of a role; ABSENT keeps what is stored."""
+    """A change of a role. A field that is ABSENT keeps its stored value."""
 
     id: UUID
     name: str | object = ABSENT
@@ -68,35 +68,35 @@ class RoleChange(NamedTuple):
 
 
 class CreatedRole(NamedTuple):
-    """A new role, or for a retry the role that the first call has made, as it is now."""
+    """A new role. For a retry it is the role of the first call, as it is now."""
 
     role: HeldRole
     replayed: bool
 
 
 class ChangedRole(NamedTuple):
-    """A role after a change, and what ended because its members may do less now."""
+    """A role after a change, and the credentials that ended because its members have fewer rights now."""
 
     role: HeldRole
     ended: EndedCredentials
 
 
 async def list_roles(world: World, actor: Actor) -> list[HeldRole]:
-    """All roles: the built-in ones first, then those of the tenant, the oldest first."""
+    """Return all roles: the built-in ones, then those of the tenant, oldest first."""
     require(actor, Permission.MEMBERS_READ, even_when_off=True)
     own = await read_roles(world.database.reading(actor.tenant_id))
     return [*BUILT_IN_ROLES.values(), *(build_held_role(row) for row in own)]
 
 
 async def load_roles(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, HeldRole]:
-    """The roles among ``ids``; somebody who may not read members finds their own."""
+    """Return the roles among ``ids``. A caller who may not read members finds only their own."""
     if not allows(actor, Permission.MEMBERS_READ):
         return {role.id: role for role in actor.roles if role.id in ids}
     return await read_held_roles(world.database.reading(actor.tenant_id), ids)
 
 
 async def create_role(world: World, actor: Actor, request: RoleRequest) -> CreatedRole:
-    """Make a role of permissions that the actor holds.
+    """Make a role from permissions that the actor has.
 
     Refusals: InvalidInput, DuplicateName, LimitReached, IdempotencyConflict.
     """
@@ -127,10 +127,10 @@ async def create_role(world: World, actor: Actor, request: RoleRequest) -> Creat
 
 
 async def update_role(world: World, actor: Actor, change: RoleChange) -> ChangedRole:
-    """Change a role that the tenant has made; its members may do so much from their next request on.
+    """Change a role of the tenant. Its members have the new rights from their next request on.
 
-    Nobody changes a role that they have themselves, or one that may do more than they. Credentials of partner systems
-    that a member of the role has made end where they may do more than the role now. Refusals: InvalidInput, NotFound,
+    Nobody may change their own role, or a role with rights that they lack. Credentials of partner systems that a member
+    of the role has made end if they have more rights than the role now. Refusals: InvalidInput, NotFound,
     DuplicateName.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
@@ -157,7 +157,7 @@ async def update_role(world: World, actor: Actor, change: RoleChange) -> Changed
 
 
 async def remove_role(world: World, actor: Actor, role_id: UUID) -> HeldRole:
-    """Delete a role that nobody has and no claim stands for. Refusals: InvalidInput, NotFound, RoleInUse."""
+    """Delete a role that no member has and no claim stands for. Refusals: InvalidInput, NotFound, RoleInUse."""
     require_person(actor, Permission.MEMBERS_MANAGE)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         now = world.clock()
@@ -173,7 +173,7 @@ async def remove_role(world: World, actor: Actor, role_id: UUID) -> HeldRole:
 
 
 async def _find_own(tx: Transaction, by: Actor, role_id: UUID) -> RoleRow:
-    """A role of the tenant that this person may change. Refusals: InvalidInput, NotFound."""
+    """Return a role of the tenant that this person may change. Refusals: InvalidInput, NotFound."""
     if role_id in BUILT_IN_BY_ID:
         raise InvalidInput.one("id", reason="is built in and stays as it is; make a role of your own")
     row = (await read_roles_by_id(tx, [role_id])).get(role_id)
@@ -224,7 +224,7 @@ def _find_problems(by: Actor, row: RoleRow) -> list[Problem | None]:
 
 
 def _refuse_known_name(row: RoleRow, others: Sequence[RoleRow]) -> None:
-    """Refusal: DuplicateName, without regard to case, also for the name of a built-in role."""
+    """Raise DuplicateName for a name that another role has, built-in or own, in any case of letters."""
     taken = {one.folded_name for one in others if one.id != row.id}
     if row.folded_name in taken | {role.name.casefold() for role in BUILT_IN_ROLES.values()}:
         raise DuplicateName(row.name)

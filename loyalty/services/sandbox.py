@@ -1,4 +1,4 @@
-"""A sandbox advances its own clock, so that a client can try maturing, expiry and tier windows end to end."""
+"""Advance the clock of a sandbox, so that a client can try maturing, expiry and tier windows."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -22,19 +22,19 @@ from tenancy.retry import retry_transaction
 
 OPERATION = "sandboxClockAdvance"
 MAX_ADVANCE_DAYS = 3_660
-"""In all: ten years are enough for any tier and any expiry."""
+"""The most days in sum: ten years are enough for any tier and any expiry."""
 MAX_BATCHES = 1_000
 
 
 class AdvancedClock(NamedTuple):
-    """What a sandbox's clock shows; the same again for a replay, as it is then."""
+    """The time of a sandbox's clock. A replay gets the time of the replay."""
 
     now: datetime
     replayed: bool
 
 
 async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idempotency_key: str) -> AdvancedClock:
-    """Put a sandbox's clock forward; when the answer comes, what became due by it has happened.
+    """Put a sandbox's clock forward. The answer comes after everything that became due has happened.
 
     Refusals: InvalidInput, IdempotencyConflict, NotASandbox, LimitReached.
     """
@@ -43,7 +43,7 @@ async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idemp
     if by <= timedelta(0):
         raise InvalidInput.one("by", reason="must be at least a minute: time only goes forward")
     advanced = await retry_transaction(lambda: _advance(world, actor, by, idempotency_key))
-    # Also for a replay: a client that asks again may have lost the first answer before all had happened.
+    # Also for a replay: the client may have lost the first answer before everything had happened.
     await _sweep_until_idle(world, actor.tenant_id)
     return advanced
 
@@ -51,7 +51,7 @@ async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idemp
 async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> AdvancedClock:
     call = name_call(actor, key, OPERATION, fingerprint([by.total_seconds()]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        # Locked first: of two calls with one key, the second finds what the first has kept.
+        # The lock comes first, so that the second of two calls with one key finds the key of the first.
         await lock_program_in_force(tx)
         known = await read_replayed_result(tx, call)
         tenant = await read_tenant(tx)
@@ -73,7 +73,7 @@ async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> Advan
 
 
 async def _sweep_until_idle(world: World, tenant_id: TenantId) -> None:
-    """Sweep until nothing is due; what is left after so many batches is the worker's."""
+    """Sweep until nothing is due. After MAX_BATCHES rounds the rest is left to the worker."""
     for _ in range(MAX_BATCHES):
         swept = [await sweep.work(world, tenant_id) for sweep in SWEEPS]
         if not any(one.done for one in swept):

@@ -1,7 +1,7 @@
-"""Another secret for an API token or an OAuth client, while the present one still works for a time.
+"""Change the secret of an API token or an OAuth client. The present secret still works for a time.
 
-The credential stays the same: its idempotency keys, what it made, and its customer tokens. The credential that
-changes a secret learns it, so the changed credential ends with that one, too.
+The credential stays the same: its idempotency keys, the credentials it made, and its customer tokens. The credential
+that changes a secret learns the new one. So the changed credential ends together with that one, too.
 """
 
 from datetime import timedelta
@@ -23,37 +23,37 @@ from permissions.policy import require
 from tenancy.retry import retry_transaction
 
 MAX_OVERLAP_MINUTES = 7 * 24 * 60
-"""How long the secret before may go on working beside the new one."""
+"""The longest time that the former secret may work beside the new one."""
 
 
 class SecretChange(NamedTuple):
-    """Whose secret is changed, and how long the present one goes on working."""
+    """The credential whose secret is changed, and how long the present secret still works."""
 
     id: UUID
     overlap_minutes: int
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([self.id, self.overlap_minutes])
 
 
 class ChangedToken(NamedTuple):
-    """A token with a new secret, or for a retry the token as it is: nobody can show that secret again."""
+    """A token with a new secret. For a retry it is the token as it is; that secret cannot be shown again."""
 
     token: ApiTokenRow
     replayed: bool
 
 
 class ChangedClient(NamedTuple):
-    """As `ChangedToken`, of an OAuth client."""
+    """An OAuth client with a new secret; as `ChangedToken`."""
 
     client: OAuthClientRow
     replayed: bool
 
 
 async def change_token_secret(world: World, actor: Actor, change: SecretChange, sha256: str) -> ChangedToken:
-    """Give an API token another secret. A secret before the present one stops at once.
+    """Give an API token a new secret. The present one works for the overlap; an older one stops at once.
 
     Refusals: InvalidInput, NotFound, IdempotencyConflict.
     """
@@ -63,7 +63,7 @@ async def change_token_secret(world: World, actor: Actor, change: SecretChange, 
 
 
 async def change_client_secret(world: World, actor: Actor, change: SecretChange, sha256: str) -> ChangedClient:
-    """Give an OAuth client another secret. Access tokens end with the secret that they were got for.
+    """Give an OAuth client a new secret. Its access tokens end with the secret that they were got with.
 
     Refusals: as `change_token_secret`.
     """

@@ -1,4 +1,4 @@
-"""Sessions of staff who sign in with a browser: how they begin, how they are found, and how they end."""
+"""Browser sessions of staff: how they begin, how they are found, and how they end."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -20,9 +20,11 @@ from permissions.actor import Actor, ActorKind, IssuerMark, SessionMark, SignedT
 
 
 async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str) -> StaffSessionRow | None:
-    """Begin a session of a person who has just signed in and stands, found by the hash of a new secret.
+    """Begin a session for a person who has just signed in and whose credential is valid.
 
-    None where the same sign-in has begun one already.
+    ``sha256`` is of its new secret.
+
+    Returns None if the same sign-in has begun a session already.
     """
     if actor.issuer is None:
         raise ValueError("a session is of a person who signed in at a provider")
@@ -50,19 +52,19 @@ async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str
 
 
 async def find_session(world: World, tenant_id: TenantId, sha256: str) -> Actor | None:
-    """The actor that a session describes, before its standing is read; None when there is none of this secret."""
+    """Return the actor of a session, before its standing is read; None if no session has this secret."""
     row = await read_session(world.database.reading(tenant_id), sha256)
     return None if row is None else _describe_actor(tenant_id, row)
 
 
 async def end_session(world: World, tenant_id: TenantId, session_id: UUID) -> None:
-    """Sign a person out of one browser. Nobody's permission is asked: it is the person's own session."""
+    """Sign a person out of one browser. No permission is checked: it is the person's own session."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         await end_one_session(tx, session_id, world.clock())
 
 
 async def end_sessions_by_provider(world: World, tenant_id: TenantId, logout: Logout) -> int:
-    """End the sessions that a provider's logout token names; returns how many. The caller has verified the token."""
+    """End the sessions that a provider's logout token names, and return how many. The caller has verified the token."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         return await end_sessions_of(tx, logout, world.clock())
 
@@ -74,7 +76,7 @@ def _describe_actor(tenant_id: TenantId, row: StaffSessionRow) -> Actor:
         kind=ActorKind.STAFF,
         tenant_id=tenant_id,
         subject=row.subject,
-        # What the roles may do is read with the standing, as for every person of a provider.
+        # The permissions of the roles are read with the standing, as for every person of a provider.
         permissions=frozenset(),
         display=row.display,
         expires_at=row.ends_at,

@@ -1,4 +1,4 @@
-"""What a sweep is: background work on what time alone has made due."""
+"""The form of a sweep: background work that time has made due."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from loyalty.storage.due import Due
 
 
 class Swept(NamedTuple):
-    """How much a batch has done, and how much of it later than it should have been."""
+    """The number of items that a batch has done, and how many of them were late."""
 
     done: int
     late: int = 0
@@ -19,10 +19,10 @@ NOTHING_SWEPT = Swept(0)
 
 
 class Sweep(NamedTuple):
-    """One kind of background work: its name in the log, how its work is found, and who does a batch of it."""
+    """One kind of sweep: its name in the log, the query that finds due work, and its handler."""
 
     name: str
     due: Due
-    """How the relay role finds tenants with work: by an index that begins with the time."""
+    """How the relay role finds tenants with due work: by an index that begins with the time."""
     work: Callable[[World, TenantId], Awaitable[Swept]]
-    """The handler: does one batch in a tenant, in a transaction of its own."""
+    """The handler: it does one batch in a tenant, in a transaction of its own."""

@@ -1,6 +1,7 @@
-"""What members and roles have in common: who may give what, one after the other, and what ends with a membership.
+"""Rules that members and roles share: who may give which role, the lock of the team, and credentials that end.
 
-Nobody gives or takes a role that may do more than they. Only people do: what a partner system gave would outlive it.
+Nobody gives or takes a role with rights that they lack. Only people may: a role given by a partner system would outlive
+that system.
 """
 
 from collections.abc import Collection
@@ -21,16 +22,18 @@ from tenancy.database import Transaction
 
 
 class EndedCredentials(NamedTuple):
-    """The credentials of partner systems that ended, because somebody who knows their secrets may do less now."""
+    """The credentials of partner systems that ended, because a person who knows their secrets has fewer rights now."""
 
     api_tokens: list[ApiTokenRow]
     oauth_clients: list[OAuthClientRow]
 
 
 async def lock_team(tx: Transaction, actor: Actor, now: datetime) -> Actor:
-    """Let members and roles change one after the other; returns the actor as it stands now.
+    """Lock the program, so that members and roles change one after the other.
 
-    Refusal: PermissionDenied, when the actor was removed or has another role meanwhile.
+    Return the actor with its standing of now.
+
+    Refusal: PermissionDenied, if the actor was removed or has got another role meanwhile.
     """
     return await lock_credentials(tx, actor, now, Permission.MEMBERS_MANAGE)
 

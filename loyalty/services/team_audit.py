@@ -1,4 +1,4 @@
-"""What the audit log tells of members and roles."""
+"""The changes of members and roles for the audit log."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from permissions.roles import BUILT_IN_BY_ID
 
 
 def describe_member(before: MemberRow | None, after: MemberRow | None) -> AuditedChange:
-    """What happened to a member; one of the two rows is there."""
+    """Return the change of a member for the audit log. At least one of the two rows must be given."""
     return describe_change(AuditSubject.MEMBER, _show_member, before, after)
 
 
 def describe_role(before: RoleRow | None, after: RoleRow | None) -> AuditedChange:
-    """What happened to a role; one of the two rows is there."""
+    """Return the change of a role for the audit log. At least one of the two rows must be given."""
     return describe_change(AuditSubject.ROLE, _show_role, before, after)
 
 

@@ -1,6 +1,6 @@
-"""What the platform does with tenants: create them with their first program, suspend, resume, close, entitle, limit.
+"""Actions of the platform on tenants: create them with their first program, suspend, resume, close, entitle, limit.
 
-Each change stands in the log of the platform, and in the audit log of the tenant.
+Each action is written to the log of the platform, and to the audit log of the tenant.
 """
 
 import asyncio
@@ -56,11 +56,11 @@ from tenancy.tables import ACTIVE, CLOSED, SUSPENDED
 
 NAME_MAX_LENGTH = 120
 CREATED_AT_ONCE = 8
-"""Tenants of one call that are created at the same time."""
+"""The number of tenants of one call that are created at the same time."""
 
 
 class TenantRequest(NamedTuple):
-    """A business that joins the platform. ``external_id`` is what the platform's own system calls it."""
+    """A business that joins the platform. ``external_id`` is its id in the platform's own system."""
 
     name: str
     currency: str
@@ -73,14 +73,14 @@ class TenantRequest(NamedTuple):
 
 
 class CreatedTenant(NamedTuple):
-    """A tenant, as it is now. ``replayed`` tells that an earlier call had created it."""
+    """A tenant, as it is now. ``replayed`` says that an earlier call had created it."""
 
     tenant: ListedTenant
     replayed: bool
 
 
 class _ExternalIdTaken(Exception):
-    """Somebody else has created the tenant of this external id."""
+    """Another call has created the tenant with this external id."""
 
     def __init__(self, external_id: str) -> None:
         super().__init__(external_id)
@@ -99,9 +99,9 @@ async def provision_tenant(  # noqa: PLR0913 - what a business says of itself
     loyalty_entitled: bool = True,
     cluster: str | None = None,
 ) -> NewTenant:
-    """Create a tenant and its program; a sandbox can advance its own clock. InvalidInput names every wrong field.
+    """Create a tenant and its program. A sandbox can advance its own clock. Raises InvalidInput with every wrong field.
 
-    It lives in ``cluster``, without one in the cluster with the fewest tenants.
+    The tenant lives in ``cluster``; without one, in the cluster with the fewest tenants.
     """
     request = TenantRequest(name, currency, time_zone, locale, sandbox, allowed_origins, loyalty_entitled)
     tenant = _check_request(request)
@@ -114,11 +114,11 @@ async def provision_tenant(  # noqa: PLR0913 - what a business says of itself
 async def create_tenants(
     world: World, by: PlatformCaller, given: Sequence[TenantRequest | LoyaltyError]
 ) -> list[CreatedTenant | LoyaltyError]:
-    """Create tenants, one result for each request in their order; a wrong one harms no other.
+    """Create tenants. Returns one result for each request, in their order; a wrong one does not affect the others.
 
-    A refusal in place of a request, which could not be read, is its result.
-    A request with an ``external_id`` is done once: a retry gets the tenant that the first call created. Refusals of a
-    request: InvalidInput, IdempotencyConflict (another request had this external id). Of the call: InvalidInput.
+    A refusal in the place of a request that could not be read is its result. A request with an ``external_id`` is done
+    once: a retry gets the tenant of the first call. Refusals of a request: InvalidInput, IdempotencyConflict (another
+    request had this external id). Refusal of the call: InvalidInput.
     """
     if not 1 <= len(given) <= MAX_TENANTS_AT_ONCE:
         raise InvalidInput.one("tenants", reason=f"must have 1 to {MAX_TENANTS_AT_ONCE} entries")
@@ -161,10 +161,10 @@ async def create_tenant(
 
 
 async def suspend_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
-    """Refuse every credential of a tenant from now on; suspending twice is no error.
+    """Refuse every credential of a tenant from now on. A second call changes nothing.
 
-    Only access stops. Points mature and expire on their dates, and holds end in time, as customers were told.
-    Refusals: NotFound, TenantClosed.
+    Only access stops: points still mature and expire, and holds end in time, as customers were told. Refusals:
+    NotFound, TenantClosed.
     """
     return await _change(
         world, tenant_id, by, PlatformActionKind.TENANT_SUSPENDED, lambda tx: set_tenant_state(tx, SUSPENDED)
@@ -172,7 +172,7 @@ async def suspend_tenant(world: World, tenant_id: TenantId, by: PlatformCaller =
 
 
 async def resume_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
-    """Let the credentials of a suspended tenant work again, all that still stand.
+    """Let the valid credentials of a suspended tenant work again.
 
     Refusals: NotFound, TenantClosed.
     """
@@ -182,7 +182,7 @@ async def resume_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = 
 
 
 async def close_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
-    """Refuse every credential of a tenant for good; closing twice is no error. What it holds is kept.
+    """Refuse every credential of a tenant for good. A second call changes nothing. The tenant's data is kept.
 
     Refusal: NotFound.
     """
@@ -201,8 +201,8 @@ async def entitle_tenant(
 ) -> ListedTenant:
     """Grant the loyalty module to a tenant, or take it back.
 
-    Without it everything but credentials is refused; the tenant's own switch stays as it is, and so does what the
-    tenant holds. Refusals: NotFound, TenantClosed.
+    Without it everything but credentials is refused. The tenant's own switch and its data stay as they are. Refusals:
+    NotFound, TenantClosed.
     """
     return await _change(
         world, tenant_id, by, PlatformActionKind.TENANT_ENTITLED, lambda tx: set_entitlement(tx, entitled=loyalty)
@@ -212,7 +212,7 @@ async def entitle_tenant(
 async def limit_tenant(
     world: World, tenant_id: TenantId, limits: BudgetLimits | None, by: PlatformCaller = OPERATOR
 ) -> ListedTenant:
-    """Give a tenant a budget of its own, or with None that of the settings. Servers know of it within seconds.
+    """Give a tenant a budget of its own, or with None the budget of the settings. Servers learn of it within seconds.
 
     Refusals: NotFound, TenantClosed, InvalidInput.
     """
@@ -224,7 +224,7 @@ async def limit_tenant(
 
 
 async def note_export(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
-    """Note that everything that a tenant holds is written to a file, in both logs. Refusal: NotFound."""
+    """Write to both logs that all data of a tenant is written to a file. Refusal: NotFound."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         tenant = await _lock(tx)
         now = world.clock()
@@ -244,7 +244,7 @@ async def _change(
     *,
     even_when_closed: bool = False,
 ) -> ListedTenant:
-    """Change a tenant, and note what differs. What changes nothing is not noted."""
+    """Change a tenant, and write the difference to the logs. Without a difference nothing is written."""
 
     async def work() -> ListedTenant:
         async with world.database.tenant_transaction(tenant_id) as tx:
@@ -263,20 +263,20 @@ async def _change(
 
 
 async def note_tenant_action(tx: Transaction, by: PlatformCaller, action: PlatformAction, now: datetime) -> None:
-    """Write a change to the log of the platform, and to the audit log of the tenant."""
+    """Write an action to the log of the platform, and to the audit log of the tenant."""
     await note_action(tx, by, action, now)
     change = AuditedChange(AuditSubject.TENANT, str(tx.tenant_id), action.name, action.before, action.after)
     await note_changes(tx, platform_actor(tx.tenant_id, by.subject, by.name), now, [change])
 
 
 def _show(tenant: ListedTenant) -> dict[str, object]:
-    """What the logs tell of a tenant."""
+    """Return the fields of a tenant that the logs show."""
     shown = ("state", "loyalty_entitled", "budget_points", "budget_per_second")
     return {name: getattr(tenant, name) for name in shown}
 
 
 def _check_request(request: TenantRequest, path: tuple[str, ...] = ()) -> NewTenant:
-    """A new tenant as it was asked for. Refusal: InvalidInput, with every wrong field under ``path``."""
+    """Return the new tenant of a request. Raises InvalidInput with every wrong field under ``path``."""
     origins, wrong_origins = check_origins(request.allowed_origins, (*path, "allowed_origins"))
     refuse_problems(
         [
@@ -311,8 +311,8 @@ async def _settle(
 ) -> ListedTenant:
     """Choose the cluster of a tenant, and write its first rows there.
 
-    Where that is not the home cluster, the directory there says so first: the rows are in no other place, even where
-    the process stops in between.
+    If it is not the home cluster, the directory in the home cluster is written first. So the rows are never in a
+    cluster that the directory does not name, even if the process stops in between.
     """
     place = cluster or await find_least_cluster(world.database)
     if place != HOME:
@@ -323,7 +323,7 @@ async def _settle(
 
 
 async def _name(tx: Transaction, request: TenantRequest) -> None:
-    """Let the external id of a request stand for the tenant of a transaction. Raises _ExternalIdTaken."""
+    """Reserve the external id of a request for the tenant of the transaction. Raises _ExternalIdTaken."""
     if request.external_id is not None:
         known = NamedTenant(request.external_id, tx.tenant_id, _fingerprint(request))
         if not await name_tenant(tx, known):
@@ -358,7 +358,7 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
 
 
 async def _end(world: World, by: PlatformCaller, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
-    """End what an earlier call began, which came no further than to choose a cluster. Refusal: as `_refuse_other`."""
+    """Finish an earlier call that had only chosen a cluster. Refusal: as `_refuse_other`."""
     async with world.database.plain_transaction() as connection:
         named = await read_named_tenant(connection, str(request.external_id))
     _refuse_other(named.fingerprint, request, path)
@@ -368,13 +368,13 @@ async def _end(world: World, by: PlatformCaller, request: TenantRequest, path: t
 
 
 def _replay(known: KnownTenant, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
-    """Answer with what an earlier call created. Refusal: as `_refuse_other`."""
+    """Return the tenant that an earlier call created. Refusal: as `_refuse_other`."""
     _refuse_other(known.fingerprint, request, path)
     return CreatedTenant(known.tenant, replayed=True)
 
 
 def _refuse_other(known: str, request: TenantRequest, path: tuple[str, ...]) -> None:
-    """Refusal: IdempotencyConflict, where the earlier call with this external id asked for something else."""
+    """Raise IdempotencyConflict if the earlier call with this external id had another request."""
     if known != _fingerprint(request):
         raise IdempotencyConflict(str(request.external_id), (*path, "external_id"))
 

@@ -1,4 +1,4 @@
-"""Export a tenant: every row that is held of it, as it was at one moment."""
+"""Export a tenant: all its rows, as they were at one moment."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
@@ -9,14 +9,14 @@ from loyalty.storage.tenant_export import EXPORTED, ExportPlace, read_export_pag
 
 
 class ExportedRow(NamedTuple):
-    """A row, and the table that it stands in."""
+    """A row, and the name of its table."""
 
     table: str
     row: Mapping[str, Any]
 
 
 async def export_tenant(world: World, tenant_id: TenantId) -> AsyncIterator[ExportedRow]:
-    """Every row of a tenant, table by table, all as they were at one moment; a tenant that is unknown has none.
+    """Yield every row of a tenant, table by table, as they were at one moment; none for an unknown tenant.
 
     Secrets are left out: hashes of credentials, and the codes of gift cards.
     """

@@ -1,8 +1,8 @@
-"""Move a suspended tenant to another cluster, in steps of which each can be done again.
+"""Move a suspended tenant to another cluster. Each step of a move can be done again.
 
-The state of the tenant's row in both clusters and the directory say how far a move is, so a move that stopped is
-continued by the same call. At no moment is the tenant open in two clusters: the old copy is closed before the directory
-names the new cluster, and the new copy is opened after that.
+The state of the tenant's row in both clusters and the directory say how far a move is. So a move that stopped is
+continued by the same call. The tenant is never open in two clusters: the old copy is closed before the directory names
+the new cluster, and the new copy is opened after that.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ from tenancy.provisioning import open_copy, read_listed_tenant
 from tenancy.tables import ARRIVING, MOVED, SUSPENDED
 
 POSITION_SECONDS = 60
-"""How long a move waits until each event of the tenant has its position."""
+"""The longest time that a move waits until each event of the tenant has its position."""
 
 PROOF_CONNECTIONS = 2
 _ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1_000 + 5
 
 
 class ClusterUrls(NamedTuple):
-    """How a move reaches a cluster."""
+    """The addresses by which a move reaches a cluster."""
 
     owner: str
     app: str
@@ -55,7 +55,7 @@ class ClusterUrls(NamedTuple):
 
 
 class MoveStep(Enum):
-    """What a move does next. The value is told to people."""
+    """The next step of a move. The value is shown to people."""
 
     COPY = "copying the rows"
     PROVE = "comparing the rows and proving the ledger of the copy"
@@ -65,31 +65,31 @@ class MoveStep(Enum):
 
 
 class Move(NamedTuple):
-    """A tenant, and where it goes."""
+    """A tenant, and the cluster it moves to."""
 
     tenant_id: TenantId
     cluster: str
 
 
 class _Source(NamedTuple):
-    """The cluster that a tenant leaves, and the connection that stops its writers there."""
+    """The cluster that a tenant leaves, and the connection that blocks its writers there."""
 
     cluster: str
     connection: Connection
 
 
 class MoveFailed(Exception):
-    """The copy is not what it must be. Nothing was switched; the tenant is suspended where it was."""
+    """The copy is not equal or not proved. Nothing was switched; the tenant stays suspended in its old cluster."""
 
 
 Tell = Callable[[MoveStep], None]
 
 
 async def move_tenant(clusters: Mapping[str, ClusterUrls], move: Move, tell: Tell = lambda _step: None) -> None:
-    """Move a suspended tenant, or end a move that stopped. It stays suspended. Moving to where it lives does nothing.
+    """Move a suspended tenant, or continue a move that stopped. The tenant stays suspended.
 
-    The old copy is kept, closed; a closed copy that is in the new cluster is replaced. Raises MoveFailed, TenantBusy.
-    Refusals: NotFound, InvalidInput.
+    A move to the cluster where it lives does nothing. The old copy is kept, closed. A closed copy in the new cluster is
+    replaced. Raises MoveFailed, TenantBusy. Refusals: NotFound, InvalidInput.
     """
     _check_cluster(clusters, move.cluster)
     async with connect_owner(clusters[HOME].owner) as home, connect_owner(clusters[move.cluster].owner) as target:
@@ -104,7 +104,7 @@ async def move_tenant(clusters: Mapping[str, ClusterUrls], move: Move, tell: Tel
 
 
 async def give_move_up(clusters: Mapping[str, ClusterUrls], move: Move) -> None:
-    """Give a move up that has not arrived: the tenant is suspended where it was, and its copy is deleted.
+    """Give up a move that has not arrived: the tenant is suspended in its old cluster, and its copy is deleted.
 
     Raises TenantBusy. Refusals: NotFound, InvalidInput.
     """
@@ -121,7 +121,7 @@ async def give_move_up(clusters: Mapping[str, ClusterUrls], move: Move) -> None:
 
 
 async def delete_old_copy(clusters: Mapping[str, ClusterUrls], move: Move) -> int:
-    """Delete the rows that a tenant has left in a cluster; returns how many. Refusals: NotFound, InvalidInput."""
+    """Delete the closed copy of a tenant in a cluster. Return the number of rows. Refusals: NotFound, InvalidInput."""
     _check_cluster(clusters, move.cluster)
     async with connect_owner(clusters[HOME].owner) as home, connect_owner(clusters[move.cluster].owner) as left:
         if await read_place(home, move.tenant_id) == move.cluster:
@@ -141,7 +141,8 @@ def _check_cluster(clusters: Mapping[str, ClusterUrls], name: str) -> None:
 async def _hold_source(
     clusters: Mapping[str, ClusterUrls], home: Connection, move: Move
 ) -> AsyncIterator[_Source | None]:
-    """Where the tenant lives, with its writers stopped; None where it lives in the new cluster already."""
+    """Yield the cluster where the tenant lives, with its writers blocked; None if it lives in the new cluster already.
+    """
     place = await read_place(home, move.tenant_id)
     if place == move.cluster:
         yield None
@@ -163,7 +164,7 @@ async def _leave(
     if state == MOVED:
         if await read_state(target, move.tenant_id) != ARRIVING:
             raise InvalidInput.one("cluster", reason="is not the one to which a move of the tenant has begun")
-        # A copy of an older move may still be there. Since then the tenant may have been written.
+        # The copy may be of an older move, and the tenant may have changed since then.
         if await find_differing_tables(source.connection, target, move.tenant_id):
             raise InvalidInput.one("cluster", reason="has a copy that differs from the closed one: give the move up")
         return
@@ -183,7 +184,7 @@ async def _leave(
 
 
 async def _position_events(relay_url: str, source: Connection, tenant_id: TenantId) -> None:
-    """Give the tenant's events their positions where they were written, as the relay does: a cursor stays good."""
+    """Give the tenant's events their positions before the copy, as the relay does, so that cursors stay valid."""
     relay = Database(relay_url, pool_size=1, name="treue-move")
     try:
         async with asyncio.timeout(POSITION_SECONDS):
@@ -198,7 +199,7 @@ async def _position_events(relay_url: str, source: Connection, tenant_id: Tenant
 
 
 async def _prove(app_url: str, tenant_id: TenantId, source: Connection, target: Connection) -> None:
-    """Compare every row of the copy, and ask it for every invariant. Raises MoveFailed."""
+    """Compare every row of the copy, and check every invariant in it. Raises MoveFailed."""
     differing = await find_differing_tables(source, target, tenant_id)
     if differing:
         raise MoveFailed(f"the rows of the copy differ in {', '.join(differing)}")
@@ -212,7 +213,7 @@ async def _prove(app_url: str, tenant_id: TenantId, source: Connection, target: 
 
 
 async def _open(owner_url: str, move: Move) -> None:
-    """Open the copy, suspended as the tenant is, and note the move in both logs: where it lives now."""
+    """Open the copy; the tenant stays suspended. Write the move to both logs, in the new cluster."""
     owner = Database(owner_url, pool_size=1, name="treue-move")
     try:
         async with owner.tenant_transaction(move.tenant_id) as tx:

@@ -1,4 +1,4 @@
-"""The registry of sweeps: all that time alone makes due in a tenant, in the order in which it happens."""
+"""The registry of sweeps, in the order in which things become due."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,14 @@ SWEEPS: Sequence[Sweep] = (
     Sweep("maturing", due_by("accruals_matures_at_idx"), mature_due),
     Sweep("holds", due_by("holds_expires_at_idx"), free_abandoned_holds),
     Sweep("notices", due_by("lots_notice_at_idx"), tell_expiring),
-    # Where all points whose time is over are held, nothing can expire yet.
+    # If all points of expired lots are held, nothing can expire yet.
     Sweep("expiry", due_by("lots_due_at_idx"), expire_due),
     Sweep("gift_card_holds", due_by("gift_card_holds_expires_at_idx"), free_abandoned_card_holds),
     Sweep("gift_card_notices", due_by("gift_cards_notice_at_idx"), tell_expiring_cards),
-    # Where all that is left of the cards whose time is over is held, nothing can expire yet.
+    # If all money of expired cards is held, nothing can expire yet.
     Sweep("gift_card_expiry", due_by("gift_cards_due_at_idx"), expire_due_cards),
     Sweep("tiers", due_by("accounts_tier_review_at_idx"), review_due),
 )
-"""The worker and a sandbox call each until nothing is left to do."""
+"""All sweeps. The worker and a sandbox run each until it finds no work."""
 
 SWEEP_BY_NAME = {sweep.name: sweep for sweep in SWEEPS}

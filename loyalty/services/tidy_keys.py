@@ -1,4 +1,4 @@
-"""Keys with an id of the caller: the id is tidy. One that an earlier release kept as it was sent is still found."""
+"""Tidy the external ids in keys. A key that an earlier release stored with an untidy id is still found."""
 
 from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import TypeVar
@@ -11,9 +11,9 @@ Key = TypeVar("Key", PurchaseKey, CatalogPlace)
 
 
 async def tidy_keys(keys: Sequence[Key], find_kept: Callable[[Sequence[Key]], Awaitable[Container[Key]]]) -> list[Key]:
-    """Return the keys with tidy ids; one that is not tidy stays as it is where ``find_kept`` finds it.
+    """Return the keys with tidy ids. A key with an untidy id stays unchanged if ``find_kept`` finds it.
 
-    Tidy keys, and that are nearly all, take no statement.
+    Nearly all keys are tidy, and need no query.
     """
     tidied = [key._replace(external_id=tidy_id(key.external_id)) for key in keys]
     untidy = [key for key, tidy in zip(keys, tidied, strict=True) if key != tidy]

@@ -1,4 +1,4 @@
-"""Tiers: create, change, delete; every change puts every customer where they belong, in the background."""
+"""Tiers: create, change, delete. Every change starts a job that puts every customer into the right tier."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -40,33 +40,33 @@ MAX_TIERS = 50
 
 
 class ChangedTier(NamedTuple):
-    """A tier after an edit, and the job that re-tiers everybody."""
+    """A tier after an edit, and its re-tiering job."""
 
     tier: TierRow
     job: JobRow
     replayed: bool = False
-    """Whether this is the answer to a retry: the first call has made the tier and the job."""
+    """Whether this answers a retry: the first call has made the tier and the job."""
 
 
 TierChangeOf = Callable[[TierRow], TierRow]
 
 
 async def list_tiers(world: World, actor: Actor) -> list[TierRow]:
-    """All tiers in force, lowest minimum first."""
+    """Return all tiers that are not deleted, lowest minimum first."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_tiers(tx)
 
 
 async def load_tiers(world: World, actor: Actor, ids: Sequence[TierId]) -> dict[TierId, TierRow]:
-    """The tiers among ``ids``, deleted ones too."""
+    """Return the tiers among ``ids``, also deleted ones."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_tiers_by_id(tx, list(ids))
 
 
 async def load_tier_counts(world: World, actor: Actor, ids: Sequence[TierId]) -> dict[TierId, int]:
-    """How many customers stand in each tier; nothing that customers may know."""
+    """Return how many customers are in each tier. Customers may not read it."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     return await count_customers(tx, list(ids))
@@ -110,7 +110,7 @@ async def change_tier(
     key: str | None = None,
     identity: Sequence[Any] = (),
 ) -> ChangedTier:
-    """Change a tier; ``identity`` is what the change asks for, compared where a key comes again.
+    """Change a tier. ``identity`` are the values of the request, which a retry with the same key must repeat.
 
     Refusals: NotFound, InvalidInput, DuplicateName, DuplicateMinimum, IdempotencyConflict.
     """
@@ -131,7 +131,7 @@ async def change_tier(
 
 
 async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str | None = None) -> ChangedTier:
-    """Delete a tier; its customers move to the next lower one. Refusals: NotFound, IdempotencyConflict."""
+    """Delete a tier. Its customers move to the next lower one. Refusals: NotFound, IdempotencyConflict."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     once = call_once(actor, key, "tierDelete", fingerprint([tier_id]))
 
@@ -151,7 +151,7 @@ async def _edit_tiers(
     edit: Callable[[Transaction], Awaitable[TierRow]],
     tier_id: TierId | None = None,
 ) -> ChangedTier:
-    """Edit tiers under the lock of the program, and put every customer where they belong.
+    """Edit tiers under the lock of the program, and start the re-tiering job.
 
     A retry finds the tier and the job of the first call by the id of the job. A new tier has no ``tier_id`` yet, so its
     job has the id of the tier.
@@ -187,7 +187,7 @@ async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:
 
 
 async def _load_first_result(tx: Transaction, tier_id: TierId, job_id: JobId) -> ChangedTier:
-    """The tier and the job of a first call, as they are now."""
+    """Return the tier and the job of a first call, as they are now."""
     tier = (await read_tiers_by_id(tx, [tier_id]))[tier_id]
     return ChangedTier(tier, (await read_jobs_by_id(tx, [job_id]))[job_id], replayed=True)
 

@@ -1,4 +1,4 @@
-"""Set a customer's tier by hand, whatever the rules say, and give it back to them."""
+"""Lock a customer's tier by hand, and give it back to the rules."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ MAX_HISTORY = 20
 
 
 class TierLockRequest(NamedTuple):
-    """A tier set by hand as a caller asks for it; None for the tier is "in no tier", for the time "until told"."""
+    """A tier to lock. A tier of None is "in no tier"; a time of None is "until it is unlocked"."""
 
     customer: CustomerKey
     tier_id: TierId | None
@@ -42,19 +42,19 @@ class TierLockRequest(NamedTuple):
     idempotency_key: str
 
     def fingerprint(self) -> str:
-        """What identifies this request."""
+        """Return the fingerprint of this request."""
         return fingerprint([self.customer.identity(), self.tier_id, self.until, self.note])
 
 
 class LockedTier(NamedTuple):
-    """The answer to a tier set by hand; the same again for a replay."""
+    """The answer to a locked tier. A replay gets the customer as they are now."""
 
     customer: CustomerRow
     replayed: bool
 
 
 async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> LockedTier:
-    """Put a customer into a tier and keep them there, until a time or until it is unlocked.
+    """Put a customer into a tier and lock it, until a time or until it is unlocked.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound (customer, tier).
     """
@@ -72,7 +72,7 @@ async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> Loc
 
 
 async def unlock_tier(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
-    """Give a customer's tier back to the rules; nothing happens where they have it. Refusal: NotFound."""
+    """Unlock a customer's tier, so that the rules decide again. A tier without a lock stays. Refusal: NotFound."""
     require(actor, Permission.LOYALTY_ADJUST)
     async with limit_lookups(world, actor, customer.name_shared_key(), "customer"):
         return await retry_transaction(lambda: _unlock(world, actor, customer))
@@ -81,7 +81,7 @@ async def unlock_tier(world: World, actor: Actor, customer: CustomerKey) -> Cust
 async def load_tier_histories(
     world: World, actor: Actor, ids: Sequence[CustomerId]
 ) -> dict[CustomerId, list[TierChangeRow]]:
-    """The last ``MAX_HISTORY`` tier changes of each customer, newest first; customers see their own."""
+    """Return the newest ``MAX_HISTORY`` tier changes of each customer, newest first. Customers see their own."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
     tx = world.database.reading(actor.tenant_id)

@@ -1,4 +1,4 @@
-"""What time does to tiers: windows turn, standings are reviewed, and tiers set by hand go back to the rules."""
+"""The sweep of tiers: new windows begin, standings are reviewed, and locks of tiers end."""
 
 from loyalty.ledger.book import open_book
 from loyalty.ledger.posting import post_and_commit
@@ -15,7 +15,7 @@ SUBJECT = "worker:tiers"
 
 
 async def review_due(world: World, tenant_id: TenantId) -> Swept:
-    """Review up to ``BATCH`` customers whose time has come, also while the program is off."""
+    """Review up to ``BATCH`` customers who are due, also while the program is off."""
     return await retry_transaction(lambda: _review_batch(world, tenant_id))
 
 
@@ -25,7 +25,7 @@ async def _review_batch(world: World, tenant_id: TenantId) -> Swept:
         due = await read_due_reviews(tx, world.now(program), BATCH)
         if not due:
             return NOTHING_SWEPT
-        # Opening the book does what is due; a customer with nothing due any more gets another time or none.
+        # Opening the book books the due changes. A customer with nothing due gets the time of the next review, or none.
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), due)
         for customer_id in due:
             book.tiers.settle(customer_id)

@@ -1,4 +1,4 @@
-"""Documents that a tenant trusts: register, remove and list them, say who may run no others, and find them."""
+"""Trusted documents of a tenant: register, remove, list and find them, and set who may run no other documents."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -36,14 +36,14 @@ from permissions.policy import require
 
 
 class Registered(NamedTuple):
-    """The documents of a call as they are kept, in its order, and how many of them are new."""
+    """The documents of a call as they are stored, in its order, and how many of them are new."""
 
     documents: Sequence[TrustedDocumentRow]
     added: int
 
 
 async def register_documents(world: World, actor: Actor, offered: Sequence[OfferedDocument]) -> Registered:
-    """Trust documents, all or none; one that is trusted already stays as it is.
+    """Register documents, all or none. A registered document stays as it is.
 
     Refusals: InvalidInput, LimitReached.
     """
@@ -72,7 +72,7 @@ async def register_documents(world: World, actor: Actor, offered: Sequence[Offer
 
 
 async def remove_documents(world: World, actor: Actor, hashes: Sequence[str]) -> int:
-    """Trust documents no more, all or none; return how many. Refusals: InvalidInput, NotFound."""
+    """Remove documents, all or none. Return how many. Refusals: InvalidInput, NotFound."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(check_number(len(hashes), "document_ids"))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
@@ -87,7 +87,7 @@ async def remove_documents(world: World, actor: Actor, hashes: Sequence[str]) ->
 
 
 async def set_document_rule(world: World, actor: Actor, rule: DocumentRule) -> TenantRow:
-    """Say who may run trusted documents only, and return the tenant as it is now; twice does no harm."""
+    """Set who may run only trusted documents, and return the tenant with the rule."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await lock_program_in_force(tx, even_when_off=True)
@@ -100,31 +100,31 @@ async def set_document_rule(world: World, actor: Actor, rule: DocumentRule) -> T
 
 
 async def page_documents(world: World, actor: Actor, _: None, window: Window[TimePlace]) -> list[TrustedDocumentRow]:
-    """A page of the tenant's documents, the newest first."""
+    """Return a page of the tenant's documents, newest first."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     rows = await list_documents().read(world.database.reading(actor.tenant_id), window)
     return [TrustedDocumentRow._make(row) for row in rows]
 
 
 async def count_documents(world: World, actor: Actor, _: None) -> int:
-    """How many documents the tenant trusts."""
+    """Return the number of documents that the tenant trusts."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     return await list_documents().count(world.database.reading(actor.tenant_id))
 
 
 def recall_document(world: World, actor: Actor, sha256: str) -> str | None:
-    """The text of a document that the caller's tenant trusts, where this process has read it already."""
+    """Return the text of a trusted document, if this process has read it already; else None."""
     version = world.documents.newest_version(actor.tenant_id, actor.documents.version)
     return world.documents.find(actor.tenant_id, version, sha256)
 
 
 def has_documents(world: World, actor: Actor) -> bool:
-    """Whether the caller's tenant has ever registered documents."""
+    """Tell whether the caller's tenant has ever registered documents."""
     return world.documents.newest_version(actor.tenant_id, actor.documents.version) > 0
 
 
 async def find_document(world: World, actor: Actor, sha256: str) -> str | None:
-    """Read the text of a document that the caller's tenant trusts; None where it does not trust it."""
+    """Read the text of a document that the caller's tenant trusts; None if it does not trust it."""
     version = world.documents.newest_version(actor.tenant_id, actor.documents.version)
     text = await read_document_text(world.database.reading(actor.tenant_id), sha256)
     if text is not None:
@@ -133,7 +133,7 @@ async def find_document(world: World, actor: Actor, sha256: str) -> str | None:
 
 
 def _describe(before: TrustedDocumentRow | None, after: TrustedDocumentRow | None) -> AuditedChange:
-    """What happens to a document, as the audit log tells it: its hash, not its text."""
+    """Return the change of a document for the audit log: its hash, without its text."""
     row = after or before
     if row is None:
         raise ValueError("a change has a state before it or after it")

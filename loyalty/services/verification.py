@@ -1,7 +1,7 @@
-"""Prove the ledger: every invariant, for one tenant, as one moment saw it.
+"""Prove the ledger: check every invariant of one tenant, in one snapshot.
 
-A large ledger is asked in slices by several connections at once. All of them see the moment of the first one, which
-stays open until the end; it blocks nobody.
+A large ledger is checked in slices by several connections at once. All of them see the snapshot of the first one, which
+stays open until the end. It blocks nobody.
 """
 
 import asyncio
@@ -37,21 +37,21 @@ from permissions.policy import require_whole_business
 from tenancy.database import Transaction
 
 MAX_ENTRIES_IN_A_REQUEST = 250_000
-"""A larger ledger takes longer than a request should, and a connection that others wait for."""
+"""The most entries that a request may check. A larger ledger would take too long, and block a connection."""
 
 Progress = Callable[[int, int], None]
-"""Is told how many passes are done, and of how many."""
+"""A function that gets the number of passes done, and the number of all passes."""
 
 
 class Verification(NamedTuple):
-    """What was looked at, and what does not hold; without differences the ledger adds up."""
+    """The number of checked entries, and the invariants that do not hold. Without differences the ledger is right."""
 
     entries: int
     differences: list[Difference]
 
 
 async def is_large(world: World, tenant_id: TenantId) -> bool:
-    """Whether several workers can share the check of a tenant's ledger."""
+    """Tell whether a tenant's ledger is large enough to be shared among several workers."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         return await count_entries(tx, at_most=SLICE_ENTRIES + 1) > SLICE_ENTRIES
 
@@ -59,9 +59,9 @@ async def is_large(world: World, tenant_id: TenantId) -> bool:
 async def verify_ledger(
     world: World, tenant_id: TenantId, *, workers: int = 1, progress: Progress = lambda _done, _total: None
 ) -> Verification:
-    """Ask for every invariant. Reads only, and blocks nobody.
+    """Check every invariant. It only reads, and blocks nobody.
 
-    A ledger of more than SLICE_ENTRIES is shared among so many ``workers``, each with a connection of its own.
+    A ledger of more than SLICE_ENTRIES entries is shared among so many ``workers``, each with its own connection.
     """
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
         entries = await count_entries(tx, at_most=SLICE_ENTRIES + 1)
@@ -89,7 +89,10 @@ async def verify_ledger(
 
 
 async def get_verification(world: World, actor: Actor) -> Verification:
-    """The same for actors who may read reports. Refusals: LimitReached for a ledger that is too large for a request."""
+    """Check every invariant for an actor who may read reports.
+
+    Raises LimitReached for a ledger too large for a request.
+    """
     require_whole_business(actor, Permission.LOYALTY_REPORT)
     async with world.database.tenant_transaction(actor.tenant_id, snapshot=True) as tx:
         entries = await count_entries(tx, at_most=MAX_ENTRIES_IN_A_REQUEST + 1)
@@ -99,10 +102,10 @@ async def get_verification(world: World, actor: Actor) -> Verification:
 
 
 async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> str:
-    """One SHA-256 for all chains of a tenant as they stood at a moment that is over; it stays the same for ever.
+    """Return one SHA-256 for all chains of a tenant at a past moment. It stays the same for ever.
 
-    Who keeps it outside of the database can tell later whether anything before that moment was rewritten, even by
-    somebody who computed every chain again.
+    If it is kept outside of the database, it shows later whether an entry before that moment was rewritten, even if
+    every chain was computed again.
     """
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
         await be_patient(tx)
@@ -116,7 +119,7 @@ async def _verify_whole(tx: Transaction, entries: int) -> Verification:
 
 
 class _Work:
-    """Passes that several workers take from one pile."""
+    """The passes that several workers share."""
 
     def __init__(self, progress: Progress) -> None:
         self._pile: deque[Pass] = deque()
@@ -126,12 +129,12 @@ class _Work:
         self.found: list[Difference] = []
 
     def add(self, passes: Sequence[Pass]) -> None:
-        """Put more on the pile; a worker that found it empty before does not come back."""
+        """Add passes. A worker that found no pass before does not come back."""
         self._pile.extend(passes)
         self._total += len(passes)
 
     async def share(self, tx: Transaction) -> None:
-        """Take and ask until nothing is left."""
+        """Take passes and run them until none is left."""
         while self._pile:
             asked = self._pile.popleft()
             self.found.extend(await ask(tx, asked))

@@ -1,4 +1,4 @@
-"""What a use case may reach: the door to the database, the clock, the compiled programs, the keys of gift cards."""
+"""The world of a use case: the database, the clock, the compiled programs, the keys of gift cards, and more."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from tenancy.database import Database
 
 
 def system_clock() -> datetime:
-    """Now, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What every use case is given first."""
+    """The first argument of every use case."""
 
     database: Database
     clock: Callable[[], datetime] = system_clock
@@ -31,8 +31,8 @@ class World:
     full_lookups: FullWindows = field(default_factory=FullWindows)
     groups: Groups = field(default_factory=Groups)
     private_providers: bool = False
-    """Whether identity providers may be reached by plain HTTP and at addresses that are not public."""
+    """Whether identity providers may have plain HTTP addresses and addresses that are not public."""
 
     def now(self, program: CompiledProgram) -> datetime:
-        """Now, as the tenant's clock shows it: a sandbox may have advanced its own."""
+        """Return the current time by the tenant's clock. A sandbox may have advanced its own."""
         return self.clock() + program.row.clock_advance
