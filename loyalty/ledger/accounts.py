@@ -90,8 +90,7 @@ class Accounts:
         self._changed = set()
 
     def _index(self, profile: Any) -> None:
-        """Write the search words, labels, consent and history of a profile, if they have changed since the last time.
-        """
+        """Write the search words, labels, consent and history of a profile, if they have changed."""
         identifiers, tags = identifiers_of(profile.identifiers), tuple(profile.tags or ())
         values = tuple(one.value for one in identifiers)
         words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone, values)

@@ -215,7 +215,9 @@ class Book:
         return self.posting
 
     def begin_posting(self) -> None:
-        """Begin a new posting after one was written, in the same transaction. Accounts and lots stay as they are now.
+        """Begin a new posting after one was written, in the same transaction.
+
+        Accounts and lots stay as they are now.
         """
         self._sheet.posting = Posting()
 

@@ -12,7 +12,9 @@ from loyalty.rules.standing import count_qualifying
 
 
 def tell_event(sheet: Sheet, accounts: Accounts, event: AnyEvent) -> None:
-    """Add an event to the posting. If it names a customer, it carries the customer's numbers and tier as they are now.
+    """Add an event to the posting.
+
+    If it names a customer, it carries the customer's numbers and tier as they are now.
     """
     subject = find_subject(event)
     customer_id = event.customer_id

@@ -35,7 +35,9 @@ def save_purchases() -> Any:
 
 
 def save_keys() -> Any:
-    """Return the statement that inserts idempotency keys. A key that another transaction has just kept is not returned.
+    """Return the statement that inserts idempotency keys.
+
+    A key that another transaction has just kept is not returned.
     """
     statement = insert_rows(idempotency_keys, "idempotency_keys")
     return statement.on_conflict_do_nothing().returning(idempotency_keys.c.key)

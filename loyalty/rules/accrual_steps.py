@@ -146,7 +146,6 @@ def split_by_expiry(lines: Iterable[EvaluationLine]) -> dict[ExpiryPolicy | None
 def find_gain(
     before: Mapping[ExpiryPolicy | None, int], after: Mapping[ExpiryPolicy | None, int]
 ) -> dict[ExpiryPolicy | None, int]:
-    """Return the expiry policies with which a new valuation gives more points than the former one, and how many more.
-    """
+    """Return how many more points a new valuation gives than the former one, for each expiry policy with more."""
     gained = {expiry: points - before.get(expiry, 0) for expiry, points in after.items()}
     return {expiry: points for expiry, points in gained.items() if points > 0}

@@ -1,4 +1,6 @@
-"""Count the points of one award for the lines it counts. The result has points, a sentence, and the formula to freeze.
+"""Count the points of one award for the lines it counts.
+
+The result has points, a sentence, and the formula to freeze.
 """
 
 from collections.abc import Iterable, Sequence

@@ -149,7 +149,9 @@ class Charge(NamedTuple):
 
 
 def decide_charge(cost: int, client: Bucket, tenant: Bucket, now: datetime) -> Charge:
-    """Take the cost of an operation from the budgets of its client and its tenant. If one is too small, take nothing.
+    """Take the cost of an operation from the budgets of its client and its tenant.
+
+    If one is too small, take nothing.
     """
     left, left_of_tenant = client.count_left(now), tenant.count_left(now)
     wait = None

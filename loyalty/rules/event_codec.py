@@ -130,7 +130,9 @@ def _reader_of(kind: Any) -> Callable[[Any], Any]:
 
 
 def _plain(kind: type, stored: Any) -> Any:
-    """Return a stored number, text or truth value. Raises TypeError unless it has exactly this type: True is no number.
+    """Return a stored number, text or truth value.
+
+    Raises TypeError unless it has exactly this type: True is no number.
     """
     if type(stored) is not kind:
         raise TypeError(f"{stored!r} is no {kind.__name__}")

@@ -130,7 +130,9 @@ def extend(account: CardAccount, expires_at: datetime, lost_minor: int) -> CardA
 
 
 def void(account: CardAccount, at: datetime) -> CardAccount:
-    """Take all that is left of a card for good. Refusals: GiftCardEnded (voided before), GiftCardInUse (money is held).
+    """Take all that is left of a card for good.
+
+    Refusals: GiftCardEnded (voided before), GiftCardInUse (money is held).
     """
     if account.voided_at is not None:
         raise GiftCardEnded(GiftCardState.VOIDED)

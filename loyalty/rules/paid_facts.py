@@ -7,7 +7,9 @@ from loyalty.rules.purchase import PurchaseFacts
 
 
 def count_paid(facts: PurchaseFacts, points_minor: int, cards: PaidWithCards, refunded_minor: int) -> PurchaseFacts:
-    """Return the facts with the amounts that points and cards paid: the known ones, and more if the payments tell more.
+    """Return the facts with the amounts that points and cards paid.
+
+    They are more than the known ones if the payments tell more.
     """
     share_minor = cards.share_of(facts.total.amount_minor, refunded_minor)
     paid = add_told(facts.payments, points_minor, share_minor, cards.gross_minor)

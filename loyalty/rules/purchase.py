@@ -99,7 +99,9 @@ class PurchaseLine:
 
     @property
     def has_left(self) -> bool:
-        """Whether a later report left the line out. Such a line stays with quantity 0, because refunds count positions.
+        """Whether a later report left the line out.
+
+        Such a line stays with quantity 0, because refunds count positions.
         """
         return not self.quantity
 

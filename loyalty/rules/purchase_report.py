@@ -171,7 +171,9 @@ def _first_facts(report: PurchaseReport) -> PurchaseFacts:
 
 
 def _exchange_after(report: PurchaseReport, before: Exchange | None) -> Exchange | None:
-    """Return the exchange after a report. The first rate stays, even while the total is told in the program's currency.
+    """Return the exchange after a report.
+
+    The first rate stays, even while the total is told in the program's currency.
     """
     return report.exchange or (before and replace(before, total_minor=None))
 

@@ -73,7 +73,9 @@ def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:
 
 
 def refuse_points_of_grace(parcels: Iterable[Parcel], now: datetime) -> None:
-    """Raise PurchaseNotReassignable for points whose own expiry has passed: they were spent, and came back with grace.
+    """Raise PurchaseNotReassignable for points whose own expiry has passed.
+
+    They were spent, and came back with grace.
     """
     if any(parcel.expires_at is not None and parcel.expires_at <= now for parcel in parcels):
         raise _obstacle(ReassignmentObstacle.POINTS_USED)

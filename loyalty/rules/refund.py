@@ -199,7 +199,9 @@ def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -
 
 
 def formula_or_fixed(points: int, formula: Formula | None) -> Formula:
-    """Return the formula of a line. A line from before formulas were kept gets a fixed formula for the whole purchase.
+    """Return the formula of a line.
+
+    A line from before formulas were kept gets a fixed formula for the whole purchase.
     """
     return FixedFormula(points) if formula is None else formula
 

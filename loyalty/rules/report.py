@@ -24,7 +24,9 @@ LAST_REPORT_DAY = date(9998, 12, 31)
 """One year before the last date that Python knows, so that the day after it exists in every zone."""
 
 MAX_RATE_PERCENT = 2**31 - 1
-"""The largest rate: readers take it as a 32-bit number. Only nonsense reaches it (21 million times more than earned).
+"""The largest rate: readers take it as a 32-bit number.
+
+Only nonsense reaches it (21 million times more than earned).
 """
 
 

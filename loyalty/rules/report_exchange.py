@@ -94,7 +94,9 @@ def _convert_line(line: PurchaseLine, rate: Ratio, source: str, currency: str, p
 
 
 def _convert_payments(payments: Sequence[Payment], rate: Ratio, source: str, currency: str) -> tuple[Payment, ...]:
-    """Return payments with their amounts converted. Their sum is the converted sum, so rounding never makes it larger.
+    """Return payments with their amounts converted.
+
+    Their sum is the converted sum, so rounding never makes it larger.
     """
     converted, told_minor, so_far_minor = [], 0, 0
     for position, payment in enumerate(payments):

@@ -194,7 +194,9 @@ def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zon
 
 
 def _is_reviewed(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> bool:
-    """Tell whether the days of grace after the last window are over. Then the standing is only what the points reach.
+    """Tell whether the days of grace after the last window are over.
+
+    Then the standing is only what the points reach.
     """
     return (
         policy.basis is TierBasis.EARNED_IN_WINDOW

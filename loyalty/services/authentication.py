@@ -240,7 +240,9 @@ def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> b
 
 
 def _with_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor | None:
-    """Return the actor of an access token. It ends with its client, and with the client's secret that it was got with.
+    """Return the actor of an access token.
+
+    The token ends with its client, and with the client's secret used to get it.
     """
     client = _partner(actor.tenant_id, standing, actor.secret_mark, CLIENT, now)
     if client is None:

@@ -51,7 +51,9 @@ PURCHASE_READERS = (
     Permission.PURCHASES_RECORD,
     Permission.SELF_READ,
 )
-"""The permissions of which one is needed to get a purchase in an answer: of readers, and of mutations that return one.
+"""Each of these permissions is enough to get a purchase in an answer.
+
+Readers have them, and callers of mutations that return one.
 """
 
 
@@ -138,7 +140,9 @@ async def _read_kept(tx: Reads, keys: Sequence[CatalogPlace]) -> dict[CatalogPla
 def _describe_changes(
     former: Mapping[CatalogPlace, CatalogItem], touched: Sequence[CatalogPlace], items: Sequence[CatalogItem]
 ) -> list[AuditedChange]:
-    """Return the change of each item that an edit touches. An item that is removed and given again counts as changed.
+    """Return the change of each item that an edit touches.
+
+    An item that is removed and given again counts as changed.
     """
     now = {_key(item): item for item in items}
     changes = []

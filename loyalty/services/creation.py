@@ -20,7 +20,9 @@ class Once(NamedTuple):
     call: KeyedCall | None
 
     async def find_made(self, tx: Transaction) -> UUID | None:
-        """Return the id of the object that the same call created before. Raises IdempotencyConflict for another input.
+        """Return the id of the object that the same call created before.
+
+        Raises IdempotencyConflict for another input.
         """
         return None if self.call is None else await read_replayed_result(tx, self.call)
 

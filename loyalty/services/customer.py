@@ -90,7 +90,9 @@ class CustomerKey(NamedTuple):
         return None if self.identifier is None else identifier_name(self.identifier)
 
     def identity(self) -> tuple[object, ...]:
-        """Return the values of the key for a fingerprint. Names of later releases are left out if they are not given.
+        """Return the values of the key for a fingerprint.
+
+        Names of later releases are left out if they are not given.
         """
         first = (self.id, self.external_id, self.email)
         return first if (self.phone, self.identifier) == (None, None) else tuple(self)

@@ -53,7 +53,9 @@ DAILY_FIGURES = Reader("daily_figures", add_up_events)
 
 
 async def get_daily_figures(world: World, actor: Actor, start_at: datetime, end_at: datetime) -> DailyFiguresRow:
-    """Return the figures of the local days in ``[start_at, end_at)``. Raises InvalidInput for more than ``MAX_DAYS``.
+    """Return the figures of the local days in ``[start_at, end_at)``.
+
+    Raises InvalidInput for more than ``MAX_DAYS``.
     """
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)

@@ -216,7 +216,9 @@ def _identity(draft: EarningRule) -> list[Any]:
 
 
 def _list_set_fields(value: "DataclassInstance") -> dict[str, Any]:
-    """Return the fields of a value that are set, by name. So a field of a later release changes no older fingerprint.
+    """Return the fields of a value that are set, by name.
+
+    So a field of a later release changes no older fingerprint.
     """
     return {name: one for name, one in sorted(asdict(value).items()) if one is not None}
 

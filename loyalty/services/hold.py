@@ -109,7 +109,9 @@ async def spend_hold(
 
 
 async def lower_hold(tx: Transaction, book: Book, hold: HoldRow, kept: PointsPaid) -> HoldRow:
-    """Book that a part of a hold is freed because its purchase became smaller. Points that expire last are freed first.
+    """Book that a part of a hold is freed because its purchase became smaller.
+
+    Points that expire last are freed first.
     """
     parts = await _bring_held_lots(tx, book, hold)
     missing, back = hold.left_points - kept.points, {}
@@ -201,8 +203,7 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
 
 
 def _find_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDebit]) -> list[UnpaidDebit]:
-    """Return the debits without lots behind them, stored ones and those of this book, after everything booked so far.
-    """
+    """Return the debits without lots behind them, of the database and of this book, after everything booked."""
     booked = [
         UnpaidDebit(entry.id, -entry.points)
         for entry in book.posting.added(LedgerEntry)

@@ -274,7 +274,9 @@ async def _check_count(tx: Transaction, known: OidcIssuerRow | None) -> None:
 
 
 async def _claim_audience(world: World, tx: Transaction, row: OidcIssuerRow) -> OidcIssuerRow:
-    """Return a new provider with the id that belongs to its issuer and audience in all clusters. Refusal: InvalidInput.
+    """Return a new provider with the id that belongs to its issuer and audience in all clusters.
+
+    Refusal: InvalidInput.
     """
     path = ("audience",)
     claimed = await _claim(world, tx, path, row.issuer, row.audience, row.id)

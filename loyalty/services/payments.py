@@ -20,7 +20,7 @@ from tenancy.database import Transaction
 
 
 class NamedPayment(NamedTuple):
-    """What a payment names: the purchase that it pays for, if it names one, and the most that it can have paid."""
+    """The hold or redemption that a payment names: its kind, its purchase, and the most that it can have paid."""
 
     kind: PaymentKind
     purchase: PurchaseKey | None

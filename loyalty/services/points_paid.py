@@ -1,6 +1,7 @@
-"""Let what points pay of a purchase follow its reports: fit it into the total, capture what waits for the payment.
+"""Let the points that pay for a purchase follow its reports.
 
-Everything happens in the transaction that records the purchase, under the locks of all whose points are held for it.
+They must fit into the total, and holds that wait for the payment are captured. Everything happens in the transaction
+that records the purchase, under the locks of all customers with holds for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +71,9 @@ def profiles_of_payers(paid: Sequence[PaidWithPoints]) -> list[CustomerProfile]:
 async def read_payments(
     tx: Transaction, keys: Mapping[Place, PurchaseKey], opened: Mapping[str, LockedCustomer]
 ) -> dict[Place, PaidWithPoints]:
-    """Read the points that pay for each purchase, under the locks. Raises StaleRead if another customer began to pay.
+    """Read the points that pay for each purchase, under the locks.
+
+    Raises StaleRead if another customer began to pay.
     """
     if not keys:
         return {}

@@ -60,7 +60,9 @@ PROFILE_READERS = (
     Permission.PURCHASES_RECORD,
     Permission.SELF_READ,
 )
-"""The permissions of which one is needed to get a customer in an answer: of readers, and of mutations that return one.
+"""Each of these permissions is enough to get a customer in an answer.
+
+Readers have them, and callers of mutations that return one.
 """
 
 

@@ -113,7 +113,9 @@ async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[Purch
 
 
 def show_accruals(actor: Actor, recorded: Sequence[RecordingResult]) -> dict[PurchaseId, AccrualRow]:
-    """Return what `load_accruals` would return for purchases that were just recorded; nothing without the permission.
+    """Return what `load_accruals` would return for purchases that were just recorded.
+
+    Without the permission it is nothing.
     """
     if not allows(actor, Permission.LOYALTY_READ):
         return {}

@@ -204,8 +204,7 @@ def _build_fact(book: Book, draft: PurchaseDraft, purchase: PurchaseRow) -> Purc
 def _book_accrual(
     book: Book, draft: PurchaseDraft, purchase: PurchaseRow
 ) -> tuple[AccrualRow | None, TierChangeRow | None]:
-    """Book the accrual of a purchase: evaluate it, value it again if its facts changed, and let it follow the status.
-    """
+    """Book the accrual of a purchase: evaluate it, or value it again and let it follow the status."""
     facts, accrual, change = draft.facts, draft.item.known.accrual, None
     policy = book.program.row.settings.accrual
     moment = moment_of(draft.item.recording.report.occurred_at, book.now, policy.latest_report)

@@ -46,12 +46,11 @@ async def end_credentials_beyond(
     now: datetime,
     locations: Collection[str] | None = None,
 ) -> EndedCredentials:
-    """End the credentials of partner systems whose secrets these people know and that may do more than ``allowed``.
+    """End the credentials with more rights than ``allowed`` whose secrets these people know.
 
-    A credential may do more, too, where it works at a location that is not among ``locations``; None are all.
-
-    Somebody knows a secret who has made the credential, or has given it another secret. What these credentials have
-    made ends with them.
+    They are credentials of partner systems. A credential also has more rights if it works at a location outside
+    ``locations``; None are all locations. A person knows a secret if they made the credential or changed its secret.
+    The credentials made by an ended one end with it.
     """
     ended: dict[UUID, ApiTokenRow] = {}
     for kind in (TOKEN, CLIENT):

@@ -141,7 +141,9 @@ def _check_cluster(clusters: Mapping[str, ClusterUrls], name: str) -> None:
 async def _hold_source(
     clusters: Mapping[str, ClusterUrls], home: Connection, move: Move
 ) -> AsyncIterator[_Source | None]:
-    """Yield the cluster where the tenant lives, with its writers blocked; None if it lives in the new cluster already.
+    """Yield the cluster where the tenant lives, with its writers blocked.
+
+    None if it lives in the new cluster already.
     """
     place = await read_place(home, move.tenant_id)
     if place == move.cluster:

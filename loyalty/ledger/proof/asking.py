@@ -92,7 +92,9 @@ WHOLE_PASSES = [Pass(source, EVERYTHING) for source in _SOURCES if source.sliced
 
 
 def list_sliced_passes(slices: Slices) -> list[Pass]:
-    """Return the passes for each slice. All sources read a slice one after another, while its rows are still in memory.
+    """Return the passes for each slice.
+
+    All sources read a slice one after another, while its rows are still in memory.
     """
     sources = {by: [source for source in _SOURCES if source.sliced_by == by] for by in Slices._fields}
     return [Pass(source, one) for by in Slices._fields for one in getattr(slices, by) for source in sources[by]]

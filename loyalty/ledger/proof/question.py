@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 
 class Broken(NamedTuple):
-    """The SQL condition `when` that no row of a source may fulfil, and the columns `shows` that explain a broken row.
-    """
+    """The SQL condition `when` that no row of a source may fulfil. The columns `shows` explain a broken row."""
 
     when: str
     shows: str
@@ -22,6 +21,5 @@ class Source:
 
     @property
     def sliced_by(self) -> str | None:
-        """Return how the rows can be cut into slices: by ids of customers, by the ids that the query joins by, or None.
-        """
+        """Return how the rows can be cut into slices: by ids of customers, by the ids of the joins, or None."""
         return next((by for by in ("customer", "id") if f":first_{by}" in self.rows), None)

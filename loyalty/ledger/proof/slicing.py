@@ -11,10 +11,14 @@ from sqlalchemy import text
 from tenancy.database import Transaction
 
 FEW_ENTRIES = 1_000
-"""Up to so many entries, a plan that was made for any tenant is good enough: a new plan would cost more than the query.
+"""Up to so many entries, a plan that was made for any tenant is good enough.
+
+A new plan would cost more than the query.
 """
 SLICE_ENTRIES = 100_000
-"""The approximate number of entries in a slice; a smaller ledger is not cut. A customer's entries are never cut in two.
+"""The approximate number of entries in a slice.
+
+A smaller ledger is not cut. A customer's entries are never cut in two.
 """
 STATEMENT_TIMEOUT_MS = 600_000
 """The longest time for one pass of a large ledger. It replaces the timeout of ordinary statements."""
@@ -92,7 +96,9 @@ _IN_ORDER_OF_PAGES = text("SELECT set_config('enable_indexscan', 'off', true)")
 
 
 async def count_entries(tx: Transaction, *, at_most: int | None = None) -> int:
-    """Return the number of the tenant's entries. With ``at_most`` it stops counting there, so that it never takes long.
+    """Return the number of the tenant's entries.
+
+    With ``at_most`` it stops counting there, so that it never takes long.
     """
     (row,) = await tx.rows(_COUNT, at_most=at_most)
     return int(row[0])
