@@ -88,7 +88,7 @@ def choose_task(
 ) -> AccrualTask:
     """Decide what a report does with the accrual of its purchase.
 
-    `is_evaluated` says that this generation has an accrual. A purchase of generation 0 was called off before its first
+    `is_evaluated` says that this generation has an accrual. A purchase of generation 0 was called off by its first
     report, so it never earns.
     """
     if is_evaluated:

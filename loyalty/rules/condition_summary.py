@@ -87,6 +87,7 @@ def list_values(values: Iterable[str], kinds: Iterable[CatalogKind], names: Name
 
 
 def _value_parts(conditions: Conditions, names: Names, wording: _Wording) -> list[str]:
+    """Return a part of the line for each condition with external ids, and for each that excepts ids."""
     kinds_of: tuple[tuple[str, str, tuple[CatalogKind, ...]], ...] = (
         (wording.service_category, "service_categories", (CatalogKind.CATEGORY,)),
         (wording.service, "services", SOLD_KINDS),
@@ -106,6 +107,7 @@ def _value_parts(conditions: Conditions, names: Names, wording: _Wording) -> lis
 
 
 def _other_parts(conditions: Conditions, wording: _Wording, currency: str) -> list[str]:
+    """Return the parts of the line for weekdays and for limits of the total."""
     parts = []
     if conditions.weekdays:
         parts.append(", ".join(wording.weekdays[day] for day in WEEKDAYS if day in conditions.weekdays))

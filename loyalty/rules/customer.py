@@ -143,6 +143,7 @@ def tidy_profile(profile: CustomerProfile) -> TidyProfile:
 
 
 def _tidy(name: str, told: str) -> str:
+    """Return a told text in the usual form of its field."""
     if not is_storable(told):
         return told
     text = tidy_text(told)

@@ -355,6 +355,7 @@ def _find_failed_item_condition(compiled_rule: _CompiledRule, case: _Case) -> Co
 
 
 def _tier_line(tier: Tier, factor: Ratio, base: int) -> EvaluationLine:
+    """Return the line for the factor of a tier. ``base`` are the points of all rules."""
     count = count_bonus(factor, base, over_all=True)
     return EvaluationLine(
         rule_id=None,
@@ -368,6 +369,7 @@ def _tier_line(tier: Tier, factor: Ratio, base: int) -> EvaluationLine:
 
 
 def _line_of(rule: EarningRule, count: Count) -> EvaluationLine:
+    """Return the line of a matching rule for the counted points."""
     outcome = Outcome.APPLIED if count.points else Outcome.NOTHING_TO_COUNT
     return EvaluationLine(
         rule_id=rule.id,
@@ -384,6 +386,7 @@ def _line_of(rule: EarningRule, count: Count) -> EvaluationLine:
 
 
 def _compile_rule(rule: EarningRule, names: Names, currency: str) -> _CompiledRule:
+    """Prepare a rule: its reasons not to match, and what its conditions ask for."""
     reasons = reasons_not_matched(rule, names, currency)
     return _CompiledRule(
         rule=rule,

@@ -215,6 +215,7 @@ def tidy_rule(rule: EarningRule) -> EarningRule:
 
 
 def _condition_problems(conditions: Conditions) -> Iterator[Problem | None]:
+    """Yield what is wrong with conditions: their values, contradictions between them, and their limits."""
     for name in VALUE_CONDITIONS:
         yield from _value_problems(getattr(conditions, name), ("conditions", name))
         yield from _value_problems(getattr(conditions, f"except_{name}"), ("conditions", f"except_{name}"))

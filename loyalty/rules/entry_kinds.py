@@ -39,11 +39,11 @@ class Qualifies(StrEnum):
     """Whether points of a kind count for the tier."""
 
     ALWAYS = "ALWAYS"
-    """They count for the tier, and for the lifetime sum too."""
+    """Points of the kind count for the tier, and for the lifetime sum too."""
     IF_SAID = "IF_SAID"
-    """They count if the adjustment says so."""
+    """Points of the kind count if the adjustment says so."""
     NEVER = "NEVER"
-    """They do not count by themselves."""
+    """Points of the kind do not count by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ def reasons_not_matched(rule: EarningRule, names: Names, currency: str) -> Mappi
 
 
 def _value_reasons(conditions: Conditions, names: Names) -> Iterator[tuple[ConditionKind, str]]:
+    """Yield the reason for each condition on external ids or weekdays that a rule has."""
     beginnings: tuple[tuple[ConditionKind, str, frozenset[str], tuple[CatalogKind, ...]], ...] = (
         (ConditionKind.LOCATIONS, "the location is not", conditions.locations, (CatalogKind.LOCATION,)),
         (ConditionKind.STAFF, "the staff is not", conditions.staff, (CatalogKind.STAFF,)),

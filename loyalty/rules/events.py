@@ -232,7 +232,7 @@ class PointsExpiring:
 
 @dataclass(frozen=True, slots=True)
 class PointsExpired:
-    """What was left in a lot expired. `points` is negative, `available` is the customer's after it."""
+    """The remaining points of a lot expired. `points` is negative, `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRED
     version: ClassVar[int] = 2

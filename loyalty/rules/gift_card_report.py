@@ -79,6 +79,8 @@ def _figures(
     moved: Mapping[tuple[str, GiftCardEntryKind], int],
     outstanding_minor: int,
 ) -> GiftCardFigures:
+    """Return the figures of one currency from the sums of its issued cards, its entries and its balances."""
+
     def left(*kinds: GiftCardEntryKind) -> Money:
         return Money(-sum(moved.get((currency, kind), 0) for kind in kinds), currency)
 

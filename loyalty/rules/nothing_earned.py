@@ -123,6 +123,7 @@ def hide_rules(reasons: Sequence[WhyNothing]) -> list[WhyNothing]:
 
 
 def _explain_points(accrual: UnearnedAccrual) -> Iterator[WhyNothing]:
+    """Yield why earned points cannot be spent: they are lost, or still pending."""
     if accrual.state in LOST:
         yield WhyNothing(NothingReason.POINTS_TAKEN_BACK, f"It earned {accrual.points} points and lost them again.")
     elif accrual.state is AccrualState.PENDING:
@@ -137,6 +138,7 @@ def _explain_points(accrual: UnearnedAccrual) -> Iterator[WhyNothing]:
 
 
 def _explain_lines(lines: Sequence[EvaluationLine]) -> Iterator[WhyNothing]:
+    """Yield why each rule with a line gave no points."""
     for line in lines:
         reason = _REASON_OF_OUTCOME.get(line.outcome)
         if reason is not None:
@@ -150,6 +152,7 @@ def _explain_lines(lines: Sequence[EvaluationLine]) -> Iterator[WhyNothing]:
 
 
 def _explain_paused(paused: Sequence[PausedRule], at: datetime) -> Iterator[WhyNothing]:
+    """Yield the rules that were paused at an instant."""
     for rule in paused:
         if rule.since <= at and (rule.until is None or at < rule.until):
             message = f"{rule.name}: the rule was paused."

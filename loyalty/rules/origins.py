@@ -150,6 +150,7 @@ def _split_port(rest: str) -> tuple[str, str | None]:
 
 
 def _check_host(host: str) -> str:
+    """Return a host in its usual form. Raises InvalidOrigin."""
     if "*" in host:
         raise InvalidOrigin("must name its host; a wildcard would let pages of others call")
     if host.startswith("[") and "%" not in host:

@@ -49,6 +49,7 @@ def check_program(program: CheckedProgram) -> list[ProgramCheck]:
 
 
 def _checks(program: CheckedProgram) -> Iterator[ProgramCheck]:
+    """Yield what the program lacks, in the order of the codes."""
     if not program.settings.enabled:
         yield ProgramCheck(CheckCode.PROGRAM_OFF, "The program is switched off.", ("enabled",))
     giving = [rule for rule in program.rules if gives_points(rule, program.moment)]

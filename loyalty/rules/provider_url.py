@@ -56,9 +56,9 @@ def is_public_host(host: str) -> bool:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Tell whether everybody could reach an address.
+    """Tell whether everybody could reach an address; private and local addresses are not public.
 
-    Private and local addresses are not public, nor IPv6 that leads to IPv4.
+    An IPv6 address that contains an IPv4 address is judged as that one, if it is a mapped one; else it is not public.
     """
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:

@@ -1,4 +1,4 @@
-"""Holds whose time is over are released by the worker."""
+"""The sweep that releases holds of points after their time is over."""
 
 from loyalty.ledger.book import open_book
 from loyalty.rules.ids import TenantId
@@ -19,7 +19,7 @@ SUBJECT = "worker:holds"
 
 
 async def free_abandoned_holds(world: World, tenant_id: TenantId) -> Swept:
-    """Release up to ``BATCH`` holds whose time is over, also while the program is off."""
+    """Release up to ``BATCH`` holds that are over, also while the program is off."""
     return await retry_transaction(lambda: _free_batch(world, tenant_id))
 
 

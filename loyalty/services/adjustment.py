@@ -1,4 +1,4 @@
-"""Adjust points by hand: whose, how many, why, and which text the customer may read."""
+"""Adjust points by hand: the customer, the points, the reason, and the text that the customer may read."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -130,6 +130,7 @@ async def load_adjustments(
 async def _decide(
     world: World, actor: Actor, request: AdjustmentRequest, tx: Transaction, _: AskedKey
 ) -> Booked[AdjustedPoints]:
+    """Decide an adjustment: lock the account, book the adjustment, and count it to the day of a limited role."""
     program = await program_in_force(world, tx)
     customer_id = await resolve_customer(tx, request.customer)
     book = await open_book(world, tx, program, actor, [customer_id])
@@ -182,6 +183,7 @@ def _add(
 def _remove(
     book: Book, customer_id: CustomerId, request: AdjustmentRequest, cause: EntryCause, *, qualifying: bool
 ) -> EntryRow:
+    """Book removed points: they are taken from the lots that expire first."""
     removed = remove_points(
         book.account(customer_id),
         -request.points,

@@ -146,6 +146,7 @@ async def load_api_tokens(world: World, actor: Actor, ids: Sequence[UUID]) -> di
 async def _create(
     world: World, actor: Actor, row: ApiTokenRow, replaces: UUID | None, sha256: str, once: Once
 ) -> CreatedToken:
+    """Insert a token in one transaction, or find the token of the first call."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await lock_credentials(tx, actor, row.created_at)
         made = await once.find_made(tx)

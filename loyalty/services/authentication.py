@@ -35,6 +35,7 @@ async def actor_of_client(world: World, sha256: str) -> Actor | None:
 
 
 async def _actor_of_secret(world: World, sha256: str, kind: str) -> Actor | None:
+    """Return the actor of a secret's hash, for a credential of this kind; None if it is not valid. Note its use."""
     found = await world.database.tenant_of_token(sha256)
     if found is None:
         return None
@@ -106,11 +107,11 @@ def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | Te
 
 
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
-    """Return the actors of a tenant whose open connections must end, found with one statement.
+    """Return the actors of a tenant with open connections that must end, found with one statement.
 
-    They must end if the credential is not valid any more, if the role was changed, if the tenant has lost the module,
-    if it no longer allows the origin of the page, or if it has begun to refuse the documents. They must also end if the
-    customer was merged: the customer has to connect again, as the target.
+    They must end if the credential is not valid any more, if the role was changed, or if the tenant has lost the
+    module. They must end if the tenant no longer allows the origin of the page, or lets the actor run only trusted
+    documents now. They must also end if the customer was merged: the customer has to connect again, as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     for now in refreshed:

@@ -55,6 +55,7 @@ async def load_archivings(
 
 
 async def _change(world: World, actor: Actor, customer: CustomerKey, note: str | None, change: Change) -> CustomerRow:
+    """Change the archiving of a customer in one transaction. Raises PermissionDenied and NotFound."""
     require_any(actor, Permission.PURCHASES_RECORD, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems([check_note(note, ("reason",))])
 

@@ -74,6 +74,10 @@ async def erase_customer(world: World, actor: Actor, request: EraseRequest) -> E
 async def _decide(
     world: World, actor: Actor, customer: CustomerKey, tx: Transaction, _: AskedKey
 ) -> Booked[ErasedCustomer] | Unchanged[ErasedCustomer]:
+    """Decide to erase a person: lock them, archive the customer, and add the event.
+
+    An erased customer stays as they are.
+    """
     erased = None if customer.id is None else await read_customer(tx, customer.id)
     if erased is not None and erased.erased_at is not None:
         return Unchanged(ErasedCustomer(erased, replayed=True))

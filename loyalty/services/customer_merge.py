@@ -95,6 +95,7 @@ async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]
 async def _decide(
     world: World, actor: Actor, request: MergeRequest, tx: Transaction, _: AskedKey
 ) -> Booked[MergedCustomers]:
+    """Decide a merge: lock both customers, book their numbers, and move purchases, identifiers and tags."""
     program = await program_in_force(world, tx)
     source_id = await resolve_customer(tx, request.source, "source")
     target_id = await resolve_customer(tx, request.target, "target")

@@ -65,6 +65,7 @@ async def load_lots(world: World, actor: Actor, ids: Sequence[LotId]) -> dict[Lo
 
 
 async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Expire the lots of one batch in one transaction."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_due_lots(tx, world.now(program), BATCH)
@@ -77,6 +78,7 @@ async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Send the notices of one batch in one transaction."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_due_notices(tx, world.now(program), BATCH)

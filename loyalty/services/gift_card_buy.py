@@ -68,6 +68,7 @@ async def buy_gift_card(world: World, actor: Actor, request: BuyRequest) -> Issu
 async def _decide(
     world: World, actor: Actor, request: BuyRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[IssuedCard]:
+    """Decide a purchase of a card: spend the points of the customer and issue the card."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     customer_id = prepared.customer_id if prepared else None
     if customer_id is None or not may_see_customer(actor, customer_id):

@@ -68,6 +68,7 @@ async def cancel_gift_card(world: World, actor: Actor, request: CancelRequest) -
 async def _decide(
     world: World, actor: Actor, request: CancelRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[MovedCard]:
+    """Decide to void a card, and book the points that come back."""
     (book, _), card = await open_card(world, tx, actor, prepared)
     cancelled = cancel_card(card.account, card.origin, card.face_minor, book.now, return_points=request.return_points)
     if cancelled.returns_points:

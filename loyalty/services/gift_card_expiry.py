@@ -79,18 +79,19 @@ async def extend_gift_card(world: World, actor: Actor, request: ExtendRequest) -
 
 
 async def expire_due_cards(world: World, tenant_id: TenantId) -> Swept:
-    """Let up to ``BATCH`` cards expire whose validity is over, also while the program is off."""
+    """Let up to ``BATCH`` cards expire after their validity, also while the program is off."""
     return await retry_transaction(lambda: _expire_batch(world, tenant_id))
 
 
 async def free_abandoned_card_holds(world: World, tenant_id: TenantId) -> Swept:
-    """End up to ``BATCH`` holds of cards whose time is over, also while the program is off."""
+    """End up to ``BATCH`` holds of cards after their time is over, also while the program is off."""
     return await retry_transaction(lambda: _free_batch(world, tenant_id))
 
 
 async def _decide_extend(
     world: World, actor: Actor, request: ExtendRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[MovedCard]:
+    """Decide an extension: book the later expiry, and the money that comes back with it."""
     (book, _), card = await open_card(world, tx, actor, prepared)
     expires_at = choose_later_expiry(card.account, request.expires_on, book.now, book.program.zone)
     after, entry = enter_card(
@@ -109,6 +110,7 @@ async def _decide_extend(
 
 
 async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Expire the cards of one batch in one transaction."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_due_cards(tx, world.now(program), BATCH)
@@ -125,6 +127,7 @@ async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
+    """End the holds of one batch in one transaction, and write the change of what cards pay for their purchases."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_abandoned_card_holds(tx, world.now(program), BATCH)

@@ -155,6 +155,7 @@ def may_see_gift(actor: Actor, gift: GiftRow) -> bool:
 async def _decide_give(
     world: World, actor: Actor, request: GiveRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[GivenCard]:
+    """Decide a gift: take the card from its holder, and keep the gift as a reference."""
     if prepared is None or not may_use_card(actor, prepared):
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
@@ -190,6 +191,7 @@ def _new_gift(card: GiftCardRow, gift: Gift, by: Actor, now: datetime) -> GiftRo
 async def _decide_claim(
     world: World, actor: Actor, claimer_id: CustomerId, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[ClaimedCard]:
+    """Decide a claim: give the card to the claimer, and note the claim in its newest gift."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     if prepared is None or prepared.card_id is None:
         raise NotFound("gift card", ("code",))

@@ -221,6 +221,7 @@ def _end(book: Book, hold: GiftCardHoldRow, state: HoldState) -> GiftCardHoldRow
 async def _decide_hold(
     world: World, actor: Actor, request: CardHoldRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[HeldCard]:
+    """Decide a hold: check the card and the recorded purchase, and book the held money."""
     if prepared is None or not (request.card.code or may_use_card(actor, prepared)):
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
@@ -266,6 +267,7 @@ async def _decide_capture(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard]:
+    """Decide a capture: check the hold and its purchase, and book the spent money."""
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
     hold, known = await read_card_hold_with_purchase(tx, hold_id)
     _refuse_elsewhere(actor, hold)
@@ -291,6 +293,7 @@ async def _decide_release(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard] | Unchanged[HeldCard]:
+    """Decide a release: free the money, unless it was freed before."""
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if not must_release(hold.state):
         return Unchanged(HeldCard(hold, card, replayed=True))
@@ -307,6 +310,7 @@ async def _decide_return(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[ReturnedCard]:
+    """Decide a return: book the money that comes back to the card."""
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if not is_in_scope(actor.locations, hold.location):
         raise NotFound("hold", ("hold",))

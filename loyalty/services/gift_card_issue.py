@@ -136,6 +136,7 @@ async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> 
 async def _decide(
     world: World, actor: Actor, request: IssueRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[IssuedCard]:
+    """Decide to issue a card: check its currency and its product, choose its worth, and book it."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     customer_id = prepared.customer_id if prepared else None
     if request.customer is not None and customer_id is None:

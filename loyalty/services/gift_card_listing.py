@@ -70,7 +70,7 @@ async def load_card_entries(
 async def load_card_holds(
     world: World, actor: Actor, ids: Sequence[GiftCardHoldId]
 ) -> dict[GiftCardHoldId, GiftCardHoldRow]:
-    """Return the holds among ``ids`` that the actor may see, and whose card too.
+    """Return the holds among ``ids`` that the actor may see together with their cards.
 
     A hold without a location is in every scope.
     """

@@ -25,6 +25,7 @@ async def tell_expiring_cards(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Send the notices of one batch in one transaction."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_due_card_notices(tx, world.now(program), BATCH)

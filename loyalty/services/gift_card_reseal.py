@@ -43,6 +43,7 @@ async def reseal_codes(world: World, tenant_id: TenantId) -> AsyncIterator[Resea
 
 
 async def _reseal_slice(world: World, tenant_id: TenantId, after: GiftCardId) -> ResealedSlice:
+    """Seal the codes of the next slice of cards again, in one transaction."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         seen = await lock_sealed_codes(tx, after, SLICE)
         sealed, damaged = [], []

@@ -228,6 +228,7 @@ def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
 
 
 def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int, reason: str | None = None) -> HoldRow:
+    """Return a hold that ended now, by the actor of the book."""
     ended = hold._replace(
         state=state,
         captured_points=captured_points,

@@ -59,6 +59,7 @@ async def _fail(world: World, tenant_id: TenantId, job_id: JobId, problem: str) 
 async def _advance(
     world: World, tenant_id: TenantId, job_id: JobId, job_types: Mapping[str, JobType[World, Any, Any]]
 ) -> bool:
+    """Work on one batch of a job in one transaction. Raises UnknownJob."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         job = await claim_job(tx, job_id)
         if job is None:
@@ -81,6 +82,7 @@ def _claim_job(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId
 
 
 def _move_job(job: JobRow, step: Step[Any]) -> JobRow:
+    """Return the job after a batch."""
     done = job.done + step.done
     return job._replace(
         state=JobState.DONE if step.finished else JobState.RUNNING,

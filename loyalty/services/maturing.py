@@ -23,6 +23,7 @@ async def mature_due(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Credit the due accruals of one batch in one transaction, and count the late ones."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_due_accruals(tx, world.now(program), BATCH)

@@ -193,6 +193,7 @@ async def end_membership(
 
 
 async def _add(world: World, actor: Actor, request: MemberRequest, once: Once) -> AddedMember:
+    """Add a member in one transaction, or find the member of the first call."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         now = world.clock()
         by = await lock_team(tx, actor, now)

@@ -119,6 +119,7 @@ async def end_access_token(world: World, tenant_id: TenantId, client_id: TokenId
 
 
 async def _create(world: World, actor: Actor, row: ApiTokenRow, sha256: str, once: Once) -> CreatedClient:
+    """Insert a client in one transaction, or find the client of the first call."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await lock_credentials(tx, actor, row.created_at)
         made = await once.find_made(tx)

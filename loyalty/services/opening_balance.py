@@ -180,6 +180,7 @@ def _answer_duplicate(first: OpenedBalance, opening: Opening) -> OpeningResult:
 
 
 def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Opening) -> OpenedBalance:
+    """Book one opening balance: its row, its entry if it has points or debt, its event and the tier change."""
     parcel = _parcel(book, opening)
     row = OpeningBalanceRow(
         id=OpeningBalanceId(uuid7()),

@@ -152,6 +152,7 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
 async def _upsert(
     world: World, actor: Actor, profiles: Sequence[CustomerProfile], refused: Refused
 ) -> list[UpsertResult]:
+    """Write the profiles that are not refused, in one transaction."""
     fit = {position: profile for position, profile in enumerate(profiles) if position not in refused}
     written: dict[str, CustomerRow] = {}
     if fit:

@@ -250,6 +250,7 @@ def _build_wanted(actor: Actor, recording: PurchaseRecording, mark: str) -> Want
 
 
 async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) -> dict[int, RecordingResult]:
+    """Return the answers to replays: the purchase as it is now, with the effects of the repeated fact."""
     purchases = {position: known.purchase for position, known in replays.items() if known.purchase}
     customers = await read_customers_by_id(tx, [purchase.customer_id for purchase in purchases.values()])
     changes = await read_tier_changes(tx, [purchase.id for purchase in purchases.values()])

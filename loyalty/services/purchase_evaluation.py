@@ -1,4 +1,4 @@
-"""The sweep that evaluates purchases whose service has ended."""
+"""The sweep that evaluates purchases after the end of their service."""
 
 from loyalty.ledger.accruals import accrue
 from loyalty.ledger.book import open_book
@@ -21,11 +21,12 @@ SUBJECT = "worker:evaluation"
 
 
 async def evaluate_due(world: World, tenant_id: TenantId) -> Swept:
-    """Evaluate the rules for up to ``SWEEP_BATCH`` purchases whose service has ended."""
+    """Evaluate the rules for up to ``SWEEP_BATCH`` purchases after the end of their service."""
     return await retry_transaction(lambda: _evaluate_batch(world, tenant_id))
 
 
 async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Evaluate the due purchases of one batch in one transaction."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)

@@ -124,6 +124,7 @@ async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest
 async def _decide(
     world: World, actor: Actor, request: ReassignRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[ReassignedPurchase]:
+    """Decide a reassignment: lock both customers, take the points from the source and give them to the target."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
         raise NotFound("purchase", ("purchase",))
@@ -271,6 +272,7 @@ def _save(
 
 
 async def _read_reassigned(by: dict[str, Any], tx: Transaction, reassignment_id: UUID) -> ReassignedPurchase:
+    """Return the replayed answer to a reassignment: purchase and customers as they are now."""
     prepared = await prepare_for_purchase(tx, NO_CALL, **by)
     if prepared is None or prepared.purchase_id is None:
         raise NotFound("purchase", ("purchase",))

@@ -209,6 +209,7 @@ async def load_redemptions_of_holds(world: World, actor: Actor, ids: Sequence[Ho
 async def _decide_hold(
     world: World, actor: Actor, request: HoldRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[HeldPoints]:
+    """Decide a hold: check the owner and the limits of the purchase, and book the held points."""
     checkout = request.checkout
     program = await program_at(world, tx, prepared and prepared.config_version)
     refuse_currency(program, checkout)
@@ -238,6 +239,7 @@ def _find_usable_lots(book: Book, customer_id: CustomerId, found: CheckoutLots) 
 
 
 async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id: HoldId) -> None:
+    """Release the hold that a new hold replaces. Refusals: NotFound, HoldEnded."""
     hold = (await read_holds_by_id(tx, [hold_id])).get(hold_id)
     if hold is None or not is_hold_in_scope(book.actor.locations, hold.location):
         raise NotFound("hold", ("replaces",))
@@ -254,6 +256,7 @@ async def _decide_capture(
     tx: Transaction,
     prepared: Prepared | None,
 ) -> Booked[CapturedPoints]:
+    """Decide a capture: check the hold against its purchase, and book the spent points."""
     book = await _open_owner(world, tx, actor, prepared)
     hold, purchase = await read_hold_with_purchase(tx, hold_id)
     _refuse_hold_elsewhere(actor, hold)
@@ -271,6 +274,7 @@ async def _decide_capture(
 async def _decide_release(
     world: World, actor: Actor, hold_id: HoldId, reason: str | None, tx: Transaction, prepared: Prepared | None
 ) -> Booked[HeldPoints] | Unchanged[HeldPoints]:
+    """Decide a release: free the points, unless they were freed before."""
     book = await _open_owner(world, tx, actor, prepared)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
     _refuse_hold_elsewhere(actor, hold)
@@ -290,6 +294,7 @@ async def _decide_return(
     tx: Transaction,
     prepared: Prepared | None,
 ) -> Booked[ReturnedPoints]:
+    """Decide a return: book the points that come back to their lots."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     # The customer may have been merged since: the points come back to the target.
     customer_id = _owner(actor, prepared, "redemption")

@@ -59,6 +59,7 @@ async def give_redemption_back(
 def _build_return(
     book: Book, redemption: RedemptionRow, customer_id: CustomerId, points: int, reason: str | None, owed_points: int
 ) -> ReturnRow:
+    """Return the row of a return, with the part that an earlier refund still owed."""
     live = redemption.live
     discount_minor = live.paid.discount_minor - live.after(points).paid.discount_minor
     refunded = find_owed_part(PointsPaid(points, discount_minor), owed_points)

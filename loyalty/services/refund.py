@@ -176,6 +176,7 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
 async def _decide_refund(
     world: World, actor: Actor, request: RefundRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[RefundedPurchase]:
+    """Decide a refund: count its money, return points that had paid, take earned points, and book it."""
     book, purchase = await _open(world, tx, actor, prepared, even_when_off=True)
     refuse_problems([check_not_ahead(request.occurred_at, book.now)])
     book.reason = request.reason
@@ -229,6 +230,7 @@ def _write_refund(purchase: PurchaseRow, accrual: AccrualRow | None) -> Callable
 async def _decide_maturing(
     world: World, actor: Actor, tx: Transaction, prepared: Prepared | None
 ) -> Booked[MaturedPurchase] | Unchanged[MaturedPurchase]:
+    """Decide to credit the pending points of a purchase now; nothing changes if they were credited before."""
     book, purchase = await _open(world, tx, actor, prepared)
     accrual = await read_current_accrual(tx, purchase)
     if accrual is None:
@@ -322,6 +324,7 @@ def _split(row: RefundRow, purchase: PurchaseRow, points: RefundedPoints) -> Ref
 
 
 async def _read_refunded(tx: Transaction, result_id: UUID) -> RefundedPurchase:
+    """Return the replayed answer to a refund: purchase and customer as they are now."""
     refund_id = PurchaseRefundId(result_id)
     row = (await read_refunds_by_id(tx, [refund_id]))[refund_id]
     purchase = (await read_purchases_by_id(tx, [row.purchase_id]))[row.purchase_id]

@@ -49,6 +49,7 @@ async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idemp
 
 
 async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> AdvancedClock:
+    """Advance the clock in one transaction, or find the first call with the key."""
     call = name_call(actor, key, OPERATION, fingerprint([by.total_seconds()]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         # The lock comes first, so that the second of two calls with one key finds the key of the first.

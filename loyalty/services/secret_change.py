@@ -82,6 +82,7 @@ def _call(actor: Actor, change: SecretChange, operation: str) -> Once:
 async def _change(
     world: World, actor: Actor, kind: str, change: SecretChange, sha256: str, once: Once
 ) -> tuple[ApiTokenRow, bool]:
+    """Change a secret in one transaction. Return the credential, and whether this is a retry."""
     now = world.clock()
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await lock_credentials(tx, actor, now)

@@ -70,6 +70,7 @@ async def end_sessions_by_provider(world: World, tenant_id: TenantId, logout: Lo
 
 
 def _describe_actor(tenant_id: TenantId, row: StaffSessionRow) -> Actor:
+    """Return the actor of a session, without permissions."""
     # A revocation between the ID token and the row ends the session, too. The provider's clock may be ahead.
     signed = SignedToken(f"session:{row.id}", row.subject, min(row.issued_at, row.started_at))
     return Actor(

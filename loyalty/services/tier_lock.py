@@ -91,6 +91,7 @@ async def load_tier_histories(
 async def _decide(
     world: World, actor: Actor, request: TierLockRequest, tx: Transaction, _: AskedKey
 ) -> Booked[LockedTier]:
+    """Decide to lock a tier: move the customer to it, until a time or until it is unlocked."""
     book, customer_id = await _open(world, tx, actor, request.customer)
     if request.until is not None and request.until <= book.now:
         raise InvalidInput.one("until", reason="must be in the future")
@@ -108,6 +109,7 @@ async def _read_locked(tx: Transaction, result_id: UUID) -> LockedTier:
 
 
 async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
+    """End the lock of a tier, and move the customer to the tier of their standing."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         book, customer_id = await _open(world, tx, actor, customer)
         account = book.account(customer_id)

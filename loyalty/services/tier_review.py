@@ -20,6 +20,7 @@ async def review_due(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def _review_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Review the due customers of one batch in one transaction."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         due = await read_due_reviews(tx, world.now(program), BATCH)
