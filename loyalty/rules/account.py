@@ -154,9 +154,8 @@ def debit(
 def add_pending(account: Account, points: int) -> Account:
     """Add pending points: they are earned but not spendable.
 
-    They have no entry, and count for nothing until they mature.
-
-    Raises ValueError unless points are positive, and LimitReached if a number would pass MAX_POINTS at maturity.
+    They have no entry, and count for nothing until they mature. Raises ValueError unless points are positive, and
+    LimitReached if a number would pass MAX_POINTS at maturity.
     """
     _require_positive(points)
     after = replace(account, pending=account.pending + points)

@@ -81,9 +81,8 @@ def remove_points(account: Account, points: int, *, overdraft: Overdraft, qualif
 def refuse_above_day(daily_points: int, moved: int, points: int, resets_at: datetime, field: str) -> None:
     """Refuse points above the number that a role may adjust in a day.
 
-    ``moved`` is the sum of the day, with these points.
-
-    Raises AdjustmentLimitReached, which says how many points are left until ``resets_at``.
+    ``moved`` is the sum of the day, with these points. Raises AdjustmentLimitReached, which says how many points are
+    left until ``resets_at``.
     """
     if moved > daily_points:
         left = max(daily_points - (moved - points), 0)

@@ -68,10 +68,9 @@ class WeekdayOf(DescribedEnum):
 class Conditions:
     """When a rule applies.
 
-    Values are external ids. Totals are minor units of the program's currency; both limits are strict.
-
-    An excepted value never matches, even if an including condition names it. A line is excepted by its item or
-    category; the rest of the purchase still counts.
+    Values are external ids. Totals are minor units of the program's currency; both limits are strict. An excepted value
+    never matches, even if an including condition names it. A line is excepted by its item or category; the rest of the
+    purchase still counts.
     """
 
     service_categories: frozenset[str] = frozenset()

@@ -46,9 +46,7 @@ def find_issue_problems(
 def refuse_other_currencies(currency: str, amounts: Mapping[str, Money | None]) -> None:
     """Refuse amounts in another currency than the program's.
 
-    The keys are the names of their fields; None was not given.
-
-    Refusal: CurrencyMismatch.
+    The keys are the names of their fields; None was not given. Refusal: CurrencyMismatch.
     """
     for field, amount in amounts.items():
         if amount is not None and amount.currency != currency:

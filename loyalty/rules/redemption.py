@@ -1,8 +1,7 @@
 """Redemptions: how many points may be used at a checkout, and how much they take off.
 
-Quote and hold use the same rules.
-
-All numbers are integers. Points and minor units meet in a ratio, and a discount is rounded down once.
+Quote and hold use the same rules. All numbers are integers. Points and minor units meet in a ratio, and a discount is
+rounded down once.
 """
 
 from collections.abc import Iterator, Sequence

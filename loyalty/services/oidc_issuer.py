@@ -93,10 +93,9 @@ class FoundIssuer(NamedTuple):
 async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest) -> OidcIssuerRow:
     """Set a provider, or change the mapping of a known one.
 
-    Only a person may: a provider set by a token would outlive it.
-
-    Nobody may map a value to a role with rights that they lack. An issuer and audience belong to one tenant, even after
-    it removed them. Refusals: InvalidInput, NotFound (role), LimitReached.
+    Only a person may: a provider set by a token would outlive it. Nobody may map a value to a role with rights that
+    they lack. An issuer and audience belong to one tenant, even after it removed them. Refusals: InvalidInput, NotFound
+    (role), LimitReached.
     """
     require_person(actor, Permission.TOKENS_MANAGE)
     refuse_problems(_problems(world, request))
@@ -203,9 +202,7 @@ def _with_client(
 ) -> OidcIssuerRow:
     """Return the row with the tenant's application at the provider.
 
-    A secret belongs to one application, and goes with it.
-
-    Refusal: InvalidInput.
+    A secret belongs to one application, and goes with it. Refusal: InvalidInput.
     """
     known_id = known.client_id if known else None
     client_id = choose_given_or_known(request.client_id, known_id)

@@ -73,7 +73,7 @@ async def read_payments(
 ) -> dict[Place, PaidWithPoints]:
     """Read the points that pay for each purchase, under the locks.
 
-    Raises StaleRead if another customer began to pay.
+    Raises StaleRead if points of a customer who is not locked pay for one.
     """
     if not keys:
         return {}

@@ -94,10 +94,8 @@ async def open_customers(
 ) -> dict[str, LockedCustomer]:
     """Create or refresh customers by external id, and lock their accounts.
 
-    For a merged customer the target is returned.
-
-    A profile of a merged customer changes the target, in the order of the profiles. For each field the newest value
-    counts, told about the source or the target.
+    For a merged customer the target is returned. A profile of a merged customer changes the target, in the order of the
+    profiles. For each field the newest value counts, told about the source or the target.
     """
     told = list(profiles)
     opened = await open_accounts(tx, profile_rows(told, now))

@@ -47,10 +47,8 @@ class PurchaseRecording(NamedTuple):
     def list_claims(self) -> dict[Hashable, object]:
         """Return the claims on its purchase and its customer.
 
-        Reports with different claims are written one after another.
-
-        Two reports of one purchase always differ. Two profiles of one customer differ if they tell other values, or at
-        other times.
+        Reports with different claims are written one after another. Two reports of one purchase always differ. Two
+        profiles of one customer differ if they tell other values, or at other times.
         """
         report, profile = self.report, self.customer
         described = (profile, report.occurred_at) if profile.list_told_values() else None

@@ -22,9 +22,7 @@ from permissions.actor import Actor, ActorKind, IssuerMark, SessionMark, SignedT
 async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str) -> StaffSessionRow | None:
     """Begin a session for a person who has just signed in and whose credential is valid.
 
-    ``sha256`` is of its new secret.
-
-    Returns None if the same sign-in has begun a session already.
+    ``sha256`` is of its new secret. Returns None if the same sign-in has begun a session already.
     """
     if actor.issuer is None:
         raise ValueError("a session is of a person who signed in at a provider")

@@ -31,9 +31,8 @@ class EndedCredentials(NamedTuple):
 async def lock_team(tx: Transaction, actor: Actor, now: datetime) -> Actor:
     """Lock the program, so that members and roles change one after the other.
 
-    Return the actor with its standing of now.
-
-    Refusal: PermissionDenied, if the actor was removed or has got another role meanwhile.
+    Return the actor with its standing of now. Refusal: PermissionDenied, if the actor was removed or has got another
+    role meanwhile.
     """
     return await lock_credentials(tx, actor, now, Permission.MEMBERS_MANAGE)
 
