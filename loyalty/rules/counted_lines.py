@@ -141,7 +141,7 @@ def _count_line(
 
 
 def _earning_of(item: CatalogItem | None, category: CatalogItem | None) -> CatalogEarning | None:
-    """Tell whether a line earns by the program or not at all; None if nothing says.
+    """Return whether a line earns by the program or not at all; None if neither item nor category says.
 
     An item with points or a rate of its own earns by the program, unless its own `earning` says otherwise.
     """

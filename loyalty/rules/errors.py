@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Problem(NamedTuple):
-    """What is wrong with one field: where it stands in the input, and a sentence fragment that says what is allowed."""
+    """A problem of one field: its path in the input, and the end of a sentence that says what is allowed."""
 
     path: tuple[str, ...]
     reason: str

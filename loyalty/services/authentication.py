@@ -110,8 +110,8 @@ async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]
     """Return the actors of a tenant with open connections that must end, found with one statement.
 
     They must end if the credential is not valid any more, if the role was changed, or if the tenant has lost the
-    module. They must end if the tenant no longer allows the origin of the page, or lets the actor run only trusted
-    documents now. They must also end if the customer was merged: the customer has to connect again, as the target.
+    module. They must end if the tenant no longer allows the origin of the page, or now lets the actor run only trusted
+    documents. They must also end if the customer was merged: the customer has to connect again, as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     for now in refreshed:

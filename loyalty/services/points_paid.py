@@ -73,7 +73,7 @@ async def read_payments(
 ) -> dict[Place, PaidWithPoints]:
     """Read the points that pay for each purchase, under the locks.
 
-    Raises StaleRead if points of a customer who is not locked pay for one.
+    Raises StaleRead if a customer who is not locked has points held for one of them.
     """
     if not keys:
         return {}
