@@ -170,10 +170,7 @@ def evaluate(
 
 
 def _tidy_names(facts: PurchaseFacts) -> PurchaseFacts:
-    """Return the facts with tidy external ids: an earlier release stored ids as they were sent.
-
-    If they are tidy already, the same object is returned.
-    """
+    """Return the facts with tidy external ids. An earlier release stored ids as they were sent."""
     told = (facts.location, facts.staff, facts.customer_category)
     location, staff, category = (tidy_optional_id(one) for one in told)
     if (location, staff, category) == told:

@@ -293,7 +293,6 @@ async def _decide_release(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard] | Unchanged[HeldCard]:
-    """Decide a release: free the money, unless it was freed before."""
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if not must_release(hold.state):
         return Unchanged(HeldCard(hold, card, replayed=True))
@@ -310,7 +309,6 @@ async def _decide_return(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[ReturnedCard]:
-    """Decide a return: book the money that comes back to the card."""
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if not is_in_scope(actor.locations, hold.location):
         raise NotFound("hold", ("hold",))
