@@ -97,6 +97,7 @@ async def move_tenant(clusters: Mapping[str, ClusterUrls], move: Move, tell: Tel
             if source is not None:
                 await _leave(clusters, move, source, target, tell)
                 tell(MoveStep.SWITCH)
+                await _confirm_closed(source.connection, move.tenant_id)
                 await point_directory(home, move.tenant_id, move.cluster)
         if await read_state(target, move.tenant_id) == ARRIVING:
             tell(MoveStep.OPEN)
@@ -182,6 +183,16 @@ async def _leave(
     await _prove(clusters[move.cluster].app, move.tenant_id, source.connection, target)
     tell(MoveStep.CLOSE)
     if not await set_state(source.connection, move.tenant_id, SUSPENDED, MOVED):
+        raise TenantBusy
+
+
+async def _confirm_closed(source: Connection, tenant_id: TenantId) -> None:
+    """Ask the source once more whether its copy is closed. Raises TenantBusy.
+
+    The answer also shows that this move still holds its lock. If the connection was lost, another caller may have given
+    the move up and deleted the new copy, and the directory must not name that copy.
+    """
+    if await read_state(source, tenant_id) != MOVED:
         raise TenantBusy
 
 

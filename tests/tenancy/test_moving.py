@@ -28,7 +28,7 @@ from loyalty.storage.events import read_events
 from runtime.roles import DatabaseUrls
 from tenancy.clusters import Clusters
 from tenancy.database import HOME
-from tenancy.elsewhere import TenantElsewhere
+from tenancy.elsewhere import MOVE_LOCKS, TenantElsewhere
 from tenancy.moving import (
     Connection,
     TenantBusy,
@@ -221,6 +221,28 @@ async def test_a_move_is_given_up_until_the_directory_names_the_new_cluster(site
     await suspend_tenant(site.platform, salon.tenant_id)
     await move_tenant(site.urls, move)
     assert await site.states(salon.tenant_id) == [MOVED, SUSPENDED]
+    await site.check(salon.tenant_id)
+
+
+async def test_a_move_that_lost_its_source_does_not_switch_to_a_deleted_copy(site: Site) -> None:
+    salon = await site.settle()
+    await suspend_tenant(site.platform, salon.tenant_id)
+    move = Move(salon.tenant_id, EAST)
+
+    def lose_source(step: MoveStep) -> None:
+        if step is MoveStep.SWITCH:
+            with psycopg.connect(site.urls[HOME].owner, autocommit=True) as other:
+                lost = other.execute(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks JOIN pg_database d ON d.oid = database "
+                    "WHERE locktype = 'advisory' AND classid = %s AND d.datname = current_database()",
+                    [MOVE_LOCKS],
+                )
+                assert lost.fetchall() == [(True,)]
+
+    with pytest.raises(psycopg.OperationalError):
+        await move_tenant(site.urls, move, lose_source)
+    await give_move_up(site.urls, move)
+    assert await site.states(salon.tenant_id) == [SUSPENDED, MOVED]
     await site.check(salon.tenant_id)
 
 
