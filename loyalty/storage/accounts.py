@@ -115,7 +115,7 @@ _COLUMNS_OF_FACTS = {
 def _open_customers() -> Any:
     """Return the statement that creates or updates customers.
 
-    A fact that a profile leaves out stays, and so does a newer fact.
+    A fact that a profile leaves out stays as it is. An older fact does not overwrite a newer one.
     """
     fresh = insert_rows(customers, "customers", ordered_by="external_id")
     told = fresh.excluded["facts_at"]

@@ -186,7 +186,10 @@ async def change_secret(
 
 
 async def revoke_made_tokens(tx: Transaction, makers: Sequence[str], now: datetime) -> list[ApiTokenRow]:
-    """End the live API tokens that these credentials made, and all tokens that those made in turn."""
+    """End what these credentials made or gave a new secret: live API tokens and OAuth clients.
+
+    What the ended ones made or gave a new secret ends, too, and so on.
+    """
     ended: list[ApiTokenRow] = []
     while made := [ApiTokenRow._make(row) for row in await tx.rows(_REVOKE_MADE, makers=list(makers), now=now)]:
         ended += made

@@ -30,7 +30,7 @@ from tenancy.table import INSTANT, among, tenant_parameter
 
 
 class TimeSpan(NamedTuple):
-    """A span of time without its end; None is no limit."""
+    """A span of time; its end is not part of it. None is no limit."""
 
     start_at: datetime | None = None
     end_at: datetime | None = None
@@ -156,7 +156,7 @@ def _spellings(locale: str | None) -> list[str] | None:
 
 
 def _keep_last_purchase(rows: Narrowed, span: TimeSpan) -> None:
-    """Keep customers with a purchase after the start of the span, and none after its end.
+    """Keep customers with a purchase at the start of the span or later, and none at its end or later.
 
     An index leads from a customer to both.
     """

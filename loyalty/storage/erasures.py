@@ -1,8 +1,8 @@
 """Erase a person: remove from every table the texts that name a customer.
 
-Numbers, ids and instants stay. If a hash covers a removed text, the text's SHA-256 is kept in its place, so that chains
-can still be proved. `tests/loyalty/services/test_customer_erase.py` compares every column of every table with this
-module.
+Numbers, ids and instants stay. If a hash covers a removed text, the text's SHA-256 is kept in a column beside it, so
+that chains can still be proved. `tests/loyalty/services/test_customer_erase.py` compares every column of every table
+with this module.
 """
 
 from collections.abc import Sequence

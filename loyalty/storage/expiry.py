@@ -20,7 +20,7 @@ from tenancy.tables import tenants
 
 
 class DueLot(NamedTuple):
-    """A lot that is due to expire, with its customer."""
+    """A lot that is due to expire, or whose notice is due, with its customer."""
 
     lot_id: LotId
     customer_id: CustomerId

@@ -57,7 +57,7 @@ class GiftCardHoldRow(NamedTuple):
 
 
 class AbandonedHold(NamedTuple):
-    """A hold whose time is over, with its card and the card's holder."""
+    """A hold whose time is over, with its card, and the card's holder, else its buyer."""
 
     id: GiftCardHoldId
     gift_card_id: GiftCardId
@@ -143,7 +143,10 @@ async def read_card_hold_with_purchase(
 
 
 async def read_abandoned_card_holds(tx: Transaction, now: datetime, limit: int) -> list[AbandonedHold]:
-    """Return active holds of cards whose time is over, the longest over first. Take the locks of their purchases."""
+    """Return up to ``limit`` active holds of cards whose time is over, the longest over, in the order of their ids.
+
+    Take the locks of their purchases.
+    """
     found = await tx.rows(_ABANDONED_LOCKED, now=now, limit=limit)
     return [
         AbandonedHold(row.id, row.gift_card_id, row.holder_id or row.buyer_id, read_purchase_of_card(row))

@@ -190,7 +190,7 @@ async def read_hold_with_purchase(tx: Transaction, hold_id: HoldId) -> tuple[Hol
 
 
 async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[HoldId, list[PartOfLot]]:
-    """Return the lots of each hold, in the order in which lots are spent."""
+    """Return the points that each hold has set aside, lot by lot, in the order in which lots are spent."""
     found: dict[HoldId, list[PartOfLot]] = {hold_id: [] for hold_id in hold_ids}
     for row in await tx.rows(_HELD, holds=list(hold_ids)):
         found[HoldId(row.hold_id)].append(

@@ -1,4 +1,4 @@
-"""Idempotency keys: stored without end, in the same transaction as their result.
+"""Idempotency keys: stored for ever, in the same transaction as their result.
 
 A key belongs to one client and one operation. So no caller meets, blocks or learns of the keys of another. Keys from
 before keys had an owner have the client ``OWNERLESS``; they are found for all callers of the tenant except its

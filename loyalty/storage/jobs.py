@@ -178,5 +178,5 @@ class JobsInLine(NamedTuple):
 
 
 async def read_line(connection: AsyncConnection) -> list[JobsInLine]:
-    """Return the unfinished jobs of all tenants by their state. Runs as the relay role, outside any tenant."""
+    """Count the unfinished jobs of all tenants by their state. Runs as the relay role, outside any tenant."""
     return [JobsInLine._make(row) for row in await connection.execute(_LINE)]

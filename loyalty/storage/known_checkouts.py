@@ -61,11 +61,11 @@ class KnownCheckout(NamedTuple):
 
     @property
     def beside_points_minor(self) -> int:
-        """What others than points pay."""
+        """The sum of all payments other than points of this program."""
         return sum_beside_points(self._payments, self.cards, self._refunded_minor)
 
     def beside_cards_minor(self, points_minor: int) -> int:
-        """Return what others than gift cards pay, if points pay so much."""
+        """Return the sum of all payments other than gift cards of this program, if points pay so much."""
         return sum_beside_cards(self._payments, points_minor, self.cards, self._refunded_minor)
 
     def build_purchase_to_pay(self, but: frozenset[HoldId] = frozenset()) -> PurchaseToPay:

@@ -84,7 +84,7 @@ class Narrowed:
             self.keep(name, lambda: starts_with(column, name), **{name: prefix})
 
     def keep_within(self, column: ColumnElement[Any], start_at: datetime | None, end_at: datetime | None) -> None:
-        """Keep rows of a span of time without its end."""
+        """Keep rows from ``start_at`` on and before ``end_at``; None is no limit."""
         start, end = f"start_{column.key}", f"end_{column.key}"
         if start_at is not None:
             self.keep(start, lambda: column >= bindparam(start, type_=INSTANT), **{start: start_at})

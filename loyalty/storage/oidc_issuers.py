@@ -131,7 +131,7 @@ async def read_issuers(tx: Reads) -> list[OidcIssuerRow]:
 
 
 async def read_issuers_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, OidcIssuerRow]:
-    """Return the providers among ``ids``."""
+    """Return the providers among ``ids`` that are not removed."""
     return {row.id: OidcIssuerRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 

@@ -60,7 +60,10 @@ class PayingRedemption(NamedTuple):
 
 
 class PaidWithPoints(NamedTuple):
-    """All holds and redemptions that pay for one purchase, in their order."""
+    """All holds and redemptions that pay for one purchase, each in the order in which they were made.
+
+    ``given_back`` are the points that went back for refunds.
+    """
 
     holds: Sequence[PayingHold] = ()
     redemptions: Sequence[PayingRedemption] = ()
@@ -69,7 +72,7 @@ class PaidWithPoints(NamedTuple):
 
     @property
     def sum(self) -> PointsPaid:
-        """The sum of all of them."""
+        """The points of all these holds and redemptions, and their discount."""
         return sum_paid(
             [
                 *(PointsPaid(one.hold.points, one.hold.discount_minor) for one in self.holds),
@@ -109,7 +112,10 @@ def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> C
 
 
 def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a column with the redemptions for a purchase that have points left, labelled for ``read_points_paid``."""
+    """Return a column with the redemptions for a purchase that have points left, as one document.
+
+    It is labelled for ``read_points_paid``.
+    """
     return _aggregate(
         _REDEMPTION,
         kind,

@@ -97,7 +97,10 @@ _PREPARE_FOR_PURCHASE_KEY = _prepare_purchase(
 
 
 async def prepare_for_customer(tx: Reads, call: KeyedCall, what: str, **values: Any) -> Prepared | None:
-    """Read the facts for a customer, named by ``id``, ``external_id`` or a shared name; None without a program."""
+    """Read the facts for an operation about a customer; None without a program.
+
+    The customer is named by ``id``, ``external_id`` or a shared name.
+    """
     return _read_prepared(await tx.row(_PREPARE_FOR_CUSTOMER[what], **call.parameters, **values))
 
 

@@ -1,4 +1,4 @@
-"""Redemptions and their returns: the facts that a checkout needs before it locks, and reading by id."""
+"""Redemptions and their returns: the lots that a redemption took from, and reading by id, hold and purchase."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -161,9 +161,6 @@ _TAKEN = (
     # The lot that lives longest gets its points back first: it was spent last.
     .order_by(lots.c.expires_at.desc().nulls_first(), lots.c.opened_at.desc(), lots.c.id.desc())
 )
-# ── before the lock ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 # ── under the lock ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

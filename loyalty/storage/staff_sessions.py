@@ -96,6 +96,6 @@ async def end_sessions_of(tx: Transaction, logout: Logout, now: datetime) -> int
 
 
 async def forget_sessions(tx: Transaction, subject: str, keep: int, now: datetime) -> None:
-    """Delete the tenant's sessions that are over, and all sessions of a person except the newest."""
+    """Delete the tenant's sessions that are over, and all sessions of a person except the ``keep`` newest."""
     await tx.run(_FORGET_OVER, now=now)
     await tx.run(_FORGET_OLDER, person=subject, kept_count=keep)
