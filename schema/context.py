@@ -132,7 +132,7 @@ class Context:
         return self.actor.tenant_id, self.actor.subject
 
     async def charge(self, cost: int, *, reported: bool) -> GraphQLError | None:
-        """Take the operation's cost from the caller's budget. Raises RATE_LIMITED if the budget has too little left.
+        """Take the operation's cost from the caller's budget. Returns RATE_LIMITED if the budget has too little left.
 
         With `reported` the first result shows the cost. A refused operation always shows it.
         """

@@ -43,7 +43,8 @@ class Costs:
     ) -> int | GraphQLError:
         """Return the cost of an operation in whole points.
 
-        Raises QUERY_TOO_COMPLEX if its page sizes make it too large. `values` is the number of values in its variables.
+        Returns QUERY_TOO_COMPLEX if its page sizes make it too large. `values` is the number of values in its
+        variables.
         """
         sent = variables or {}
         name = name_of(operation)
