@@ -177,8 +177,8 @@ class Issuer:
 
         The token ends after its lifetime or at `ends_by`, whichever is earlier. It also ends with its makers: `maker`
         is a signed token, `maker_token_id` the id of an API token or OAuth client. A repeated call with the same
-        `token_id` and `issued_at` signs the same claims. Raises `ValueError` or `InvalidToken` for claims that `verify`
-        would refuse.
+        values, `token_id` and `issued_at` signs the same claims. Raises `ValueError` or `InvalidToken` for claims that
+        `verify` would refuse.
         """
         if not dt.timedelta(0) < lifetime <= MAX_LIFETIME:
             raise ValueError(f"A token lives more than no time and at most {MAX_LIFETIME.days} days")

@@ -104,7 +104,10 @@ class ProviderKeys:
         return described, keys
 
     async def _read(self, provider: _Provider, issuer: str) -> None:
-        """Read the discovery document and the keys. If the read fails, the earlier ones are kept."""
+        """Read the discovery document and the keys.
+
+        If the read fails, the earlier ones are kept until they are twice ``KEYS_SECONDS`` old.
+        """
         try:
             described, keys = await self._discover(issuer)
         except FetchFailed as failed:

@@ -76,9 +76,9 @@ class MalformedOperation(Exception):
 def decode_json(text: str | bytes, *, of_variables: bool = False) -> object:
     """Decode strict JSON: UTF-8, no NaN, no lone surrogate, no NUL, no repeated key, limited nesting.
 
-    A value of the variables may hold NUL or a lone surrogate, which is read as NUL. Later the field with that value is
-    refused, or the item of a batch, and not the whole request. With ``of_variables`` the text holds only the variables.
-    Raises `MalformedOperation`.
+    Only a value of the variables may hold NUL or a lone surrogate, which is read as NUL. Later the field with that
+    value is refused, or the item of a batch, and not the whole request. With ``of_variables`` the text holds only the
+    variables. Raises `MalformedOperation`.
     """
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:

@@ -177,7 +177,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     async def close(self, code: int, reason: str) -> None:
         """Send the close frame. Drop the connection if the client does not read it in time.
 
-        A second call does nothing.
+        A second call sends nothing and waits until the socket has ended.
         """
         if self._closing:
             await self._ended.wait()
@@ -208,7 +208,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")
 
     async def send_message(self, message: Message) -> None:
-        """Send a message, unless the socket is closing."""
+        """Send a message. Raises `WebSocketDisconnected` if the socket is closing: nothing follows a close frame."""
         if self._closing:
             raise WebSocketDisconnected
         await super().send_message(message)

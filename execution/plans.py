@@ -1,5 +1,6 @@
-"""Plans: how one document is answered. A plan is made once for each set of values of @skip and @include, and kept.
+"""Plans: how one document is answered.
 
+A plan is made once for each set of values of @skip and @include, and kept with the document.
 graphql-core's own `collect_fields` merges the selections, so it decides about aliases, fragments and type conditions. A
 selection below an interface or union is planned when the first object of a type appears.
 """

@@ -190,7 +190,7 @@ def _is_plain(definition: GraphQLField, field: StrawberryField) -> bool:
 
 
 def _choose_call(field: StrawberryField) -> Resolver | None:
-    """Return a direct call of the field's function; None if it takes more than the row and the info by position."""
+    """Return a direct call of the field's function; None if it takes anything except row and info by position."""
     resolver = field.base_resolver
     if resolver is None:
         return None

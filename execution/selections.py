@@ -90,7 +90,7 @@ class Selection:
     async def complete_serially(self, run: Run, row: Any, place: Place) -> Any:
         """Return the dict of one row, resolving field after field.
 
-        If a field fails that must not be null, return ``FAILED``.
+        If a field fails that must not be null, return ``FAILED`` at once: the fields after it are not resolved.
         """
         answer = {}
         for number, field in enumerate(self.fields):

@@ -309,7 +309,10 @@ async def accept_class(
 
 
 def check_presence(shape: Shape, run: Run, field: "PlannedField", value: Any, place: Place, index: int) -> Any:
-    """Return the result for null, for an exception, or for a null that is forbidden."""
+    """Return the result for an exception or a null; ``_UNKNOWN`` for any other value.
+
+    An exception fails, and so does a null where null is forbidden.
+    """
     if isinstance(value, Exception):
         return run.fail(place, index, field.nodes, value, nullable=shape.nullable)
     if value is None or value is Undefined:

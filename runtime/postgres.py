@@ -143,7 +143,7 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Leave the server. The last process that leaves shuts it down; every commit is on disk.
 
-        It may be called again.
+        Does nothing if the server was not started by this object, or was left before.
         """
         if self._lock is None:
             return

@@ -67,7 +67,7 @@ class _Reason(logging.Handler):
 
 
 class _CountedExporter(SpanExporter):
-    """Sends spans, and counts the accepted and the refused ones. A change between the two is logged."""
+    """Sends spans, and counts those that the collector accepts and those that it does not. A change is logged."""
 
     def __init__(self, url: str) -> None:
         self._reason = _Reason()

@@ -1,4 +1,4 @@
-"""Mask errors: every top-level error gets one of ten codes and the request id. An internal error becomes INTERNAL.
+"""Mask errors: every top-level error gets one of ten codes and the request id. Others become INTERNAL.
 
 An error that is no refusal is a bug. It is logged once, with the request id and the place in the answer, but never with
 the document or its variables: they may hold personal data or forged log lines.

@@ -62,7 +62,10 @@ def end_setup(operation: Operation | None) -> None:
 
 
 def note_errors(operation: Operation | None, errors: Sequence[GraphQLError]) -> None:
-    """Note the code of the first top-level error, never its text."""
+    """Note the code of the first top-level error that is a fault of this service, else of the first error.
+
+    The text of an error is never noted.
+    """
     if operation is None or operation.span is None:
         return
     codes = [str((error.extensions or {}).get("code")) for error in errors]

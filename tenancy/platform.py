@@ -124,7 +124,7 @@ async def read_platform_actions(
 ) -> list[PlatformActionRow]:
     """Return actions of the platform, the newest first.
 
-    ``before`` is an action's id; ``tenant_id`` limits them to a tenant.
+    ``before`` is the id of an action: only older ones are returned. ``tenant_id`` limits them to a tenant.
     """
     statement = _ACTIONS.order_by(platform_actions.c.id.desc()).limit(limit)
     if before is not None:

@@ -35,7 +35,10 @@ def wall(table: str, *, app: str) -> list[str]:
 
 
 def visible_to_relay(table: str, *, rights: str) -> list[str]:
-    """Let the relay role read a table across tenants, to find due work."""
+    """Let the relay role read rows of all tenants in a table.
+
+    ``rights`` limit what it reads, for example ``SELECT`` on the columns that tell which tenants have due work.
+    """
     return [
         f"CREATE POLICY relay_sees_all ON {table} FOR SELECT TO {RELAY} USING (true)",
         f"GRANT {rights} ON {table} TO {RELAY}",

@@ -1,4 +1,7 @@
-"""``purchaseRefund``: refund a purchase, whole or in parts, and take back its points."""
+"""``purchaseRefund``: refund a purchase, whole or in parts.
+
+The points that it earned are taken back, and points that had paid for it can go back to the customer.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -96,7 +96,7 @@ async def tier_upgraded(
     ] = None,
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[TierUpgraded, None]:
-    """The filters compare the event with the state at its own time."""
+    """The filters use the tier and the language at the time of the event: later changes do not count."""
     watched = await find_watched_customer(info, customer)
     wanted = None if tiers is None else frozenset(await find_known_tier_ids(info, tiers, "tiers"))
     language = None if locale is None else correct_locale(locale)

@@ -53,7 +53,7 @@ class Member(Node):
 
     @computed(description="Whether the person was invited and has not signed in yet.")
     def invited(self) -> bool:
-        """True while the member has no subject."""
+        """True for a present member without a subject."""
         row = row_of(MemberRow, self)
         return row.subject is None and row.removed_at is None
 

@@ -339,7 +339,10 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
 
 
 def _lines_for(info: Info, lines: Sequence[EvaluationLine], currency: str) -> list[AccrualLine]:
-    """Return the lines of a valuation, with the rules that the actor may see."""
+    """Return the lines of a valuation.
+
+    An actor who may not read rules gets only the lines that gave points, without their rules.
+    """
     if allows(info.context.actor, Permission.LOYALTY_READ):
         return [_line(one, currency) for one in lines]
     given = [_line(one, currency) for one in lines if one.outcome is Outcome.APPLIED]
