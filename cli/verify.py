@@ -115,7 +115,10 @@ async def _check_all(world: World, tenants: Iterable[Named], wanted: Wanted) -> 
 
 
 async def _is_sound(world: World, named: Named, wanted: Wanted) -> bool:
-    """Check one tenant, print the result in one piece, and return whether it is right."""
+    """Check the ledger of one tenant, print the result in one piece, and return whether it is right.
+
+    It is right if all invariants hold, and the digest of its chains is the expected one, if one is expected.
+    """
     started, (tenant_id, name) = time.monotonic(), named
     verification = await verify_ledger(world, tenant_id, workers=wanted.workers, progress=_progress_of(name, started))
     seconds = time.monotonic() - started

@@ -80,7 +80,10 @@ def count_bonus(factor: Ratio, base: int, *, over_all: bool = False) -> Count:
 
 
 def basis_minor_of(order: OrderTotal, lines: Iterable[CountedLine]) -> int:
-    """Return the amount of some lines plus the amount that belongs to no line, rounded down to the minor unit."""
+    """Return the amount of some lines plus the amount that belongs to no line, rounded down to the minor unit.
+
+    The discount of the whole order is subtracted from the lines.
+    """
     numerator, denominator = _amount(order, [line.basis for line in lines])
     return divide(numerator, denominator, Rounding.FLOOR)
 
@@ -185,7 +188,10 @@ def _count_units(award: PerUnitAward, counted: Counted) -> Count:
 
 
 def _amount(order: OrderTotal, counted: Iterable[LineBasis]) -> tuple[int, int]:
-    """Return the amount of some lines and the rest, after the discount of the whole order, as a fraction."""
+    """Return the amount of some lines plus the amount that belongs to no line, as numerator and denominator.
+
+    The discount of the whole order is subtracted from the lines.
+    """
     plain_minor, shared_minor = order.rest_minor, 0
     for basis in counted:
         plain_minor += basis.plain_minor

@@ -172,6 +172,7 @@ def validate_rule(rule: EarningRule) -> list[Problem]:
 
 
 def _rule_problems(rule: EarningRule) -> Iterator[Problem | None]:
+    """Yield the problems of a rule, and None for checks that find none."""
     yield check_text(rule.name, ("name",), RULE_NAME_MAX_LENGTH)
     if not 0 <= rule.priority <= MAX_PRIORITY:
         yield Problem(("priority",), f"must be between 0 and {MAX_PRIORITY}")

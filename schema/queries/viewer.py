@@ -107,7 +107,7 @@ async def nodes(
     info: Info,
     ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 global ids.")],
 ) -> list[Node | None]:
-    """Return several objects, all of one type in one statement."""
+    """Return several objects, with one statement for each type of object."""
     if len(ids) > MAX_NODES:
         raise InvalidInput.one("ids", reason=f"must have at most {MAX_NODES} ids")
     return [show_row_if_any(Node, row) for row in await asyncio.gather(*(_node(info, one) for one in ids))]
@@ -127,6 +127,7 @@ async def _node(info: Info, text: str) -> Any:
 
 
 async def _load_own(info: Info, type_name: str) -> Any:
+    """Load the caller's own tenant, or the program of this tenant."""
     if type_name == "Tenant":
         return await get_tenant(info.context.world, info.context.actor)
     return await get_program(info.context.world, info.context.actor)
