@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Executable, bindparam, select
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from tenancy.database import HOME, Database, SnapshotId, Transaction
@@ -190,6 +191,15 @@ class Clusters(Database):
         if len(self._places) > MAX_REMEMBERED_PLACES:
             self._places.popitem(last=False)
         return place
+
+
+async def ask_clusters(database: Database, ask: Callable[[AsyncConnection], Awaitable[T]]) -> dict[str, T]:
+    """Ask each cluster in turn, in a transaction about no tenant. Return the answers by the names of the clusters."""
+    answers: dict[str, T] = {}
+    for name, cluster in database.clusters.items():
+        async with cluster.plain_transaction() as connection:
+            answers[name] = await ask(connection)
+    return answers
 
 
 async def _await_first_way(asked: Sequence[asyncio.Future[Way | None]]) -> Way | None:

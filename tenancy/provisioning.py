@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from loyalty.rules.trusted_document import DocumentRule
+from tenancy.clusters import ask_clusters
 from tenancy.database import HOME, Database, Transaction
 from tenancy.platform_tables import platform_tenants
 from tenancy.table import among, among_these, tenant_parameter
@@ -106,13 +108,9 @@ async def find_least_cluster(database: Database) -> str:
 
     Runs as the relay's role.
     """
-    clusters = database.clusters
-    if len(clusters) == 1:
+    if len(database.clusters) == 1:
         return HOME
-    counts: dict[str, int] = {}
-    for name, cluster in clusters.items():
-        async with cluster.plain_transaction() as connection:
-            counts[name] = int((await connection.execute(_COUNT)).scalar_one())
+    counts = await _count_everywhere(database, _COUNT, {})
     return min(counts, key=counts.__getitem__)
 
 
@@ -193,30 +191,25 @@ async def read_tenants(
     statement = _narrow(_LISTED, wanted).order_by(tenants.c.tenant_id).limit(limit)
     if after is not None:
         statement = statement.where(tenants.c.tenant_id > after)
-    found = await _read_everywhere(database, statement, _parameters(wanted))
+    found = await _find_tenants(database, statement, _parameters(wanted))
     return sorted(found, key=lambda one: one.tenant_id)[:limit]
 
 
 async def read_known_tenants(database: Database, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
     """Return tenants by their ids of the platform's own system; runs as the relay's role."""
-    known: dict[str, KnownTenant] = {}
-    for name, cluster in database.clusters.items():
-        async with cluster.plain_transaction() as connection:
-            for row in await connection.execute(_KNOWN, {"external_ids": list(external_ids)}):
-                tenant = ListedTenant(*row[:-1])._replace(cluster=name)
-                known[row.external_id] = KnownTenant(tenant, row.fingerprint)
-    return known
+    found = await _read_everywhere(database, _KNOWN, {"external_ids": list(external_ids)})
+    return {
+        row.external_id: KnownTenant(ListedTenant(*row[:-1])._replace(cluster=name), row.fingerprint)
+        for name, row in found
+    }
 
 
 async def count_tenants(database: Database, wanted: TenantFilter, ceiling: int) -> int:
     """Count the tenants of a list in all clusters. Each cluster counts up to a ceiling."""
     counted = _narrow(_LISTED, wanted).limit(ceiling).subquery("counted")
     statement = select(func.count()).select_from(counted)
-    total = 0
-    for cluster in database.clusters.values():
-        async with cluster.plain_transaction() as connection:
-            total += int((await connection.execute(statement, _parameters(wanted))).scalar_one())
-    return min(total, ceiling)
+    counts = await _count_everywhere(database, statement, _parameters(wanted))
+    return min(sum(counts.values()), ceiling)
 
 
 def _narrow(statement: Select[Any], wanted: TenantFilter) -> Select[Any]:
@@ -235,16 +228,35 @@ def _parameters(wanted: TenantFilter) -> dict[str, Any]:
 
 async def list_tenants(relay: Database) -> list[ListedTenant]:
     """Return all tenants of all clusters by age; runs as the relay role, the only one that sees all tenants."""
-    return sorted(await _read_everywhere(relay, _LISTED, {}), key=lambda one: (one.created_at, one.tenant_id))
+    return sorted(await _find_tenants(relay, _LISTED, {}), key=lambda one: (one.created_at, one.tenant_id))
+
+
+async def _find_tenants(
+    database: Database, statement: Select[Any], parameters: Mapping[str, Any]
+) -> Iterable[ListedTenant]:
+    """Return the tenants that a statement finds in all clusters. A tenant that moves meanwhile is returned once."""
+    found = await _read_everywhere(database, statement, parameters)
+    return {row.tenant_id: ListedTenant(*row)._replace(cluster=name) for name, row in found}.values()
 
 
 async def _read_everywhere(
     database: Database, statement: Select[Any], parameters: Mapping[str, Any]
-) -> Iterable[ListedTenant]:
-    """Return the tenants that a statement finds in all clusters. A tenant that moves meanwhile is returned once."""
-    found: dict[TenantId, ListedTenant] = {}
-    for name, cluster in database.clusters.items():
-        async with cluster.plain_transaction() as connection:
-            for row in await connection.execute(statement, parameters):
-                found[TenantId(row.tenant_id)] = ListedTenant(*row)._replace(cluster=name)
-    return found.values()
+) -> Sequence[tuple[str, Any]]:
+    """Return the rows that a statement finds in all clusters, each with the name of its cluster."""
+
+    async def read(connection: AsyncConnection) -> Sequence[Any]:
+        rows: Sequence[Any] = (await connection.execute(statement, parameters)).all()
+        return rows
+
+    return [(name, row) for name, rows in (await ask_clusters(database, read)).items() for row in rows]
+
+
+async def _count_everywhere(
+    database: Database, statement: Select[Any], parameters: Mapping[str, Any]
+) -> Mapping[str, int]:
+    """Return the number that a statement counts in each cluster, by the cluster's name."""
+
+    async def count(connection: AsyncConnection) -> int:
+        return int((await connection.execute(statement, parameters)).scalar_one())
+
+    return await ask_clusters(database, count)

@@ -1,6 +1,7 @@
 """The log of the platform: its actions on tenants and credentials, each with its caller. Entries are never changed."""
 
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,6 +12,7 @@ from loyalty.rules.platform import PlatformAction, PlatformCaller
 from loyalty.services.world import World
 from loyalty.storage.documents import to_document
 from loyalty.storage.narrowed import MAX_TOTAL_COUNT
+from tenancy.clusters import ask_clusters
 from tenancy.database import Transaction
 from tenancy.platform import (
     PlatformActionRow,
@@ -45,17 +47,16 @@ async def list_actions(
 
     Each action is stored in the cluster in which its tenant lived at the time.
     """
-    found: list[PlatformActionRow] = []
-    for cluster in world.database.clusters.values():
-        async with cluster.plain_transaction() as connection:
-            found += await read_platform_actions(connection, limit, before=before, tenant_id=tenant_id)
-    return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+    found = await ask_clusters(
+        world.database,
+        lambda connection: read_platform_actions(connection, limit, before=before, tenant_id=tenant_id),
+    )
+    return sorted(chain.from_iterable(found.values()), key=lambda one: one.id, reverse=True)[:limit]
 
 
 async def count_actions(world: World, *, tenant_id: UUID | None = None) -> int:
     """Return the number of actions in a list, up to the ceiling of counts."""
-    total = 0
-    for cluster in world.database.clusters.values():
-        async with cluster.plain_transaction() as connection:
-            total += await count_platform_actions(connection, MAX_TOTAL_COUNT + 1, tenant_id=tenant_id)
-    return min(total, MAX_TOTAL_COUNT + 1)
+    counts = await ask_clusters(
+        world.database, lambda connection: count_platform_actions(connection, MAX_TOTAL_COUNT + 1, tenant_id=tenant_id)
+    )
+    return min(sum(counts.values()), MAX_TOTAL_COUNT + 1)
