@@ -23,7 +23,7 @@ WATCH_SECONDS = 2.0
 round."""
 
 REST_SECONDS = 0.2
-"""The pause before the next round when a round took longer than `WATCH_SECONDS`."""
+"""The pause before the next round if a round took longer than `WATCH_SECONDS`, or did not get all answers."""
 
 ROUND_SECONDS = 2.5
 """How long one round waits for answers. A late answer still counts when it comes; until then its tenant is not asked

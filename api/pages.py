@@ -62,7 +62,7 @@ ANSWER_HEADERS = (
     "www-authenticate",
     "x-request-id",
 )
-"""The headers of an answer that a page may read."""
+"""The headers of an answer that a page may read beside its media type."""
 
 ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
 MAX_LOGGED_HEADERS = 10

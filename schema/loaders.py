@@ -79,7 +79,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_BATCH = 500
-"""The number of keys of one statement. A page has 100 rows, so only nested lists give more than one page."""
+"""The number of keys of one statement.
+
+A page has 100 rows, so a batch has the keys of more than one page only in nested lists.
+"""
 
 
 def load_by_key(

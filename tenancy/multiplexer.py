@@ -184,7 +184,7 @@ class _Lane:
         self._sweeping: asyncio.TimerHandle | None = None
 
     async def ask(self, questions: Sequence[Question]) -> Any:
-        """Return the answers to the questions of one request. Raises TimeoutError if too many requests wait."""
+        """Return the answers to the questions of one request. Raises NoFreeConnection if too many requests wait."""
         if len(self.waiting) >= MAX_WAITING:
             self._forget_who_left()
             if len(self.waiting) >= MAX_WAITING:

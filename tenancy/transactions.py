@@ -191,7 +191,7 @@ class TransactionPool:
             pipeline.lose(closed)
 
     async def _check_out(self) -> Pipeline:
-        """Return a free connection, or wait for one. Raises TimeoutError if none becomes free in time."""
+        """Return a free connection, or wait for one. Raises NoFreeConnection if none becomes free in time."""
         if self._free:
             return self._free.pop()
         loop = asyncio.get_running_loop()

@@ -75,7 +75,10 @@ def _payer(info: Info, given: CheckoutQuoteInput) -> CustomerKey:
 
 
 def _find_named_card(by: GiftCardBy, position: int) -> NamedCard:
-    """Return the card in the input, or why it names none. The other cards are still quoted."""
+    """Return the id or the code of the card in the input, or the refusal if it has none.
+
+    The other cards are still quoted.
+    """
     try:
         return gift_card_key(by, *card_path(position))
     except LoyaltyError as refusal:

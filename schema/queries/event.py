@@ -66,7 +66,7 @@ async def events(
 
 
 async def _find_gift_card(info: Info, text: str) -> Subject:
-    """Return a card that the caller may see. Raises NotFound for any other."""
+    """Return the subject for a card that the caller may see. Raises NotFound for any other card."""
     card_id = row_id_of(text, "GiftCard", "gift_card")
     if await load(info, "gift_cards", card_id) is None:
         raise NotFound("gift card", ("gift_card",))

@@ -26,7 +26,10 @@ class PurchaseBy:
 
 
 def purchase_name(by: PurchaseBy, *path: str) -> PurchaseName:
-    """Return the purchase in the input. Raises NotFound for an id that is not a purchase's."""
+    """Return the id or the key in the input.
+
+    Raises NotFound for an id that is not a purchase's, and for an external id that no purchase can have.
+    """
     if by.key:
         if not is_storable(by.key.external_id):
             raise NotFound("purchase", path)

@@ -235,7 +235,7 @@ class GiftCardBy:
 
 
 def gift_card_key(by: GiftCardBy, *path: str) -> CardKey:
-    """Return the card in the input. Refusals: NotFound for an id that is no card's, GiftCardCodeMistyped."""
+    """Return the id or the code in the input. Refusals: NotFound for an id that is no card's, GiftCardCodeMistyped."""
     if by.code:
         return CardKey(code=normalise_code(by.code, (*path, "code")))
     return CardKey(id=GiftCardId(row_id_of(by.id or "", "GiftCard", *path)))
