@@ -10,7 +10,7 @@ from loyalty.rules.errors import LimitReached
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.report import day_range, redemption_rate
 from loyalty.services.world import World
-from loyalty.storage.reports import KindSum, count_active_customers, sum_by_kind
+from loyalty.storage.reports import count_active_customers, sum_by_kind
 from loyalty.storage.tenants import read_tenant
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -73,8 +73,7 @@ async def load_active_customers(world: World, actor: Actor, ranges: Sequence[Rep
     return {one: await count_active_customers(tx, *one, actor.locations) for one in ranges}
 
 
-def _build_sums(found: Mapping[str, KindSum]) -> ReportSums:
-    sums = {kind: row.points for kind, row in found.items()}
+def _build_sums(sums: Mapping[str, int]) -> ReportSums:
     if any(abs(points) > MAX_POINTS for points in sums.values()):
         raise LimitReached("points in one report", MAX_POINTS, ("range",))
     moved = movements_of(sums)

@@ -13,14 +13,6 @@ from tenancy.reading import Reads
 from tenancy.table import INSTANT, among_these, tenant_parameter
 
 
-class KindSum(NamedTuple):
-    """The sum of the entries of one kind."""
-
-    kind: str
-    points: int
-    entries: int
-
-
 class DaySum(NamedTuple):
     """The sum of the entries of one kind on one local day."""
 
@@ -34,11 +26,7 @@ _in_range = (
     entries.c.occurred_at >= bindparam("start_at", type_=INSTANT),
     entries.c.occurred_at < bindparam("end_at", type_=INSTANT),
 )
-_SUMS = (
-    select(entries.c.kind, func.sum(entries.c.points).label("points"), func.count().label("entries"))
-    .where(*_in_range)
-    .group_by(entries.c.kind)
-)
+_SUMS = select(entries.c.kind, func.sum(entries.c.points).label("points")).where(*_in_range).group_by(entries.c.kind)
 _SUMS_THERE = _SUMS.where(HAPPENED_THERE)
 _day = cast(func.timezone(bindparam("time_zone"), entries.c.occurred_at), Date).label("day")
 _DAYS_THERE = (
@@ -61,7 +49,7 @@ _ACTIVE = (
 _ACTIVE_THERE = _ACTIVE.where(HAPPENED_THERE)
 
 
-async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope = None) -> dict[str, KindSum]:
+async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope) -> dict[str, int]:
     """Sum points by kind of entry in ``[start_at, end_at)``.
 
     The sums are signed: points that left a balance are negative. With a scope only entries at its locations count, also
@@ -70,10 +58,10 @@ async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime, scope: Sc
     sums = _SUMS if scope is None else _SUMS_THERE
     rows = await tx.rows(sums, start_at=start_at, end_at=end_at, **_name_locations(scope))
     # The sum of bigints is numeric, which holds any of them.
-    return {row.kind: KindSum(row.kind, int(row.points), row.entries) for row in rows}
+    return {row.kind: int(row.points) for row in rows}
 
 
-async def count_active_customers(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope = None) -> int:
+async def count_active_customers(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope) -> int:
     """Count the customers who earned or redeemed in ``[start_at, end_at)`` (C-12)."""
     counting = _ACTIVE if scope is None else _ACTIVE_THERE
     row = await tx.row(counting, start_at=start_at, end_at=end_at, **_name_locations(scope))
