@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from loyalty.log.events import LoggedEvent
 from loyalty.log.readers import Reader, read_lag
-from loyalty.rules.daily_figures import DailyFigure, sum_by_day
+from loyalty.rules.daily_figures import sum_by_day
 from loyalty.rules.entry_kinds import KINDS
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.zones import find_time_zone
 from loyalty.services.report import MovementRow, movements_of
 from loyalty.services.world import World
 from loyalty.storage.daily_figures import add_figures, read_figures
-from loyalty.storage.reports import sum_days_there
+from loyalty.storage.reports import DaySum, sum_days_there
 from loyalty.storage.tenants import read_tenant
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -67,14 +67,13 @@ async def get_daily_figures(world: World, actor: Actor, start_at: datetime, end_
     if actor.locations is not None:
         # The log has no locations, so the entries of the ledger are added up. They are never behind.
         sums = await sum_days_there(tx, start_at, end_at, tenant.time_zone, actor.locations)
-        days = groupby(sums, key=lambda one: one.day)
-        return DailyFiguresRow(
-            [DayRow(day, movements_of({one.kind: one.points for one in some})) for day, some in days], 0
-        )
+        return DailyFiguresRow(_build_days(sums), 0)
     behind = (await read_lag(tx, DAILY_FIGURES.name)).events
-    return DailyFiguresRow(_days_of(await read_figures(tx, first_day, after - timedelta(days=1))), behind)
+    figures = await read_figures(tx, first_day, after - timedelta(days=1))
+    sums = [DaySum(one.day, _KIND_OF_EVENT[one.kind], one.points) for one in figures if one.kind in _KIND_OF_EVENT]
+    return DailyFiguresRow(_build_days(sums), behind)
 
 
-def _days_of(figures: Iterable[DailyFigure]) -> list[DayRow]:
-    days = groupby((one for one in figures if one.kind in _KIND_OF_EVENT), key=lambda one: one.day)
-    return [DayRow(day, movements_of({_KIND_OF_EVENT[one.kind]: one.points for one in some})) for day, some in days]
+def _build_days(sums: Iterable[DaySum]) -> list[DayRow]:
+    days = groupby(sums, key=lambda one: one.day)
+    return [DayRow(day, movements_of({one.kind: one.points for one in some})) for day, some in days]
