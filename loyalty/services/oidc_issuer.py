@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.absent import ABSENT, Given, choose_given_or_known
 from loyalty.rules.audit import AuditedChange, AuditSubject
-from loyalty.rules.errors import LimitReached, NotFound, Problem, refuse_problems
+from loyalty.rules.errors import InvalidInput, LimitReached, NotFound, Problem, refuse_problems
 from loyalty.rules.ids import TenantId
 from loyalty.rules.provider_url import check_provider_url
 from loyalty.rules.text import check_text
@@ -209,7 +209,7 @@ def _with_client(
     secret: bytes | None = None
     if isinstance(request.client_secret, str):
         if client_id is None:
-            refuse_problems([Problem(("sign_in_client_secret",), "must come with a signInClientId")])
+            raise InvalidInput.one("sign_in_client_secret", reason="must come with a signInClientId")
         secret = seal_client_secret(world, tenant_id, known.id if known else row.id, request.client_secret)
     elif request.client_secret is ABSENT and known is not None and client_id == known_id:
         secret = known.client_secret
@@ -220,25 +220,21 @@ async def _claim_client(world: World, tx: Transaction, row: OidcIssuerRow) -> No
     """Claim the issuer and client id for the tenant, as an issuer and audience are claimed. Refusal: InvalidInput."""
     if row.client_id is None or row.client_id == row.audience:
         return
-    path = ("sign_in_client_id",)
-    claimed = await _claim(world, tx, path, row.issuer, row.client_id, row.id)
+    claimed = await _claim(world, tx, "sign_in_client_id", row.issuer, row.client_id, row.id)
     if await claim_pair(tx, row.issuer, row.client_id, claimed):
         return
     if not await _leads_to_tenant(world, tx, row.issuer, row.client_id):
-        refuse_problems([Problem(path, _OF_ANOTHER_TENANT)])
+        raise InvalidInput.one("sign_in_client_id", reason=_OF_ANOTHER_TENANT)
 
 
-async def _claim(
-    world: World, tx: Transaction, path: tuple[str, ...], issuer: str, audience: str, issuer_id: UUID
-) -> UUID:
-    """Return the provider's id for an issuer and audience, the same in all clusters. Raises InvalidInput at ``path``.
+async def _claim(world: World, tx: Transaction, field: str, issuer: str, audience: str, issuer_id: UUID) -> UUID:
+    """Return the provider's id for an issuer and audience, the same in all clusters. Raises InvalidInput at ``field``.
 
     It differs from ``issuer_id`` if an earlier call of this tenant has claimed them.
     """
     claimed = await world.database.claim(tx.tenant_id, hash_of_pair(issuer, audience), issuer_id)
     if claimed is None:
-        refuse_problems([Problem(path, _OF_ANOTHER_TENANT)])
-        raise AssertionError
+        raise InvalidInput.one(field, reason=_OF_ANOTHER_TENANT)
     return claimed
 
 
@@ -275,10 +271,9 @@ async def _claim_audience(world: World, tx: Transaction, row: OidcIssuerRow) -> 
 
     Refusal: InvalidInput.
     """
-    path = ("audience",)
-    claimed = await _claim(world, tx, path, row.issuer, row.audience, row.id)
+    claimed = await _claim(world, tx, "audience", row.issuer, row.audience, row.id)
     if claimed != row.id and await has_issuer(tx, claimed):
-        refuse_problems([Problem(path, _OF_CLIENT)])
+        raise InvalidInput.one("audience", reason=_OF_CLIENT)
     return row._replace(id=claimed)
 
 
@@ -287,7 +282,7 @@ async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row:
         return await change_issuer(tx, known.id, row)
     if not await insert_issuer(tx, row):
         is_own = await _leads_to_tenant(world, tx, row.issuer, row.audience)
-        refuse_problems([Problem(("audience",), _OF_CLIENT if is_own else _OF_ANOTHER_TENANT)])
+        raise InvalidInput.one("audience", reason=_OF_CLIENT if is_own else _OF_ANOTHER_TENANT)
     return row
 
 
