@@ -11,6 +11,7 @@ from loyalty.rules.text import check_external_id, tidy_id
 MAX_SCOPE_LOCATIONS = 100
 """The most locations in the scope of one member or API token."""
 PATH = ("location",)
+SCOPE_PATH = ("locations",)
 
 Scope = frozenset[str] | None
 """The external ids of the locations that somebody is limited to; None for the whole business."""
@@ -21,13 +22,13 @@ def tidy_locations(ids: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if ids is None else tuple(dict.fromkeys(tidy_id(one) or one for one in ids))
 
 
-def check_locations(ids: Sequence[str] | None, path: tuple[str, ...] = ("locations",)) -> list[Problem]:
+def check_locations(ids: Sequence[str] | None) -> list[Problem]:
     """Return what is wrong with the locations of a scope."""
     if ids is None:
         return []
     if not 1 <= len(ids) <= MAX_SCOPE_LOCATIONS:
-        return [Problem(path, f"must name 1 to {MAX_SCOPE_LOCATIONS} locations; null is the whole business")]
-    checked = (check_external_id(one, (*path, str(place))) for place, one in enumerate(ids))
+        return [Problem(SCOPE_PATH, f"must name 1 to {MAX_SCOPE_LOCATIONS} locations; null is the whole business")]
+    checked = (check_external_id(one, (*SCOPE_PATH, str(place))) for place, one in enumerate(ids))
     return [problem for problem in checked if problem is not None]
 
 
@@ -56,16 +57,16 @@ def choose_location(scope: Scope, given: str | None) -> str | None:
     return given
 
 
-def check_location(scope: Scope, given: str | None, path: tuple[str, ...] = PATH) -> Problem | None:
+def check_location(scope: Scope, given: str | None) -> Problem | None:
     """Return why an operation cannot happen at a location; None if it can.
 
     A caller with a scope must name one of its locations. If the scope has only one, the caller may leave it out.
     """
-    if given is not None and (problem := check_external_id(given, path)):
+    if given is not None and (problem := check_external_id(given, PATH)):
         return problem
     if is_in_scope(scope, choose_location(scope, given)):
         return None
-    return Problem(path, "must name one of the locations that you work at")
+    return Problem(PATH, "must name one of the locations that you work at")
 
 
 def choose_capture_location(scope: Scope, held_at: str | None, given: str | None) -> str | None:

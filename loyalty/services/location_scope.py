@@ -11,6 +11,7 @@ from datetime import datetime
 from loyalty.rules.catalog import CatalogKind
 from loyalty.rules.credential import is_live
 from loyalty.rules.errors import Problem
+from loyalty.rules.location import SCOPE_PATH
 from loyalty.storage.api_tokens import read_api_tokens
 from loyalty.storage.catalog import CatalogPlace, read_items_by_key
 from loyalty.storage.members import read_scoped_members
@@ -18,16 +19,14 @@ from tenancy.database import Transaction
 from tenancy.reading import Reads
 
 
-async def find_unknown_locations(
-    tx: Reads, locations: Sequence[str] | None, path: tuple[str, ...] = ("locations",)
-) -> list[Problem]:
+async def find_unknown_locations(tx: Reads, locations: Sequence[str] | None) -> list[Problem]:
     """Return a problem for each location of a scope that is not in the catalogue."""
     if locations is None:
         return []
     places = [CatalogPlace(CatalogKind.LOCATION, one) for one in locations]
     known = {item.external_id for item in await read_items_by_key(tx, places)}
     return [
-        Problem((*path, str(place)), "must be the external id of a LOCATION of the catalogue")
+        Problem((*SCOPE_PATH, str(place)), "must be the external id of a LOCATION of the catalogue")
         for place, one in enumerate(locations)
         if one not in known
     ]
