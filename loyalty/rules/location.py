@@ -17,9 +17,9 @@ Scope = frozenset[str] | None
 """The external ids of the locations that somebody is limited to; None for the whole business."""
 
 
-def tidy_locations(ids: Sequence[str] | None) -> tuple[str, ...] | None:
+def tidy_locations(ids: Sequence[str] | None) -> list[str] | None:
     """Return the locations of a scope in stored form, each once; None for the whole business."""
-    return None if ids is None else tuple(dict.fromkeys(tidy_id(one) or one for one in ids))
+    return None if ids is None else list(dict.fromkeys(tidy_id(one) or one for one in ids))
 
 
 def check_locations(ids: Sequence[str] | None) -> list[Problem]:

@@ -54,10 +54,8 @@ class ApiTokenRequest(NamedTuple):
 
     def fingerprint(self) -> str:
         """Return the fingerprint of this request."""
-        networks = None if self.networks is None else list(self.networks)
-        locations = None if self.locations is None else list(self.locations)
         asked = [self.name, sorted(self.permissions), self.expires_at, self.replaces]
-        return fingerprint(asked, networks=networks, locations=locations)
+        return fingerprint(asked, networks=self.networks, locations=self.locations)
 
 
 class CreatedToken(NamedTuple):

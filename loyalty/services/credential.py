@@ -93,7 +93,7 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
         former_ends_at=None,
         rotated_with=None,
         rotated_by=None,
-        locations=None if wanted.locations is None else list(tidy_locations(wanted.locations) or ()),
+        locations=tidy_locations(wanted.locations),
     )
 
 

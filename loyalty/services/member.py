@@ -73,14 +73,13 @@ class MemberRequest(NamedTuple):
     role_id: UUID
     person: str | Identity
     idempotency_key: str | None = None
-    locations: Sequence[str] | None = None
+    locations: list[str] | None = None
     """The external ids of the locations that the member is limited to; None for the whole business."""
 
     def fingerprint(self) -> str:
         """Return the fingerprint of this request."""
         by = [self.person, None] if isinstance(self.person, str) else [None, list(self.person)]
-        locations = None if self.locations is None else list(self.locations)
-        return fingerprint([self.name, self.role_id, *by], locations=locations)
+        return fingerprint([self.name, self.role_id, *by], locations=self.locations)
 
 
 class MemberChange(NamedTuple):
@@ -89,7 +88,7 @@ class MemberChange(NamedTuple):
     id: UUID
     name: str | object = ABSENT
     role_id: UUID | object = ABSENT
-    locations: Sequence[str] | object | None = ABSENT
+    locations: list[str] | object | None = ABSENT
     """None removes the limit."""
     keep_credentials: bool = False
 
@@ -236,7 +235,7 @@ async def _new_row(tx: Transaction, actor: Actor, request: MemberRequest, now: d
         changed_at=now,
         changed_by=actor.subject,
         joined_at=now if subject else None,
-        locations=None if request.locations is None else list(request.locations),
+        locations=request.locations,
     )
 
 
@@ -273,7 +272,7 @@ async def _update(world: World, actor: Actor, change: MemberChange) -> ChangedMe
 def _read_scope(change: MemberChange) -> list[str] | None:
     """Return the locations of a change in stored form; None for no limit or no change."""
     given = change.locations
-    return list(tidy_locations(given) or ()) if isinstance(given, list | tuple) else None
+    return tidy_locations(given) if isinstance(given, list) else None
 
 
 async def _find(tx: Transaction, by: Actor, member_id: UUID) -> MemberRow:

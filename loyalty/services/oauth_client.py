@@ -50,8 +50,7 @@ class OAuthClientRequest(NamedTuple):
 
     def fingerprint(self) -> str:
         """Return the fingerprint of this request."""
-        networks = None if self.networks is None else list(self.networks)
-        return fingerprint([self.name, sorted(self.permissions), self.expires_at, networks])
+        return fingerprint([self.name, sorted(self.permissions), self.expires_at, self.networks])
 
 
 class CreatedClient(NamedTuple):
