@@ -5,7 +5,7 @@ A location is named by its external id in the catalogue, as purchases name it.
 
 from collections.abc import Collection, Sequence
 
-from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
+from loyalty.rules.errors import InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.text import check_external_id, tidy_id
 
 MAX_SCOPE_LOCATIONS = 100
@@ -45,6 +45,12 @@ def is_hold_in_scope(scope: Scope, location: str | None) -> bool:
     return location is None or is_in_scope(scope, location)
 
 
+def refuse_hold_elsewhere(scope: Scope, location: str | None) -> None:
+    """Raise NotFound for a hold at a location outside the scope."""
+    if not is_hold_in_scope(scope, location):
+        raise NotFound("hold", ("hold",))
+
+
 def is_scope_within(scope: Collection[str] | None, wider: Collection[str] | None) -> bool:
     """Tell whether all locations of a scope are in a wider scope."""
     return wider is None or (scope is not None and set(scope) <= set(wider))
@@ -57,16 +63,20 @@ def choose_location(scope: Scope, given: str | None) -> str | None:
     return given
 
 
+def check_location_id(given: str | None) -> Problem | None:
+    """Return what is wrong with the id of a location that may be left out; None if it can be stored."""
+    return None if given is None else check_external_id(given, PATH)
+
+
 def check_location(scope: Scope, given: str | None) -> Problem | None:
     """Return why an operation cannot happen at a location; None if it can.
 
     A caller with a scope must name one of its locations. If the scope has only one, the caller may leave it out.
     """
-    if given is not None and (problem := check_external_id(given, PATH)):
-        return problem
-    if is_in_scope(scope, choose_location(scope, given)):
-        return None
-    return Problem(PATH, "must name one of the locations that you work at")
+    problem = check_location_id(given)
+    if problem is None and not is_in_scope(scope, choose_location(scope, given)):
+        return Problem(PATH, "must name one of the locations that you work at")
+    return problem
 
 
 def choose_capture_location(scope: Scope, held_at: str | None, given: str | None) -> str | None:

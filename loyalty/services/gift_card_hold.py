@@ -21,12 +21,12 @@ from loyalty.rules.gift_card_hold import capture_money, hold_money, return_money
 from loyalty.rules.hold_steps import must_release
 from loyalty.rules.ids import GiftCardHoldId, GiftCardId
 from loyalty.rules.location import (
-    PATH,
     check_location,
+    check_location_id,
     choose_capture_location,
     choose_location,
-    is_hold_in_scope,
     is_in_scope,
+    refuse_hold_elsewhere,
 )
 from loyalty.rules.money import Money
 from loyalty.rules.redemption import HoldState, check_hold_minutes
@@ -142,7 +142,7 @@ async def capture_gift_card(
     """
     require(actor, Permission.GIFT_CARDS_SPEND)
     _refuse_key_and_amount(idempotency_key, amount)
-    refuse_problems([None if location is None else check_external_id(location, PATH)])
+    refuse_problems([check_location_id(location)])
     mark = fingerprint([hold_id, amount and money_identity(amount)], location=location)
     return await run_once(
         world.database,
@@ -270,7 +270,7 @@ async def _decide_capture(
     """Decide a capture: check the hold and its purchase, and book the spent money."""
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
     hold, known = await read_card_hold_with_purchase(tx, hold_id)
-    _refuse_elsewhere(actor, hold)
+    refuse_hold_elsewhere(actor.locations, hold.location)
     there = choose_capture_location(actor.locations, hold.location, location)
     payable = find_purchase_to_capture_for(known)
     spent = capture_money(card.account, hold.numbers, wanted, payable, book.now)
@@ -339,14 +339,8 @@ async def _open_hold(
     """Lock the card of a hold, then read the hold. Also return what is known of its purchase. Refusal: NotFound."""
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
     hold = (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
-    _refuse_elsewhere(actor, hold)
+    refuse_hold_elsewhere(actor.locations, hold.location)
     return book, card, hold, purchase
-
-
-def _refuse_elsewhere(actor: Actor, hold: GiftCardHoldRow) -> None:
-    """Refuse a hold at a location outside the caller's scope. Refusal: NotFound."""
-    if not is_hold_in_scope(actor.locations, hold.location):
-        raise NotFound("hold", ("hold",))
 
 
 async def _open_card_of_hold(

@@ -15,7 +15,14 @@ from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import NotFound, Problem, refuse_problems
 from loyalty.rules.hold_steps import capture_points, must_release, refuse_payer, refuse_to_replace, return_points
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
-from loyalty.rules.location import PATH, check_location, choose_capture_location, is_hold_in_scope, is_in_scope
+from loyalty.rules.location import (
+    check_location,
+    check_location_id,
+    choose_capture_location,
+    is_hold_in_scope,
+    is_in_scope,
+    refuse_hold_elsewhere,
+)
 from loyalty.rules.lots import Lot
 from loyalty.rules.points import check_points
 from loyalty.rules.redemption import Application, HoldState, apply_points, check_hold_minutes
@@ -114,7 +121,7 @@ async def capture_hold(
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
-    refuse_problems([None if location is None else check_external_id(location, PATH)])
+    refuse_problems([check_location_id(location)])
     call = name_call(actor, idempotency_key, CAPTURE, fingerprint([hold_id, points], location=location))
     return await run_once(
         world.database,
@@ -259,7 +266,7 @@ async def _decide_capture(
     """Decide a capture: check the hold against its purchase, and book the spent points."""
     book = await _open_owner(world, tx, actor, prepared)
     hold, purchase = await read_hold_with_purchase(tx, hold_id)
-    _refuse_hold_elsewhere(actor, hold)
+    refuse_hold_elsewhere(actor.locations, hold.location)
     there = choose_capture_location(actor.locations, hold.location, location)
     points = capture_points(hold.numbers, wanted, purchase.build_purchase_to_pay(frozenset({hold.id})), book.now)
     redemption, ended = await spend_hold(tx, book, hold, points, there)
@@ -277,7 +284,7 @@ async def _decide_release(
     """Decide a release: free the points, unless they were freed before."""
     book = await _open_owner(world, tx, actor, prepared)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
-    _refuse_hold_elsewhere(actor, hold)
+    refuse_hold_elsewhere(actor.locations, hold.location)
     if not must_release(hold.state):
         # The customer of the hold may have been merged since it ended.
         return Unchanged(HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True))
