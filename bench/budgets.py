@@ -28,6 +28,7 @@ from bench.service import (
     pin_servers,
     prepare_tenant,
     record_orders,
+    run_clients,
     running_service,
 )
 from loyalty.rules.budget import CLIENT_PART, MOST_BUDGET_POINTS, BudgetLimits
@@ -163,13 +164,8 @@ async def _busy_tenant(port: int, page: bytes, clients: int, pause: float) -> As
                 sent[number] = Beside(sent[number].answered + (not is_refused), sent[number].refused + is_refused)
                 await asyncio.sleep(max(0.0, began + pause - time.monotonic()))
 
-    tasks = [asyncio.create_task(ask_on(number)) for number in range(clients)]
-    try:
+    async with run_clients(ask_on, clients):
         yield sent
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _one_round(service: Service, port: int, server: int, seconds: float, beside: list[Beside]) -> Round:

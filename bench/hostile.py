@@ -18,7 +18,7 @@ import httpx2
 import orjson
 
 from bench.reader import say_where
-from bench.service import HOST, Service, running_service
+from bench.service import HOST, Service, run_clients, running_service
 from bench.turns import tell_stretches
 from schema.documents import prepare_document
 from schema.root import treue_schema
@@ -87,13 +87,8 @@ async def _attack(service: Service, bodies: Sequence[bytes], attackers: int) -> 
                 await client.post("/graphql", content=bodies[sent[number] % len(bodies)])
                 sent[number] += 1
 
-    tasks = [asyncio.create_task(run(number)) for number in range(attackers)]
-    try:
+    async with run_clients(run, attackers):
         yield sent
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ask_on(service: Service) -> list[float]:

@@ -11,10 +11,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
@@ -163,6 +163,18 @@ async def running_service() -> AsyncIterator[Service]:
         postgres.remove()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def run_clients(ask: Callable[[int], Coroutine[Any, Any, None]], count: int) -> AsyncIterator[None]:
+    """Let clients, each with a number from 0 on, ask during the block; they are cancelled at its end."""
+    tasks = [asyncio.create_task(ask(number)) for number in range(count)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def make_folder() -> Path:
