@@ -78,7 +78,7 @@ _PAUSED = (
 
 
 async def read_paused_rules(tx: Reads) -> list[PausedRule]:
-    """Return when each rule was paused: from which edit to which."""
+    """Return when each rule was paused: from one edit to the next, or to its deletion; None if it is still paused."""
     return [PausedRule._make(row) for row in await tx.rows(_PAUSED)]
 
 

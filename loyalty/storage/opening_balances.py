@@ -39,7 +39,10 @@ class OpeningBalanceRow(NamedTuple):
 
 
 class NamedOpening(NamedTuple):
-    """A customer whom an import names, or the target of its merge, and the earlier opening balance under this name."""
+    """A customer whom an import names, and the earlier opening balance under this name.
+
+    ``id`` is the named customer's own id, also if this customer was merged.
+    """
 
     id: CustomerId
     balance: OpeningBalanceRow | None

@@ -24,7 +24,7 @@ SECRETS: Mapping[str, tuple[str, ...]] = {
 """Columns that are left out: hashes of secrets, client secrets, and the codes of gift cards, which are money."""
 
 LEFT_OUT = frozenset({"token_directory", "tenant_directory"})
-"""Tables that hold only hashes of secrets."""
+"""The directories, which are left out: hashes of secrets with their tenant, and the cluster of each tenant."""
 
 EXPORTED = tuple(table.name for table in metadata.sorted_tables if table.name not in LEFT_OUT)
 """The tables of an export, in their order."""
