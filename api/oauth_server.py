@@ -205,7 +205,7 @@ class PartnerServer(AuthorizationServer):  # type: ignore[misc]
         self.revoked: Actor | None = None
 
         def seconds(client: PartnerClient, _grant_type: str = GRANT_TYPE) -> int:
-            """An access token ends with its client at the latest."""
+            """Return the lifetime of an access token in seconds. The token ends with its client at the latest."""
             end = client.actor.expires_at
             left = lifetime_seconds if end is None else int((end - dt.datetime.now(dt.UTC)).total_seconds())
             return max(1, min(lifetime_seconds, left))

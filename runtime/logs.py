@@ -90,7 +90,8 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None, more: S
 def calm_lost_connections(record: logging.LogRecord) -> bool:
     """Lower the record of a lost connection from SQLAlchemy's pool to a warning: the pool opens another one.
 
-    The code that used the connection gets an exception, and logs what that means for its work.
+    The code that used the connection gets an exception, and logs what that means for its work. Returns True: every
+    record is kept.
     """
     error = record.exc_info[1] if record.exc_info else None
     if record.name.startswith(POOL_LOGGER) and isinstance(error, LOST_CONNECTION):

@@ -354,7 +354,10 @@ def _run(command: list[str], account: Account) -> subprocess.CompletedProcess[st
 
 
 def _open_lock(path: Path, kind: int) -> int:
-    """Open the file and wait for its lock. The lock ends with closing the file, or with this process."""
+    """Open the file, wait for its lock, and return its descriptor.
+
+    The lock ends when the file is closed, or with this process.
+    """
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, kind)

@@ -282,7 +282,7 @@ def _payment(given: PurchasePaymentInput, currency: str, position: int) -> Payme
 
 
 def _find_named_row(kind: PaymentKind, reference: str | None) -> UUID | None:
-    """Return the row that a global id names; None for an id of the caller's own system, and for money.
+    """Return the row's id from a global id; None for an id of the caller's own system, and for money.
 
     Any global id is accepted. One that is no hold and no redemption of this purchase is refused, not counted twice.
     """

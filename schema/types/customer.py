@@ -126,7 +126,7 @@ class Customer(Node):
 
     @computed(description="Whether the customer has agreed to marketing; false when never asked.")
     def marketing_consent(self) -> bool:
-        """Unknown is no."""
+        """False for an unknown consent, too."""
         return bool(self.marketing_consent)
 
     @computed(description="The telephone number; null for somebody who may read no customers, such as a bookkeeper.")

@@ -131,7 +131,7 @@ class Event:
 
     @computed(description="The global id of what it is about.")
     def subject_id(self) -> strawberry.ID:
-        """Of the object of the kind that `subject` tells."""
+        """Made from the kind of the subject and the id of its row."""
         row = cast("LoggedEventRow", self)
         return encode_id(NODE_OF_SUBJECT[row.subject], row.subject_row_id)
 

@@ -34,37 +34,37 @@ class ExpiryPolicy:
 
     @computed(description="FIXED_DURATION: so many months, and then ...")
     def months(self) -> int | None:
-        """Of this kind only."""
+        """Null for a policy of another kind."""
         return _number(self, "months", ExpiryKind.FIXED_DURATION)
 
     @computed(description="FIXED_DURATION: ... so many days. INACTIVITY: so many days after the last activity.")
     def days(self) -> int | None:
-        """Of these kinds only."""
+        """Null for a policy of another kind."""
         return _number(self, "days", ExpiryKind.FIXED_DURATION, ExpiryKind.INACTIVITY)
 
     @computed(description="END_OF_PERIOD: which part of the calendar.")
     def period(self) -> Period | None:
-        """Of this kind only."""
+        """Null for a policy of another kind."""
         return _row(self).period if _row(self).kind is ExpiryKind.END_OF_PERIOD else None
 
     @computed(description="END_OF_PERIOD: 0 for the one in which points come, 1 for the next one ...")
     def periods_after(self) -> int | None:
-        """Of this kind only."""
+        """Null for a policy of another kind."""
         return _number(self, "periods_after", ExpiryKind.END_OF_PERIOD)
 
     @computed(description="FIXED_DATE: the month, 1 to 12.")
     def month(self) -> int | None:
-        """Of this kind only."""
+        """Null for a policy of another kind."""
         return _number(self, "month", ExpiryKind.FIXED_DATE)
 
     @computed(description="FIXED_DATE: the day, 1 to 31; where the month has no such day it is its last.")
     def day(self) -> int | None:
-        """Of this kind only."""
+        """Null for a policy of another kind."""
         return _number(self, "day", ExpiryKind.FIXED_DATE)
 
     @computed(description="FIXED_DATE: how many days points live at least; else they expire a year later.")
     def minimum_days(self) -> int | None:
-        """Of this kind only."""
+        """Null for a policy of another kind."""
         return _number(self, "days", ExpiryKind.FIXED_DATE)
 
 

@@ -121,7 +121,7 @@ class GiftCardHold(Node):
 
     @computed(description="The purchase that it is to pay for, when the checkout named it.")
     def purchase(self) -> PurchaseKey | None:
-        """By natural key."""
+        """The natural key of the purchase."""
         return purchase_key_of(row_of(GiftCardHoldRow, self))
 
 

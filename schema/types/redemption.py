@@ -63,7 +63,7 @@ class Redemption(Node):
 
     @computed(description="The purchase that they paid for, when the checkout named it.")
     def purchase(self) -> PurchaseKey | None:
-        """By natural key."""
+        """The natural key of the purchase."""
         return purchase_key_of(row_of(RedemptionRow, self))
 
 
@@ -107,7 +107,7 @@ class Hold(Node):
 
     @computed(description="The purchase that it is to pay for, when the checkout named it.")
     def purchase(self) -> PurchaseKey | None:
-        """By natural key."""
+        """The natural key of the purchase."""
         return purchase_key_of(row_of(HoldRow, self))
 
 

@@ -78,7 +78,7 @@ class Report:
 
     @computed(description="Redeemed ÷ earned in percent, rounded up; 0 when nothing was earned; may pass 100.")
     async def redemption_rate(self, info: Info) -> int:
-        """From the sums."""
+        """Computed from the sums of the report."""
         return (await _load_sums(info, self)).redemption_rate
 
     @computed(description="Redeemed ÷ earned with 6 decimals, rounded down; null when nothing was earned.")

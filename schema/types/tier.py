@@ -77,7 +77,7 @@ class TierChange:
 
     @computed(description="The standing of the customer at that moment, in points.")
     def qualifying_points(self) -> Points:
-        """As they were."""
+        """The points at the time of the change."""
         row = row_of(TierChangeRow, self)
         return Points(row.qualifying)
 
