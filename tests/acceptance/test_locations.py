@@ -16,7 +16,7 @@ from permissions.catalog import SCOPED_PERMISSIONS, sort_permissions
 from tests.acceptance.business import Business
 from tests.acceptance.client import Caller, Json, code_of, create_rule, find_customer, list_codes, money, purchase_of
 from tests.acceptance.root_fields import OPERATIONS, fields_of
-from tests.acceptance.test_staff_sign_in import MAPPING, RSA, Stage, sign
+from tests.acceptance.test_staff_sign_in import MAPPING, RSA, Stage
 from tests.fixtures.provider import Provider, provider_process
 from tests.fixtures.server import Installation, ServerProcess
 from tests.permissions.matrix import operations
@@ -72,21 +72,8 @@ async def team(salon: Business, provider: Provider, server: ServerProcess) -> Te
     role = await owner.do("roleCreate", "role { id }", name="Counter", permissions=names, dailyPoints=10_000)
     scopes = {"everywhere": None, "main": [MAIN], "branch": [BRANCH], "both": [MAIN, BRANCH]}
     for name, locations in scopes.items():
-        await add(stage, name, {"id": role["role"]["id"]}, locations=locations)
-    return Team(stage, *(person(stage, name) for name in scopes))
-
-
-def person(stage: Stage, name: str) -> Caller:
-    """Somebody who signs in at the provider."""
-    return stage.caller(sign(stage.claims(sub=name, roles=["nothing"])))
-
-
-async def add(stage: Stage, name: str, role: Json, **changes: Any) -> str:
-    """A member by their identity; the id."""
-    who = {"identity": {"issuer": stage.issuer_id, "subject": name}}
-    given = {"name": name, "person": who, "role": role, **changes}
-    added = await stage.salon.owner.at(stage.server).do("memberAdd", "member { id }", **given)
-    return str(added["member"]["id"])
+        await stage.add_member(name, {"id": role["role"]["id"]}, locations=locations)
+    return Team(stage, *(stage.sign_in(name) for name in scopes))
 
 
 # ── every mutation ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -597,7 +584,7 @@ async def test_a_scope_goes_with_the_work_at_a_counter_alone(team: Team) -> None
     (error,) = await team.owner.refusals("memberAdd", **given)
     assert (error["code"], error["path"]) == ("INVALID_INPUT", ["role"])
     for builtin in ("STAFF", "READER"):
-        await add(team.stage, builtin, {"builtIn": builtin}, locations=[MAIN])
+        await team.stage.add_member(builtin, {"builtIn": builtin}, locations=[MAIN])
     member = (await team.main.get("{ viewer { member { id role { id } } } }"))["member"]
     (error,) = await team.owner.refusals("memberUpdate", id=member["id"], role={"builtIn": "ADMIN"})
     assert error["path"] == ["role"]
@@ -644,8 +631,8 @@ async def test_a_token_is_limited_and_ends_when_who_knows_it_is_limited(team: Te
     """A token keeps to its locations; a member whose scope becomes narrower knows no wider one afterwards."""
     names = ["LOYALTY_READ", "PURCHASES_RECORD", "TOKENS_MANAGE"]
     role = await team.owner.do("roleCreate", "role { id }", name="Keeper", permissions=names)
-    member = await add(team.stage, "keeper", {"id": role["role"]["id"]})
-    keeper = person(team.stage, "keeper")
+    member = await team.stage.add_member("keeper", {"id": role["role"]["id"]})
+    keeper = team.stage.sign_in("keeper")
     narrow = {"name": "Till", "permissions": ["LOYALTY_READ", "PURCHASES_RECORD"], "locations": [MAIN]}
     made = await keeper.do("apiTokenCreate", "secret apiToken { id locations }", **narrow)
     assert made["apiToken"]["locations"] == [MAIN]

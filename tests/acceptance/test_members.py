@@ -9,9 +9,9 @@ import pytest
 
 from schema.node_ids import encode_id
 from tests.acceptance.business import Business
-from tests.acceptance.client import Caller, code_of
+from tests.acceptance.client import code_of
 from tests.acceptance.test_credential_ends import CLOSED_WITHIN_SECONDS, is_closed_with
-from tests.acceptance.test_staff_sign_in import RSA, Stage, sign
+from tests.acceptance.test_staff_sign_in import RSA, Stage
 from tests.fixtures.provider import Provider, provider_process
 from tests.fixtures.server import Installation, ServerProcess
 from tests.loyalty.services.team import OWNER
@@ -45,19 +45,6 @@ async def stage(salon: Business, provider: Provider, server: ServerProcess) -> S
     return Stage(salon, provider, server, audience, made["oidcIssuer"]["id"])
 
 
-def person(stage: Stage, subject: str, **claims: Any) -> Caller:
-    """Somebody who signs in at the provider, without a claim of roles that is mapped."""
-    return stage.caller(sign(stage.claims(sub=subject, roles=["nothing"], **claims)))
-
-
-async def add(stage: Stage, subject: str, role: str, **changes: Any) -> str:
-    """A member by their identity; the id."""
-    who = {"identity": {"issuer": stage.issuer_id, "subject": subject}}
-    given = {"name": subject, "person": who, "role": {"builtIn": role}, **changes}
-    added = await stage.salon.owner.at(stage.server).do("memberAdd", "member { id }", **given)
-    return str(added["member"]["id"])
-
-
 async def test_an_invited_person_signs_in_and_sees_who_they_are(stage: Stage) -> None:
     owner = stage.salon.owner.at(stage.server)
     added = await owner.do(
@@ -68,11 +55,11 @@ async def test_an_invited_person_signs_in_and_sees_who_they_are(stage: Stage) ->
         role={"builtIn": "STAFF"},
     )
     assert (added["member"]["invited"], added["member"]["email"]) == (True, "mara@salon.example")
-    unverified = person(stage, "mara", email="mara@salon.example")
+    unverified = stage.sign_in("mara", email="mara@salon.example")
     assert code_of(await unverified.answer(VIEWER)) == "UNAUTHENTICATED"
-    text = person(stage, "mara", email="mara@salon.example", email_verified="true")
+    text = stage.sign_in("mara", email="mara@salon.example", email_verified="true")
     assert code_of(await text.answer(VIEWER)) == "UNAUTHENTICATED"
-    mara = person(stage, "mara", email="MARA@salon.example", email_verified=True)
+    mara = stage.sign_in("mara", email="MARA@salon.example", email_verified=True)
     found = await mara.get(VIEWER)
     assert found["member"] == {"id": added["member"]["id"], "name": "Mara", "role": {"name": "STAFF"}}
     assert found["role"] == {"name": "STAFF", "builtIn": "STAFF", "dailyPoints": 500}
@@ -84,8 +71,8 @@ async def test_an_invited_person_signs_in_and_sees_who_they_are(stage: Stage) ->
 
 
 async def test_a_removal_counts_at_the_next_request_and_closes_sockets(stage: Stage) -> None:
-    owner, member_id = stage.salon.owner.at(stage.server), await add(stage, "eva", "MANAGER")
-    eva = person(stage, "eva")
+    owner, member_id = stage.salon.owner.at(stage.server), await stage.add_member("eva", {"builtIn": "MANAGER"})
+    eva = stage.sign_in("eva")
     assert (await eva.get(VIEWER))["role"]["name"] == "MANAGER"
 
     async def remove() -> object:
@@ -97,8 +84,8 @@ async def test_a_removal_counts_at_the_next_request_and_closes_sockets(stage: St
 
 
 async def test_another_role_counts_at_the_next_request_and_closes_sockets(stage: Stage) -> None:
-    owner, member_id = stage.salon.owner.at(stage.server), await add(stage, "eva", "MANAGER")
-    eva = person(stage, "eva")
+    owner, member_id = stage.salon.owner.at(stage.server), await stage.add_member("eva", {"builtIn": "MANAGER"})
+    eva = stage.sign_in("eva")
     assert "LOYALTY_MANAGE" in (await eva.get(VIEWER))["permissions"]
 
     async def demote() -> object:
@@ -127,7 +114,7 @@ async def test_roles_are_listed_page_by_page_in_both_directions(stage: Stage) ->
 
 async def test_refusals_name_what_was_sent(stage: Stage) -> None:
     owner = stage.salon.owner.at(stage.server)
-    await add(stage, "olga", "OWNER")
+    await stage.add_member("olga", {"builtIn": "OWNER"})
     (member,) = (await owner.get("{ members { nodes { id } } }"))["nodes"]
     cases: list[tuple[str, dict[str, Any], str, list[str]]] = [
         ("memberRemove", {"id": member["id"]}, "LAST_OWNER", ["id"]),
@@ -153,8 +140,8 @@ async def test_the_counter_learns_what_is_left_of_its_day(stage: Stage) -> None:
         "userErrors { code path ... on AdjustmentLimitReached { dailyPoints pointsLeft requestedPoints resetsAt } }"
     )
     await owner.do("customerUpsert", "customer { id }", externalId="anna", fullName="Anna")
-    await add(stage, "eva", "STAFF")
-    eva, anna = person(stage, "eva"), {"externalId": "anna"}
+    await stage.add_member("eva", {"builtIn": "STAFF"})
+    eva, anna = stage.sign_in("eva"), {"externalId": "anna"}
     first = await eva.get(document, input={"customer": anna, "idempotencyKey": "1", "amount": 400})
     assert first["userErrors"] == []
     (error,) = (await eva.get(document, input={"customer": anna, "idempotencyKey": "2", "amount": -101}))["userErrors"]

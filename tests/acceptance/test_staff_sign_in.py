@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from tests.acceptance.business import Business
-from tests.acceptance.client import Caller, code_of
+from tests.acceptance.client import Caller, Json, code_of
 from tests.acceptance.test_credential_ends import is_closed_with
 from tests.fixtures.provider import Key, Provider, provider_process
 from tests.fixtures.server import Installation, ServerProcess
@@ -65,6 +65,17 @@ class Stage(NamedTuple):
     def caller(self, token: str) -> Caller:
         """Somebody with a token."""
         return Caller(self.server, token)
+
+    def sign_in(self, subject: str, **claims: Any) -> Caller:
+        """Sign somebody in without a claim of roles that is mapped."""
+        return self.caller(sign(self.claims(sub=subject, roles=["nothing"], **claims)))
+
+    async def add_member(self, subject: str, role: Json, **changes: Any) -> str:
+        """Add a member by their identity; return the id."""
+        who = {"identity": {"issuer": self.issuer_id, "subject": subject}}
+        given = {"name": subject, "person": who, "role": role, **changes}
+        added = await self.salon.owner.at(self.server).do("memberAdd", "member { id }", **given)
+        return str(added["member"]["id"])
 
 
 def sign(claims: dict[str, Any], key: Key | OctKey = RSA, algorithm: str = "RS256", **header: Any) -> str:
