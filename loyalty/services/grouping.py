@@ -56,7 +56,6 @@ class _Item:
 
     def fail(self, error: BaseException) -> None:
         """Give the error to the caller that waits, if it still waits."""
-        self.expiry.cancel()
         if not self.answered.done():
             self.answered.set_exception(error)
 
