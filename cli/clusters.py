@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from migrations.newest import newest_revision
 from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls
 from tenancy.clusters import Clusters
 from tenancy.database import HOME, Database
+from tenancy.startup import OldTables, refuse_old_tables
 
 Role = Literal["app", "relay", "owner"]
 
@@ -20,6 +22,14 @@ def open_database(clusters: Mapping[str, DatabaseUrls], role: Role, **options: A
     databases = {name: Database(getattr(urls, role), **options, fenced=fenced) for name, urls in clusters.items()}
     home = databases.pop(HOME)
     return Clusters(home, databases) if databases else home
+
+
+async def refuse_old_home(database: Database) -> None:
+    """Refuse a home cluster without the tables of this release. Raises SetupProblem."""
+    try:
+        await refuse_old_tables(database.clusters[HOME], newest_revision())
+    except OldTables as problem:
+        raise SetupProblem(str(problem)) from problem
 
 
 def urls_of(clusters: Mapping[str, DatabaseUrls], name: str) -> DatabaseUrls:

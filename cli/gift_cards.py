@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import click
 
-from cli.clusters import open_database
+from cli.clusters import open_database, refuse_old_home
 from cli.credentials import local_code_keys
 from loyalty.services.client_secret import reseal_client_secrets
 from loyalty.services.gift_card_reseal import reseal_codes
@@ -47,6 +47,7 @@ async def _reseal(clusters: Mapping[str, DatabaseUrls], keys: CodeKeys, tenant_i
     app = open_database(clusters, "app", pool_size=1, name="treue-gift-cards")
     relay = open_database(clusters, "relay", pool_size=1, name="treue-gift-cards")
     try:
+        await refuse_old_home(relay)
         listed = [one for one in await list_tenants(relay) if tenant_id in (None, one.tenant_id)]
         if tenant_id is not None and not listed:
             raise SetupProblem(f"There is no tenant {tenant_id}.")

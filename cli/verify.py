@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from cli.clusters import open_database
+from cli.clusters import open_database, refuse_old_home
 from loyalty.ledger.proof.asking import INVARIANTS
 from loyalty.ledger.proof.slicing import STATEMENT_TIMEOUT_MS
 from loyalty.rules.ids import TenantId
@@ -85,6 +85,7 @@ async def _verify(clusters: Mapping[str, DatabaseUrls], wanted: Wanted) -> int:
     app = open_database(clusters, "app", pool_size=wanted.workers, answer_seconds=ANSWER_SECONDS, name="treue-verify")
     relay = open_database(clusters, "relay", pool_size=1, name="treue-verify")
     try:
+        await refuse_old_home(relay)
         listed = [one for one in await list_tenants(relay) if wanted.tenant_id in (None, one.tenant_id)]
         tenants = [(one.tenant_id, one.name) for one in listed]
         if wanted.tenant_id is not None and not tenants:

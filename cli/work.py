@@ -45,11 +45,12 @@ async def work_on(
     clusters: "Mapping[str, DatabaseUrls]", role: "Role", work: Callable[["World"], Awaitable[T]], *, unknown: str
 ) -> T:
     """Run ``work`` with one connection to each cluster. A refusal ends the command as with `work_as_app`."""
-    from cli.clusters import open_database
+    from cli.clusters import open_database, refuse_old_home
     from loyalty.services.world import World
 
     database = open_database(clusters, role, pool_size=1, name="treue-cli")
     try:
+        await refuse_old_home(database)
         with explain_refusals(unknown=unknown):
             return await work(World(database))
     finally:

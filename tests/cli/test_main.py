@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from cli.main import COMMANDS, main
+from runtime.roles import DatabaseUrls
 
 SLOW_TO_IMPORT = ("sqlalchemy", "strawberry", "graphql", "psycopg", "pydantic", "alembic", "uvicorn")
 
@@ -55,6 +57,32 @@ def test_shows_what_to_change_without_a_traceback(monkeypatch: pytest.MonkeyPatc
     assert result.output.startswith("Error: Wrong settings: TREUE_PORT: ")
     assert result.output.count("\n") == 1
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tenant", "list"),
+        ("tenant", "create", "--name", "Salon", "--currency", "EUR", "--time-zone", "Europe/Berlin"),
+        ("platform", "token", "list"),
+        ("tenant", "suspend", "01a2216a-851f-7000-8000-000000000000"),
+        ("verify",),
+        ("gift-cards", "reseal"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_says_that_tables_are_missing(
+    empty_database_urls: DatabaseUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    keys = tmp_path / "keys.txt"
+    keys.write_text(f"{'0d' * 32}\n")
+    monkeypatch.setenv("TREUE_GIFT_CARD_KEYS_FILE", str(keys))
+    for role, url in empty_database_urls._asdict().items():
+        monkeypatch.setenv(f"TREUE_{role.upper()}_URL", url)
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].endswith("is needed: treue migrate.")
+    assert result.output.count("\n") == 1
 
 
 def test_the_installed_program_answers() -> None:
