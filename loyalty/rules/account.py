@@ -1,7 +1,8 @@
 """The account of one customer, and how credits and debits change it.
 
 The balance is available + held - debt, and equals the sum of all entries. Debt exists only if a policy allows a debit
-below zero. The next credit pays the debt before any points become available.
+below zero. The next credit pays the debt before any points become available. A function that raises `sequence` by 1
+stands for one entry, which the caller writes.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ BY_LIFETIME = "LIFETIME_EARNED"
 
 
 class CountedIn(StrEnum):
-    """The tier window that counted earned points when they were credited."""
+    """The tier window that counted earned points when they were credited, as seen from now."""
 
     OPEN = "OPEN"
     """The window that is open now."""
@@ -104,10 +105,10 @@ class Debit:
 
 
 def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> Credit:
-    """Add points: they pay debt first, the rest becomes available.
+    """Add points to an account: they pay debt first, the rest becomes available.
 
-    With `earned` they count as lifetime points, with `qualifying` for the tier. Raises ValueError unless points are
-    positive, and LimitReached if a number of the account would pass MAX_POINTS.
+    With `earned` the points count as lifetime points, with `qualifying` they count for the tier. Raises ValueError
+    unless points are positive, and LimitReached if a number of the account would pass MAX_POINTS.
     """
     _require_positive(points)
     paid_debt = min(account.debt, points)
@@ -126,11 +127,11 @@ def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> 
 def debit(
     account: Account, points: int, *, overdraft: Overdraft, qualifying: bool, path: tuple[str, ...] = ("points",)
 ) -> Debit:
-    """Take available points; held points are never touched.
+    """Take available points from an account. Held points are never touched.
 
-    With `qualifying` they are taken from the points for the tier as well. Raises InsufficientPoints at `path` if not
-    enough are available and overdraft is REJECT, ValueError unless points are positive, and LimitReached if a number
-    would pass MAX_POINTS.
+    `overdraft` says what happens if fewer points are available. With `qualifying` the points are taken from the points
+    for the tier as well. Raises InsufficientPoints at `path` if `overdraft` is REJECT and fewer points are available,
+    ValueError unless points are positive, and LimitReached if a number would pass MAX_POINTS.
     """
     _require_positive(points)
     from_lots = min(account.available, points)
@@ -152,10 +153,10 @@ def debit(
 
 
 def add_pending(account: Account, points: int) -> Account:
-    """Add pending points: they are earned but not spendable.
+    """Add pending points to an account: they are earned but not spendable.
 
-    They have no entry, and count for nothing until they mature. Raises ValueError unless points are positive, and
-    LimitReached if a number would pass MAX_POINTS at maturity.
+    Pending points have no entry, and count for nothing until they mature. Raises ValueError unless points are positive,
+    and LimitReached if a number would pass MAX_POINTS at maturity.
     """
     _require_positive(points)
     after = replace(account, pending=account.pending + points)
@@ -175,8 +176,8 @@ def remove_pending(account: Account, points: int) -> Account:
 def take_back(account: Account, points: int, *, overdraft: Overdraft, counted_in: CountedIn = CountedIn.OPEN) -> Debit:
     """Take earned points back: they no longer count for the tier, nor as lifetime points.
 
-    `overdraft` says what happens to points that were spent meanwhile: they become debt, they are not taken, or the
-    whole is refused. `counted_in` is the tier window that counted the points; it loses them.
+    `overdraft` says what happens to points that were spent meanwhile: they become debt, they are not taken, or nothing
+    is taken and InsufficientPoints is raised. `counted_in` is the tier window that counted the points; it loses them.
     """
     taken = debit(account, points, overdraft=overdraft, qualifying=False)
     after = replace(taken.account, lifetime_earned=taken.account.lifetime_earned - taken.points_taken)
@@ -197,7 +198,7 @@ def set_aside(account: Account, points: int) -> Account:
 
 
 def put_back(account: Account, points: int) -> Credit:
-    """Free held points: they become available again. They pay debt that arose meanwhile first. No entry is written."""
+    """Free held points. They first pay debt that arose meanwhile; the rest becomes available. There is no entry."""
     held = _take_held(account, points)
     paid_debt = min(account.debt, points)
     after = replace(held, available=held.available + points - paid_debt, debt=held.debt - paid_debt)
@@ -205,12 +206,12 @@ def put_back(account: Account, points: int) -> Credit:
 
 
 def spend_held(account: Account, points: int) -> Account:
-    """Spend held points for good, with an entry."""
+    """Spend held points for good. Raises ValueError if fewer points are held."""
     return replace(_take_held(account, points), sequence=account.sequence + 1)
 
 
 def expire(account: Account, points: int) -> Account:
-    """Take available points that expire, with an entry. They still count for the tier and as lifetime points.
+    """Take available points because they expire. They still count for the tier and as lifetime points.
 
     Raises ValueError unless points are positive and available.
     """
@@ -222,6 +223,7 @@ def expire(account: Account, points: int) -> Account:
 
 
 def _take_held(account: Account, points: int) -> Account:
+    """Subtract points from the held points. Raises ValueError if fewer points are held."""
     _require_positive(points)
     if points > account.held:
         message = "more points than are held"
@@ -230,7 +232,11 @@ def _take_held(account: Account, points: int) -> Account:
 
 
 def _qualify(account: Account, points: int, counted_in: CountedIn = CountedIn.OPEN) -> Account:
-    """Count points for the tier: in the sum without end, and in one of the tier windows, if the account has them."""
+    """Add points to the points that count for the tier. A negative number subtracts.
+
+    They are added to `qualifying`, and to the points of the tier window `counted_in`. An OLDER window, or an account
+    without windows, has no such number.
+    """
     after = replace(account, qualifying=account.qualifying + points)
     if account.window_started_at is None or counted_in is CountedIn.OLDER:
         return after

@@ -199,6 +199,7 @@ def validate_accrual_policy(policy: AccrualPolicy) -> list[Problem]:
 
 
 def _policy_problems(policy: AccrualPolicy) -> Iterator[Problem | None]:
+    """Yield the problems of a policy, and None for checks that find none."""
     yield _check_minutes(policy.delay_minutes, ("accrual", "mature_delay"))
     yield _check_minutes(policy.slack_minutes, ("accrual", "mature_slack"))
     yield _check_minutes(policy.latest_report_minutes, ("accrual", "latest_report"))

@@ -73,9 +73,10 @@ def follow_report(
 
 
 def begin_state(points: int, kept: int, due_at: datetime | None, now: datetime) -> AccrualState:
-    """Return the state in which an accrual begins.
+    """Return the first state of an accrual.
 
-    The accrual gives `points`. Refunds before the evaluation have left `kept` of them. The points mature at `due_at`.
+    The accrual gives `points`. Refunds before the evaluation have left `kept` of them. The points mature at `due_at`;
+    None means that this time is not known yet.
     """
     if points and not kept:
         return AccrualState.VOIDED

@@ -32,10 +32,10 @@ class Direction(DescribedEnum):
 
 
 def sign_points(amount: int | None, direction: Direction | None, points: int | None) -> int:
-    """Turn either form of an adjustment into signed points.
+    """Return the signed points of an adjustment, from either of its two forms.
 
     The forms are a signed `amount` (-50), or a `direction` with positive `points`. Raises InvalidInput unless exactly
-    one form is given, complete, not zero and within MAX_POINTS. Negative `points` are refused, not turned around.
+    one form is given, complete, not zero and within MAX_POINTS. Negative `points` are refused.
     """
     if amount is not None:
         if direction is not None or points is not None:
@@ -62,15 +62,15 @@ def default_qualifying(signed: int, reason: AdjustmentReason) -> bool:
 
 
 def choose_qualifying(signed: int, reason: AdjustmentReason, *, asked: bool | None) -> bool:
-    """Tell whether an adjustment counts for the tier: as the caller says, or by default."""
+    """Tell whether an adjustment counts for the tier: as the caller asked, or by default if `asked` is None."""
     return default_qualifying(signed, reason) if asked is None else asked
 
 
 def remove_points(account: Account, points: int, *, overdraft: Overdraft, qualifying: bool, field: str) -> Debit:
-    """Decide to take points from an account; refusals name ``field``.
+    """Take points from an account by an adjustment. Refusals name the input ``field``.
 
-    Raises InsufficientPoints if the overdraft does not allow it, or if CLAMP finds no points: an entry of 0 points
-    would explain nothing.
+    Raises InsufficientPoints if ``overdraft`` is REJECT and fewer points are available, or if it is CLAMP and no points
+    are available: an entry of 0 points would explain nothing.
     """
     removed = debit(account, points, overdraft=overdraft, qualifying=qualifying, path=(field,))
     if not removed.points_taken:
@@ -79,10 +79,10 @@ def remove_points(account: Account, points: int, *, overdraft: Overdraft, qualif
 
 
 def refuse_above_day(daily_points: int, moved: int, points: int, resets_at: datetime, field: str) -> None:
-    """Refuse points above the number that a role may adjust in a day.
+    """Refuse an adjustment that passes the number of points that a role may adjust in a day.
 
-    ``moved`` is the sum of the day, with these points. Raises AdjustmentLimitReached, which says how many points are
-    left until ``resets_at``.
+    ``daily_points`` is that number. ``moved`` is the sum of the day, and includes ``points``, the points of this
+    adjustment. Raises AdjustmentLimitReached, which says how many points are left until ``resets_at``.
     """
     if moved > daily_points:
         left = max(daily_points - (moved - points), 0)

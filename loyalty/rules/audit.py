@@ -60,7 +60,7 @@ class AuditedChange(NamedTuple):
 
     @property
     def action(self) -> AuditAction:
-        """The kind of the change."""
+        """Whether the part was created, changed or deleted."""
         if self.before is None:
             return AuditAction.CREATED
         return AuditAction.DELETED if self.after is None else AuditAction.CHANGED
@@ -82,6 +82,10 @@ def _differ(before: Any, after: Any) -> bool:
 
 
 def _flatten(state: Mapping[str, Any], way: str = "") -> dict[str, Any]:
+    """Return the values of nested objects by their path, with dots between the names.
+
+    ``way`` is the path of `state` itself, with a dot at its end; it is empty for the outermost object.
+    """
     flat: dict[str, Any] = {}
     for name, value in state.items():
         if isinstance(value, Mapping):

@@ -71,7 +71,10 @@ def count_award(award: FixedAward | PerAmountAward | PerUnitAward, counted: Coun
 
 
 def count_bonus(factor: Ratio, base: int, *, over_all: bool = False) -> Count:
-    """Count the points that a factor adds to ``base`` points."""
+    """Count the points that a factor adds to ``base`` points, rounded down: the factor 1.5 gives 50 for a base of 100.
+
+    With ``over_all`` the factor is that of a tier: in the formula it multiplies the points of all other lines.
+    """
     above = factor.numerator - factor.denominator
     points = divide(base * above, factor.denominator, Rounding.FLOOR)
     times = f"what {_say_points(base)} times {format_factor(factor)} is above them"
@@ -89,7 +92,11 @@ def basis_minor_of(order: OrderTotal, lines: Iterable[CountedLine]) -> int:
 
 
 def _count_fixed(award: FixedAward, counted: Counted) -> Count:
-    """Count a fixed award. It gives all its points, unless no line takes part, or points or cards paid a part."""
+    """Count a fixed award.
+
+    It gives its points times the earning share: less than all if points or gift cards paid a part. It gives 0 points if
+    the purchase has lines, no line takes part, and no amount is without a line.
+    """
     lines, rest_minor = counted.lines, counted.order.rest_minor
     if counted.has_lines and not lines and not rest_minor:
         return Count(0, "0 points: nothing that was bought takes part in the program.", FixedFormula(0))
@@ -152,7 +159,11 @@ def _count_amount(award: PerAmountAward, counted: Counted) -> Count:
 
 
 def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_own: int | None, *, rated: bool) -> str:
-    """Return the part of the explanation that says which amount was counted, without the points."""
+    """Return the part of the explanation that says which amount was counted, without the sum of the points.
+
+    ``by_own`` are the points of items with points per unit of their own; None if there are no such items. ``rated``
+    says that items have a rate of their own.
+    """
     currency = counted.currency
     per = f"{award.points} per {format_amount(award.per_minor, currency)} {currency}"
     said = f"{per} of {format_amount(basis_minor, currency)} {currency}"
@@ -200,7 +211,12 @@ def _amount(order: OrderTotal, counted: Iterable[LineBasis]) -> tuple[int, int]:
 
 
 def _unit_parts(values: Sequence[tuple[int, Quantity, int]]) -> tuple[tuple[LinePart, ...], int]:
-    """Return the parts of units with their points, and the scale: in how many parts of a point they count."""
+    """Return the formula parts of lines that give points per unit, and the scale of their values.
+
+    Each of ``values`` has the position of a line, its quantity, and its points per unit. The value of a part is
+    quantity times points. With a scale of 1 it is in points. If a quantity is a fraction, all values are in parts of
+    1/SCALE of a point.
+    """
     if all(isinstance(quantity, int) for _, quantity, _ in values):
         return _parts([(position, int(quantity) * points) for position, quantity, points in values]), 1
     return _parts([(position, scale_quantity(quantity) * points) for position, quantity, points in values]), SCALE
@@ -212,6 +228,7 @@ def _parts(values: Iterable[tuple[int, int]]) -> tuple[LinePart, ...]:
 
 
 def _say_share(counted: Counted) -> str:
+    """Return the end of an explanation about the earning share; an empty text if the whole total earns."""
     return "" if counted.share.is_whole else f", for the part that was {_say_unpaid(counted)}"
 
 

@@ -57,8 +57,9 @@ class LineBasis(NamedTuple):
 def line_basis(policy: BasisPolicy, line: PurchaseLine) -> LineBasis:
     """Return the amounts of a line that count, before the discount of the whole order. Neither is below zero.
 
-    The tax that a line tells is part of its amount. The price before the line's own discount contains tax at the same
-    rate: the net price is rounded to the nearest minor unit.
+    If prices before discounts count, the line's own discount is the plain amount. The tax that a line tells is part of
+    its amount. The price before the line's own discount contains tax at the same rate: the net price is rounded to the
+    nearest minor unit.
     """
     excluded = policy.tax is TaxBasis.EXCLUDED
     counted_minor = line.amount_minor - (line.tax_minor if excluded else 0)

@@ -31,7 +31,7 @@ class DayOfYear(NamedTuple):
 
 
 def tidy_birthday(told: str) -> str:
-    """Return a birthday with its hyphens. A text that is no birthday is returned as it is."""
+    """Return a birthday in the long form: `19900517` becomes `1990-05-17`. Other texts only lose blanks round them."""
     text = told.strip()
     short = _SHORT.fullmatch(text)
     return text if short is None else f"{short[1].replace('--', '-')}-{short[2]}-{short[3]}"
@@ -48,7 +48,10 @@ def check_birthday(birthday: str, path: tuple[str, ...] = ("birthday",)) -> Prob
 
 
 def check_birthday_is_past(birthday: str, last_day: date) -> Problem | None:
-    """Return a problem if a birthday is after ``last_day``: today, where in the world today is the latest date."""
+    """Return a problem if a birthday with a year is after ``last_day``; None if it is not, or has no year.
+
+    ``last_day`` is today's date in the time zone where the date is the latest.
+    """
     if birthday.startswith("-") or birthday <= last_day.isoformat():
         return None
     return Problem(("birthday",), "must not lie ahead")

@@ -68,11 +68,12 @@ def choose_generation(
     *,
     changes_hands: bool,
 ) -> int:
-    """Return the generation of a purchase after a report; ``next_generation`` has the rule.
+    """Return the generation of a purchase after a report, by the rule of ``next_generation``.
 
-    `earned` is the state of the purchase's accrual, None without one. `changes_hands` says that the purchase moves to
-    another customer. If such a purchase comes back, it begins a new generation: its former generations stay with the
-    customer it was recorded for.
+    `known` is the generation and the status before the report; None for a new purchase. `requested` is the status in
+    the report. `earned` is the state of the purchase's accrual; None without one. `changes_hands` says that the
+    purchase moves to another customer. If such a purchase comes back to life, it begins a new generation: its former
+    generations stay with the customer it was recorded for.
     """
     return next_generation(known, requested, lost_points=changes_hands or earned in LOST)
 
@@ -105,7 +106,8 @@ def is_valued_anew(
 
     It may if it changes facts that rules depend on, or brings the purchase back to life. If points or gift cards pay
     for the purchase (`is_paid`), any report may change how much they pay, so the purchase is valued again; an equal
-    result changes nothing. `can_be_valued` says that the accrual may be valued again at all.
+    result changes nothing. `changed` are the names of the facts that the report changes. `can_be_valued` says that the
+    accrual may be valued again at all.
     """
     if not can_be_valued or status in ENDED:
         return False

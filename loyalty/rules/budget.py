@@ -68,7 +68,7 @@ class BudgetLimits(NamedTuple):
 
 
 def check_limits(limits: BudgetLimits) -> list[Problem | None]:
-    """Return what is wrong with the limits of a tenant."""
+    """Return a problem for each limit of a tenant's budget that is out of range; None for a limit that is right."""
     points, per_second = limits
     return [
         None
@@ -96,6 +96,7 @@ class Bucket:
         self._set_limits(limits_of_tenant)
 
     def _set_limits(self, limits_of_tenant: BudgetLimits) -> None:
+        """Take over the limits of the tenant, as the share of this bucket."""
         self.limits = limits_of_tenant.share(self.part)
         self.slice_points = self.limits.slice_points
 
@@ -110,9 +111,10 @@ class Bucket:
         return self.owed >= slices * self.slice_points
 
     def spend(self, cost: int, now: datetime) -> None:
-        """Take points. If they cannot be booked for a while, the bucket owes no more than a few slices.
+        """Take points from the bucket, and note them as owed until they are booked.
 
-        Otherwise all of them would be booked later as if they were spent at once, although most have come back by then.
+        If the database is away for a while, the bucket owes no more than a few slices. Otherwise it would later book
+        all points as if they were spent at once, although most have come back by then.
         """
         self.full_at = max(self.full_at, now) + self.limits.time_until(cost)
         owed = self.owed + cost
@@ -121,7 +123,10 @@ class Bucket:
         self.owed = owed
 
     def settle(self, full_at: datetime, booked: int, now: datetime) -> None:
-        """Take over the time that all processes have booked, and add the points that were spent here meanwhile."""
+        """Take over the result of a booking: `full_at`, which counts what all processes have booked.
+
+        `booked` are the points that this process has booked. The points that it spent meanwhile are added.
+        """
         self.owed -= booked
         self.full_at = full_at if self.owed <= 0 else max(full_at, now) + self.limits.time_until(self.owed)
 
@@ -149,9 +154,9 @@ class Charge(NamedTuple):
 
 
 def decide_charge(cost: int, client: Bucket, tenant: Bucket, now: datetime) -> Charge:
-    """Take the cost of an operation from the budgets of its client and its tenant.
+    """Take the cost of an operation from the budgets of its client and its tenant, and return the charge.
 
-    If one is too small, take nothing.
+    If one budget has fewer points left, nothing is taken from either, and the charge says how long to wait.
     """
     left, left_of_tenant = client.count_left(now), tenant.count_left(now)
     wait = None

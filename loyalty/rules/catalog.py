@@ -107,6 +107,7 @@ def validate_catalog_item(item: CatalogItem) -> list[Problem]:
 
 
 def _item_problems(item: CatalogItem) -> Iterator[Problem | None]:
+    """Yield the problems of an item, and None for checks that find none."""
     yield check_external_id(item.external_id, ("external_id",))
     yield check_text(item.name, ("name",), CATALOG_NAME_MAX_LENGTH)
     if item.kind not in SOLD_KINDS:
@@ -119,6 +120,7 @@ def _item_problems(item: CatalogItem) -> Iterator[Problem | None]:
 
 
 def _stray_sale_problems(item: CatalogItem) -> Iterator[Problem]:
+    """Yield a problem for each value that an item of a kind that is not sold must not have."""
     given = {"category": item.category, "enrolled": item.enrolled or None}
     for name, value in given.items():
         if value is not None:
@@ -130,6 +132,7 @@ def _stray_sale_problems(item: CatalogItem) -> Iterator[Problem]:
 
 
 def _earning_problems(item: CatalogItem) -> Iterator[Problem | None]:
+    """Yield what is wrong with an item's points per unit and its rate, and None for checks that find nothing."""
     if item.points_per_unit is not None:
         yield check_points(item.points_per_unit, ("points_per_unit",))
     if item.rate is None:

@@ -18,7 +18,10 @@ def chain_hash(before: bytes, text: str) -> bytes:
 
 
 def hash_text(text: str) -> str:
-    """Return the SHA-256 of a text in UTF-8, in hexadecimal. A chain covers this hash of a text that may be erased."""
+    """Return the SHA-256 of a text in UTF-8, in hexadecimal.
+
+    Where a text may be erased later, a chain covers this hash of the text in place of the text.
+    """
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -32,6 +35,7 @@ def chain_text(entry: Mapping[str, Any], fields: Iterable[str]) -> str:
 
 
 def _field_text(value: Any) -> str:
+    """Return one value in the form that `chain_text` describes."""
     if value is None:
         return ""
     return str((value - _EPOCH) // _MICROSECOND) if isinstance(value, datetime) else str(value)

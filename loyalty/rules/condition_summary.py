@@ -15,6 +15,8 @@ Names = Mapping[tuple[CatalogKind, str], str]
 
 
 class _Wording(NamedTuple):
+    """The words of the line in one language."""
+
     always: str
     service_category: str
     service: str
@@ -75,7 +77,11 @@ def condition_summary(conditions: Conditions, names: Names, locale: str, currenc
 
 
 def list_values(values: Iterable[str], kinds: Iterable[CatalogKind], names: Names, either: str, more: str) -> str:
-    """Join the names of external ids: "A, B or C". The first catalogue kind that has an id names it."""
+    """Join the names of external ids: "A, B or C". The first of the ``kinds`` that has an id names it.
+
+    ``either`` is the word before the last name. Names beyond the tenth are only counted: "A, B or 3 more", where
+    ``more`` is the word behind their number.
+    """
     kinds = tuple(kinds)
     found = sorted((_name_of(value, kinds, names) for value in values), key=_reading_order)
     shown, hidden = found[:SUMMARY_MAX_VALUES], len(found) - SUMMARY_MAX_VALUES
@@ -126,8 +132,10 @@ def _other_parts(conditions: Conditions, wording: _Wording, currency: str) -> li
 
 
 def _name_of(value: str, kinds: tuple[CatalogKind, ...], names: Names) -> str:
+    """Return the name of an external id; the id itself if the catalogue has none of these kinds with it."""
     return next((names[kind, value] for kind in kinds if (kind, value) in names), value)
 
 
 def _reading_order(name: str) -> tuple[str, str]:
+    """Return the key by which names are sorted: capital and small letters are equal, unless the names are."""
     return (name.casefold(), name)

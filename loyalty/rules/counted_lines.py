@@ -99,7 +99,10 @@ def index_catalog(catalog: Iterable[CatalogItem]) -> CatalogIndex:
 def count_lines(
     catalog: CatalogIndex, kind: PurchaseKind, lines: Sequence[PurchaseLine], basis: BasisPolicy, *, enrolled_only: bool
 ) -> CountedLines:
-    """Return the lines of a purchase that take part, in their order."""
+    """Return the lines of a purchase that take part, in their order.
+
+    With ``enrolled_only`` only lines of enrolled items take part.
+    """
     items = catalog.items[kind]
     counted: list[CountedLine] = []
     left_out = earns_nothing = False
@@ -127,6 +130,10 @@ def _count_line(
     special: CatalogItem | None,
     basis: BasisPolicy,
 ) -> CountedLine:
+    """Build a line that takes part. ``names`` are the tidy ids of its item and its category.
+
+    ``special`` is the item or category whose own points per unit or rate the line has; None if it follows the rules.
+    """
     return CountedLine(
         position=position,
         item=names[0],
@@ -161,6 +168,7 @@ def _special(item: CatalogItem | None, category: CatalogItem | None) -> CatalogI
 
 
 def _has_own(item: CatalogItem) -> bool:
+    """Tell whether an item or a category has points per unit or a rate of its own."""
     return item.points_per_unit is not None or item.rate is not None
 
 
@@ -169,6 +177,7 @@ def _has_tidy_id(item: CatalogItem) -> bool:
 
 
 def _index_items(catalog: Iterable[CatalogItem], kinds: Sequence[CatalogKind]) -> Mapping[str, CatalogItem]:
+    """Return the items of some kinds by external id. If kinds share an id, the item of the first kind wins."""
     by_kind = {kind: {tidy_id(item.external_id): item for item in catalog if item.kind is kind} for kind in kinds}
     index: dict[str, CatalogItem] = {}
     for kind in reversed(kinds):

@@ -194,6 +194,7 @@ def validate_profile(profile: CustomerProfile) -> list[Problem]:
 
 
 def _profile_problems(profile: CustomerProfile) -> Iterator[Problem | None]:
+    """Yield the problems of a profile's single values, and None for checks that find none."""
     yield check_external_id(profile.external_id, ("external_id",))
     if profile.external_id.startswith(ERASED_PREFIX):
         yield Problem(("external_id",), f"must not begin with {ERASED_PREFIX}, which erased customers have")

@@ -75,8 +75,9 @@ __all__ = [
 class _CompiledRule:
     """A rule with its prepared lines, because most outcomes do not depend on the purchase.
 
-    `is_global` says that the rule always matches. `uncounted` is the line of a match before anything is counted. For a
-    multiplier it is the final line as long as there are no points to multiply.
+    `is_global` says that the rule always matches. `counts_items` says that its conditions name items, `excludes_items`
+    that they except items. `uncounted` is the line of a match before anything is counted. For a multiplier it is the
+    final line if there are no points to multiply.
     """
 
     rule: EarningRule
@@ -102,8 +103,7 @@ class _Case(NamedTuple):
     """One purchase in the form that conditions and awards need.
 
     `sold` are the lines that take part. `order.rest_minor` is the amount that belongs to no line; it is 0 if that
-    amount does not take part. `share` is the share of the total that earns: payments in points and gift cards are left
-    out as far as the policy says so.
+    amount does not take part. `share` is the share of the total that earns. `window_at` is compared with windows.
     """
 
     facts: PurchaseFacts
@@ -204,7 +204,7 @@ def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine
 
 
 def _keep_stacked(lines: list[EvaluationLine], stacking: Stacking, positions: Sequence[int]) -> None:
-    """Take the points off the lines that do not count, as the stacking says. Only lines at `positions` are compared."""
+    """Set the lines at `positions` that do not count to 0 points, as the stacking says. Other lines stay."""
     if stacking is Stacking.SUM:
         return
     giving = [position for position in positions if lines[position].points]
@@ -383,7 +383,7 @@ def _line_of(rule: EarningRule, count: Count) -> EvaluationLine:
 
 
 def _compile_rule(rule: EarningRule, names: Names, currency: str) -> _CompiledRule:
-    """Prepare a rule: its reasons not to match, and what its conditions ask for."""
+    """Prepare a rule: a line for each condition that may fail, and what its conditions ask for."""
     reasons = reasons_not_matched(rule, names, currency)
     return _CompiledRule(
         rule=rule,

@@ -121,7 +121,10 @@ class PerUnitAward:
 
 @dataclass(frozen=True, slots=True)
 class MultiplierAward:
-    """A factor for the points of all other rules. The rule gives the points above one time, rounded down."""
+    """A factor for the points of all other rules.
+
+    The rule gives what the factor adds, rounded down: with the factor 1.5 and 100 points of other rules it gives 50.
+    """
 
     factor: Ratio
 

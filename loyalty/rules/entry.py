@@ -83,4 +83,5 @@ def entry_hash(before: bytes, entry: dict[str, Any]) -> bytes:
 
 
 def _hash_text(text: str | None) -> str:
+    """Return the SHA-256 of a text in hexadecimal; `-` for an absent text."""
     return "-" if text is None else hash_text(text)

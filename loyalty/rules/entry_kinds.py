@@ -79,9 +79,9 @@ class KindRow:
         return phase in self.phases or (numbered and phase != self.numbered_phase)
 
     def phase_condition(self, column: str = "phase") -> str:
-        """Return the SQL condition for the phases of this kind.
+        """Return the SQL condition that a phase is one of this kind.
 
-        It is a range where the index of causes has to serve it.
+        For a kind with numbered phases it is a range, so that the index of causes can serve it.
         """
         if self.numbered_phase is not None:
             first = min((*self.phases, self.numbered_phase))
@@ -250,5 +250,8 @@ def entry_color(kind: EntryKind) -> str:
 
 
 def quote(values: Iterable[str]) -> str:
-    """Return names of this module as a list of SQL texts."""
+    """Return names as SQL texts in single quotes, with commas between them.
+
+    The names must be constants of this code: quotes in them are not escaped.
+    """
     return ", ".join(f"'{value}'" for value in values)

@@ -112,13 +112,13 @@ def _read(member: _Member, payload: Mapping[str, Any], *, is_earlier: bool) -> A
 
 @cache
 def _members(known: Any) -> list[_Member]:
-    """Return how the fields of a class are read. It is decided once for each class."""
+    """Return how each field of an event's class is read. The answer is computed once for each class."""
     hints = get_type_hints(known)
     return [_Member(field.name, _reader_of(hints[field.name]), field.default) for field in fields(known)]
 
 
 def _reader_of(kind: Any) -> Callable[[Any], Any]:
-    """Return the function that reads a stored value as the type `kind`; a union with None also reads None."""
+    """Return the function that turns a stored value into the type `kind`. If `kind` allows None, it lets None pass."""
     if get_origin(kind) in (Union, types.UnionType):
         (some,) = (one for one in get_args(kind) if one is not types.NoneType)
         read = _reader_of(some)
@@ -130,9 +130,9 @@ def _reader_of(kind: Any) -> Callable[[Any], Any]:
 
 
 def _plain(kind: type, stored: Any) -> Any:
-    """Return a stored number, text or truth value.
+    """Return a stored number, text or truth value unchanged.
 
-    Raises TypeError unless it has exactly this type: True is no number.
+    Raises TypeError unless it has exactly the type `kind`: True is no number.
     """
     if type(stored) is not kind:
         raise TypeError(f"{stored!r} is no {kind.__name__}")

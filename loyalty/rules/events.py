@@ -74,7 +74,10 @@ class PurchaseThen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PointsEarned:
-    """A purchase earned points. `available` is the customer's after it; `purchase_…` says how the purchase was then."""
+    """A purchase earned points. `available` are the customer's available points after it.
+
+    The fields `purchase_…` say how the purchase was at that time.
+    """
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EARNED
     version: ClassVar[int] = 2
@@ -127,7 +130,7 @@ class PointsVoided:
 
 @dataclass(frozen=True, slots=True)
 class PointsReversed:
-    """Earned points were taken back. `points` is negative, `available` is the customer's after it."""
+    """Earned points were taken back. `points` is negative; `available` are the customer's available points after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_REVERSED
     version: ClassVar[int] = 2
@@ -146,7 +149,7 @@ class PointsReversed:
 
 @dataclass(frozen=True, slots=True)
 class PointsAdjusted:
-    """Somebody corrected points by hand. `points` is signed, `available` is the customer's after it."""
+    """Somebody corrected points by hand. `points` is signed; `available` are the customer's points after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_ADJUSTED
     version: ClassVar[int] = 2
@@ -186,7 +189,7 @@ class PointsReleased:
 
 @dataclass(frozen=True, slots=True)
 class PointsRedeemed:
-    """Held points were spent. `points` is negative, `available` is the customer's after it."""
+    """Held points were spent. `points` is negative; `available` are the customer's available points after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_REDEEMED
     version: ClassVar[int] = 2
@@ -214,9 +217,10 @@ class PointsReturned:
 
 @dataclass(frozen=True, slots=True)
 class PointsExpiring:
-    """A lot will expire in so many days: its owner should know. Told once for each lot, date and number of days.
+    """A notice: a lot will expire in so many days. There is one for each lot, date and number of days.
 
-    `marketing_consent` is the customer's just then; unknown is no.
+    `points` are the points that will expire, `expires_at` is an ISO 8601 instant. `marketing_consent` is the customer's
+    consent at that time; an unknown consent is false.
     """
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRING
@@ -232,7 +236,7 @@ class PointsExpiring:
 
 @dataclass(frozen=True, slots=True)
 class PointsExpired:
-    """The remaining points of a lot expired. `points` is negative, `available` is the customer's after it."""
+    """The remaining points of a lot expired. `points` is negative; `available` are the customer's points after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRED
     version: ClassVar[int] = 2

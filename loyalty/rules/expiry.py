@@ -129,8 +129,8 @@ def due_notice(
 ) -> int | None:
     """Return the number of days of the notice that is due now; None if no notice is due, or the points have expired.
 
-    `since` is when the next notice was due. If several notices came due since then, the last one is returned: the
-    numbers of days of the earlier ones are wrong by now.
+    `since` is when the oldest notice that was not told yet was due. If several notices came due since then, the last
+    one is returned: the numbers of days of the earlier ones are wrong by now.
     """
     if now >= expiry:
         return None
@@ -153,7 +153,7 @@ def validate_notices(notice_days: tuple[int, ...]) -> list[Problem]:
 
 
 def _last_day(policy: ExpiryPolicy, today: date) -> date | None:
-    """Return the last day of points that come in today; None for never."""
+    """Return the last day of points that come in ``today`` (a local day); None if they never expire."""
     match policy.kind:
         case ExpiryKind.NONE:
             return None
@@ -178,10 +178,12 @@ def _add_months(day: date, months: int) -> date:
 
 
 def _day_of_year(year: int, month: int, day: int) -> date:
+    """Return a date. If the month has fewer days, return its last day."""
     return date(year, month, min(day, calendar.monthrange(year, month)[1]))
 
 
 def _problems(policy: ExpiryPolicy, path: tuple[str, ...]) -> Iterator[Problem | None]:
+    """Yield the problems of a policy, and None for checks that find none."""
     here = (*path, policy.kind.lower())
     match policy.kind:
         case ExpiryKind.FIXED_DURATION:

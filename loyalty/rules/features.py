@@ -82,6 +82,7 @@ def switch_feature(
 
 
 def _switch_on(features: frozenset[Feature], feature: Feature, path: tuple[str, ...]) -> Switched:
+    """Switch a feature on, with the features that it needs. Raises IncompatibleFeature."""
     for other in Feature:
         if other in features and other in EXCLUDES.get(feature, ()):
             raise IncompatibleFeature(feature, other, path)

@@ -40,9 +40,9 @@ class RatedPart:
 class FixedFormula:
     """The share `numerator` / `denominator` of a fixed number of points, rounded down.
 
-    The other part of the purchase was paid with points or cards. When lines are refunded, the points shrink with the
-    lines that earned them, in the ratio of the `parts`, and with `rest_minor`, the amount that belongs to no line.
-    Without parts and rest they shrink with the whole purchase.
+    The other part of the purchase was paid with points or cards. After refunds only a part of the points is left: the
+    part that is left of the lines in `parts` and of `rest_minor`, the amount that belongs to no line. Without parts and
+    rest it is the part that is left of the whole purchase.
     """
 
     points: int
@@ -144,7 +144,7 @@ class Left:
     rest: Fraction
 
     def line(self, position: int) -> Fraction:
-        """Return the share of a line that is left; for a line that the purchase has no more, the share of the total."""
+        """Return the share of a line that is left. For a line that the purchase no longer has, return `whole`."""
         return self.lines[position] * self.rest if position < len(self.lines) else self.whole
 
 
@@ -189,6 +189,7 @@ def _lines_left(formula: LinesFormula, left: Left) -> int:
 
 
 def _amount_left(formula: AmountFormula, left: Left) -> int:
+    """Return the points that an AmountFormula gives for the part of a purchase that is left."""
     amount = _sum(formula.parts, left)
     if formula.whole_minor is not None:
         amount += formula.whole_minor * left.whole
@@ -199,6 +200,7 @@ def _amount_left(formula: AmountFormula, left: Left) -> int:
 
 
 def _sum(parts: tuple[LinePart, ...], left: Left) -> Fraction:
+    """Return the sum of the values of parts, each times the share of its line that is left."""
     return sum((part.value * left.line(part.position) for part in parts), Fraction(0))
 
 

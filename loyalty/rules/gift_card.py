@@ -116,7 +116,7 @@ def free_held(account: CardAccount, amount_minor: int) -> CardAccount:
 
 
 def move(account: CardAccount, amount_minor: int) -> CardAccount:
-    """Change the balance by the signed amount of the next entry.
+    """Return the account after its next entry, which changes the balance by a signed amount.
 
     Raises ValueError if the balance no longer covers the holds.
     """
@@ -142,7 +142,10 @@ def void(account: CardAccount, at: datetime) -> CardAccount:
 
 
 def refuse_used(account: CardAccount, face_minor: int) -> None:
-    """Refuse a card whose money was spent or is held in part. Refusal: GiftCardInUse."""
+    """Refuse a card of which any money was spent or is held: its balance must be its face value.
+
+    Refusal: GiftCardInUse.
+    """
     if account.balance_minor != face_minor or account.held_minor:
         spent, held = face_minor - account.balance_minor, account.held_minor
         raise GiftCardInUse(Money(spent, account.currency), Money(held, account.currency))
@@ -156,7 +159,7 @@ def refuse_ended(account: CardAccount, at: datetime, path: tuple[str, ...] = ("g
 
 
 def _ensure_covered(account: CardAccount) -> CardAccount:
-    """Return an account whose balance covers its holds. Raises ValueError for any other."""
+    """Return the account unchanged. Raises ValueError if its balance does not cover its held money."""
     if not 0 <= account.held_minor <= account.balance_minor:
         message = "more than the card has"
         raise ValueError(message)

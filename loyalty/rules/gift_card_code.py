@@ -104,10 +104,12 @@ def code_prefix(code: GiftCardCode) -> str:
 
 
 def _wrong_length(path: tuple[str, ...]) -> GiftCardCodeMistyped:
+    """Build the refusal of a text with too few or too many symbols."""
     return GiftCardCodeMistyped(GiftCardCodeMistake.LENGTH, f"A code has {CODE_LENGTH} letters and digits.", path)
 
 
 def _number(symbols: str) -> int:
+    """Return the number that symbols of base 32 stand for."""
     number = 0
     for symbol in symbols:
         number = number << BITS_PER_SYMBOL | _VALUES[symbol]

@@ -36,6 +36,7 @@ def check_delivery(deliver_on: date | None, today: date) -> Problem | None:
 
 
 def _problems(gift: Gift) -> Iterator[Problem | None]:
+    """Yield the problems of a gift, and None for checks that find none."""
     yield check_text(gift.recipient_name, ("recipient_name",), RECIPIENT_NAME_MAX_LENGTH)
     if gift.recipient_email is not None:
         yield _check_email(gift.recipient_email)

@@ -38,10 +38,10 @@ class Guesses(NamedTuple):
 def refuse_guesses(
     counted: Sequence[Guesses], limits: Mapping[str, int], *, known: bool, path: tuple[str, ...] = ("code",)
 ) -> None:
-    """Refuse a code if a scope has tried as many wrong codes before as its limit allows.
+    """Refuse a code if the wrong codes before it have reached the limit of one of its scopes.
 
-    `counted` includes this code, unless it is `known` (right). So a right and a wrong code are refused alike. Raises
-    TooManyWrongCodes.
+    `counted` has the wrong codes of each scope. A wrong code is counted in it already, a right one (`known`) is not. So
+    a right and a wrong code are refused alike. Raises TooManyWrongCodes.
     """
     full = [one.ends_at for one in counted if one.wrong - (0 if known else 1) >= limits[one.scope]]
     if full:

@@ -142,11 +142,13 @@ def _choose_amount(account: CardAccount, wanted: Money | None, whole_minor: int)
 
 
 def _refuse_currency(currency: str, amount: Money) -> None:
+    """Raise CurrencyMismatch for an amount in another currency than this one."""
     if amount.currency != currency:
         raise CurrencyMismatch(currency, amount.currency, ("amount", "currency"))
 
 
 def _refuse_above(purchase: PayablePurchase, amount: Money) -> None:
+    """Raise GiftCardAbovePurchase for an amount above what is left to pay of the purchase."""
     if amount.amount_minor > purchase.left_minor:
         left = Money(max(0, purchase.left_minor), purchase.total.currency)
         raise GiftCardAbovePurchase(purchase.total, left, amount)

@@ -116,10 +116,10 @@ def missing_points(points_cost: int, available: int) -> int:
 def refuse_sale(
     sales: ProductSales, today: date, *, for_points: bool, counts_for_customer: bool = True
 ) -> GiftCardProduct:
-    """Return the product, if one more card of it can be had today.
+    """Refuse to make one more card of a product if none can be had today; else return the product.
 
-    `counts_for_customer` is False for a card that does not count against the limit of a customer, such as one given for
-    goodwill. Refusals: NotFound, GiftCardProductUnavailable.
+    `for_points` says that points are to buy the card. `counts_for_customer` is False for a card that does not count
+    against the limit of a customer, such as one given for goodwill. Refusals: NotFound, GiftCardProductUnavailable.
     """
     product = sales.product
     if product is None:
@@ -184,6 +184,7 @@ def validate_last_day(validity: Validity, today: date) -> list[Problem]:
 
 
 def _problems(product: GiftCardProduct) -> Iterator[Problem | None]:
+    """Yield the problems of a product, and None for checks that find none."""
     yield check_text(product.name, ("name",), PRODUCT_NAME_MAX_LENGTH)
     yield check_note(product.description, ("description",), PRODUCT_DESCRIPTION_MAX_LENGTH)
     if product.picture_url is not None:

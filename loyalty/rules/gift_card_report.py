@@ -82,6 +82,7 @@ def _figures(
     """Return the figures of one currency from the sums of its issued cards, its entries and its balances."""
 
     def left(*kinds: GiftCardEntryKind) -> Money:
+        """Return the money that left the cards by entries of these kinds; their amounts are below zero."""
         return Money(-sum(moved.get((currency, kind), 0) for kind in kinds), currency)
 
     def issued(origin: GiftCardOrigin) -> SoldCards:

@@ -46,7 +46,9 @@ class PurchaseToPay(NamedTuple):
 
 
 def refuse_payer(purchase: PurchaseToPay, customer_id: CustomerId, path: tuple[str, ...] = ("purchase",)) -> None:
-    """Refuse a customer who does not own the purchase, and a purchase that is over.
+    """Refuse a customer who may not pay for a purchase with points, and a purchase with nothing left to pay.
+
+    A customer may pay if nobody else is an owner of the purchase.
 
     Refusals, in this order: PurchaseOfAnotherCustomer, PurchaseEnded.
     """
@@ -110,7 +112,7 @@ def capture_points(hold: PointsHold, wanted: int | None, purchase: PurchaseToPay
 def return_points(redemption: LiveRedemption, wanted: int | None) -> int:
     """Decide how many points of a redemption come back: ``wanted``, or all that have not come back yet if it is None.
 
-    Raises ReturnExceedsRedemption for more points than that, and if no points are left to come back.
+    Raises ReturnExceedsRedemption if fewer points than ``wanted`` are left to come back, or none.
     """
     returnable = redemption.returnable_points
     points = returnable if wanted is None else wanted

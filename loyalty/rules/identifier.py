@@ -54,7 +54,7 @@ def tidy_identifier(told: Identifier) -> Identifier:
 
 
 def identifiers_of(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Identifier, ...]:
-    """Return the identifiers of a stored profile."""
+    """Return the identifiers from their stored form, a list of JSON objects; None is an empty list."""
     return tuple(Identifier(one["type"], one["value"]) for one in stored or ())
 
 
@@ -74,6 +74,7 @@ def validate_identifiers(identifiers: Sequence[Identifier]) -> list[Problem]:
 
 
 def _identifier_problems(identifier: Identifier, path: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield what is wrong with the type and the value of one identifier."""
     if len(identifier.type) > IDENTIFIER_TYPE_MAX_LENGTH or not _TYPE.fullmatch(identifier.type):
         allowed = f"1 to {IDENTIFIER_TYPE_MAX_LENGTH} letters A to Z, digits, _ and -, such as CARD"
         yield Problem((*path, "type"), f"must have {allowed}")

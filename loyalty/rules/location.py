@@ -57,7 +57,10 @@ def is_scope_within(scope: Collection[str] | None, wider: Collection[str] | None
 
 
 def choose_location(scope: Scope, given: str | None) -> str | None:
-    """Return the location of an operation: the given one, or the only one of the caller's scope."""
+    """Return the location of an operation: the given one, or else the only one of the caller's scope.
+
+    None if none is given and the scope has several, or is the whole business.
+    """
     if given is None and scope is not None and len(scope) == 1:
         return next(iter(scope))
     return given
@@ -69,7 +72,7 @@ def check_location_id(given: str | None) -> Problem | None:
 
 
 def check_location(scope: Scope, given: str | None) -> Problem | None:
-    """Return why an operation cannot happen at a location; None if it can.
+    """Return why a caller with this scope cannot work at the given location; None if it can.
 
     A caller with a scope must name one of its locations. If the scope has only one, the caller may leave it out.
     """
@@ -80,9 +83,11 @@ def check_location(scope: Scope, given: str | None) -> Problem | None:
 
 
 def choose_capture_location(scope: Scope, held_at: str | None, given: str | None) -> str | None:
-    """Return the location of a captured hold: the location of the hold, else the one that the capture names.
+    """Return the location at which a hold is captured.
 
-    Raises InvalidInput for another location than that of the hold, and for no location if the scope has several.
+    It is the location of the hold (``held_at``). If the hold has none, it is the one that the capture names, by the
+    rules of `check_location`. Raises InvalidInput for a location that these rules refuse, and for another location than
+    that of the hold.
     """
     if held_at is None:
         refuse_problems([check_location(scope, given)])

@@ -69,7 +69,7 @@ class Parcel:
 
 
 def parcel_of(lot: Lot, points: int) -> Parcel:
-    """Return points of a lot as a parcel with the lot's cause and dates, for a lot of another customer."""
+    """Return a parcel of points with the cause and the dates of a lot, so that they move to a new lot unchanged."""
     return Parcel(points, lot.expires_at, lot.notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
 
 
@@ -79,7 +79,10 @@ def soonest_first(parcels: Iterable[Parcel]) -> list[Parcel]:
 
 
 def merge_parcels(parcels: Iterable[Parcel]) -> list[Parcel]:
-    """Return one parcel for all parcels with the same expiry, in the order in which each expiry came first."""
+    """Return one parcel for all parcels with the same expiry, in the order in which each expiry came first.
+
+    It has the cause and the dates of the last of these parcels.
+    """
     merged: dict[tuple[datetime | None, int | None], Parcel] = {}
     for parcel in parcels:
         key = (parcel.expires_at, parcel.inactivity_days)
@@ -121,25 +124,25 @@ class Allocation:
 
 
 def take(lot: Lot, points: int) -> Lot:
-    """Take points out of a lot for good.
-
-    This function and the next ones raise ValueError if the lot does not have so many points.
-    """
+    """Take points out of a lot for good. Raises ValueError if fewer points remain."""
     return _check_lot(replace(lot, remaining=lot.remaining - points))
 
 
 def set_aside(lot: Lot, points: int) -> Lot:
-    """Hold points for a checkout."""
+    """Set points of a lot aside for a checkout. Raises ValueError if fewer points remain."""
     return _check_lot(replace(lot, remaining=lot.remaining - points, held=lot.held + points))
 
 
 def take_held(lot: Lot, points: int) -> Lot:
-    """Take held points out for good."""
+    """Take held points out of a lot for good. Raises ValueError if fewer points are held."""
     return _check_lot(replace(lot, held=lot.held - points))
 
 
 def put_back(lot: Lot, points: int) -> Lot:
-    """Free held points of a lot. They can be spent again, unless the lot has expired."""
+    """Free held points of a lot. They can be spent again, unless the lot has expired.
+
+    Raises ValueError if fewer points are held.
+    """
     return _check_lot(replace(lot, remaining=lot.remaining + points, held=lot.held - points))
 
 
@@ -149,7 +152,7 @@ def give_back(lot: Lot, points: int) -> Lot:
 
 
 def expire(lot: Lot) -> Lot:
-    """Let the remaining points expire. Held points stay."""
+    """Let the remaining points of a lot expire. Held points stay."""
     return replace(lot, remaining=0, expired=lot.expired + lot.remaining)
 
 
@@ -181,7 +184,10 @@ def allocate(lots: Iterable[Lot], points: int) -> tuple[Allocation, ...]:
 
 
 def allocate_own_first(lots: Sequence[Lot], cause_id: UUID, points: int) -> tuple[Allocation, ...]:
-    """Decide which lots give so many points: first the lots that a cause has opened, then the other lots."""
+    """Decide which lots give so many points: first the lots that a cause has opened, then the other lots.
+
+    Raises InsufficientPoints if all lots together hold fewer points.
+    """
     own = [lot for lot in lots if lot.cause_id == cause_id]
     others = [lot for lot in lots if lot.cause_id != cause_id]
     from_own = min(points, sum(lot.remaining for lot in own))
@@ -189,6 +195,7 @@ def allocate_own_first(lots: Sequence[Lot], cause_id: UUID, points: int) -> tupl
 
 
 def _check_lot(lot: Lot) -> Lot:
+    """Return the lot unchanged. Raises ValueError if one of its numbers is below zero."""
     if lot.remaining < 0 or lot.held < 0:
         message = "more points than the lot has"
         raise ValueError(message)
@@ -196,4 +203,5 @@ def _check_lot(lot: Lot) -> Lot:
 
 
 def _spending_order(lot: Lot) -> tuple[bool, datetime, datetime, UUID]:
+    """Return the key by which lots are sorted to be spent: soonest expiry first, then the oldest."""
     return (lot.expires_at is None, lot.expires_at or _NEVER, lot.opened_at, lot.id)

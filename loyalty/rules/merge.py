@@ -60,10 +60,10 @@ def empty_source(source: Account, moved: MovedNumbers) -> Account:
 
 
 def take_over(target: Account, moved: MovedNumbers, standing: int) -> Account:
-    """Return the target's account with all moved numbers but the balance, which is a credit or a debit of its own.
+    """Return the target's account with all moved numbers except the balance: a credit or a debit moves the balance.
 
-    `standing` is the standing that the program lets the target keep. The standing that both reach together is settled
-    afterwards. Raises LimitReached if a number would pass MAX_POINTS.
+    `standing` is the standing that the program lets the target keep. The caller then settles the standing, which raises
+    it to what the points of both reach together. Raises LimitReached if a number would pass MAX_POINTS.
     """
     after = replace(
         target,

@@ -138,7 +138,10 @@ def format_factor(factor: Ratio) -> str:
 
 
 def _parse_scaled(text: str, decimals: int, decimals_reason: str, path: tuple[str, ...]) -> int:
-    """Parse a plain decimal text into a whole number of 10^-decimals. Zeros at its end do not count."""
+    """Turn a decimal text into a whole number of units of 10^-``decimals``: "12.3" with 2 decimals is 1230.
+
+    Zeros at the end do not count. ``decimals_reason`` is the end of the refusal of too many decimals.
+    """
     parts = _AMOUNT.fullmatch(text) if len(text) <= AMOUNT_MAX_LENGTH else None
     if parts is None:
         reason = f'must be a decimal number of at most {AMOUNT_MAX_DIGITS} digits such as "12.30"'

@@ -38,6 +38,7 @@ def are_within(networks: Sequence[str], wider: Sequence[str]) -> bool:
 
 
 def _network_of(text: str) -> IPv4Network | IPv6Network | None:
+    """Return the network that a text means; None for a text that is no network in CIDR form."""
     if len(text) > NETWORK_MAX_LENGTH or not text.isascii() or "%" in text:
         return None
     try:
@@ -49,6 +50,7 @@ def _network_of(text: str) -> IPv4Network | IPv6Network | None:
 
 
 def _address_of(text: str | None) -> IPv4Address | IPv6Address | None:
+    """Return the address that a text means, IPv4 if it is an IPv4 address in IPv6 form; None for any other text."""
     try:
         address = ip_address((text or "").partition("%")[0])
     except ValueError:
@@ -61,6 +63,7 @@ def _holds(network: str, address: IPv4Address | IPv6Address) -> bool:
 
 
 def _is_part(network: str, other: str) -> bool:
+    """Tell whether a network lies in another one of the same IP version."""
     inner, outer = ip_network(network), ip_network(other)
     if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
         return inner.subnet_of(outer)

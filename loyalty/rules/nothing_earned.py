@@ -152,7 +152,7 @@ def _explain_lines(lines: Sequence[EvaluationLine]) -> Iterator[WhyNothing]:
 
 
 def _explain_paused(paused: Sequence[PausedRule], at: datetime) -> Iterator[WhyNothing]:
-    """Yield the rules that were paused at an instant."""
+    """Yield a reason for each rule that was paused at an instant."""
     for rule in paused:
         if rule.since <= at and (rule.until is None or at < rule.until):
             message = f"{rule.name}: the rule was paused."

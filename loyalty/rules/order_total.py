@@ -27,7 +27,7 @@ class OrderTotal(NamedTuple):
 
 
 def share_out_total(total_minor: int, lines: Iterable[PurchaseLine]) -> OrderTotal:
-    """Share the total out over the lines, in minor units; nothing is rounded."""
+    """Share the total out over the lines, by the rule at the top of this module. Nothing is rounded."""
     goods_minor = tips_minor = 0
     for line in lines:
         if line.kind is LineKind.TIP:

@@ -121,7 +121,10 @@ def is_of_service(origin: Origin, host: str | None) -> bool:
 
 
 def check_origins(texts: Sequence[str], path: tuple[str, ...]) -> tuple[list[str], list[Problem]]:
-    """Return the origins in stored form, in the order given and each once; and the problems, each with its index."""
+    """Return the origins in stored form, and the problems of the others.
+
+    The origins are in the order given, each once. The path of a problem is ``path`` and the place in ``texts``.
+    """
     problems: list[Problem] = []
     if len(texts) > MAX_ALLOWED_ORIGINS:
         return [], [Problem(path, f"must have at most {MAX_ALLOWED_ORIGINS} origins")]
@@ -140,6 +143,7 @@ def check_origins(texts: Sequence[str], path: tuple[str, ...]) -> tuple[list[str
 
 
 def _split_port(rest: str) -> tuple[str, str | None]:
+    """Split a text behind `://` into host and port. The port is None if there is no colon. Raises InvalidOrigin."""
     if rest.startswith("["):
         host, bracket, after = rest.partition("]")
         if not bracket or (after and not after.startswith(":")):
@@ -169,6 +173,7 @@ def _check_host(host: str) -> str:
 
 
 def _check_port(port: str | None, scheme: str) -> str:
+    """Return a port in its usual form: empty for the port of the scheme, `*` for every port. Raises InvalidOrigin."""
     if port is None or port == ANY_PORT:
         return port or ""
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= _MAX_PORT:

@@ -9,7 +9,8 @@ from loyalty.rules.purchase import PurchaseFacts
 def count_paid(facts: PurchaseFacts, points_minor: int, cards: PaidWithCards, refunded_minor: int) -> PurchaseFacts:
     """Return the facts with the amounts that points and cards paid.
 
-    They are more than the known ones if the payments tell more.
+    ``points_minor`` and ``cards`` are the amounts that the service knows. If the told payments name more, that is
+    added. ``refunded_minor`` is the sum of all refunds.
     """
     share_minor = cards.share_of(facts.total.amount_minor, refunded_minor)
     paid = add_told(facts.payments, points_minor, share_minor, cards.gross_minor)

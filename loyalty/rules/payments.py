@@ -62,12 +62,12 @@ class PaidWithCards(NamedTuple):
         return self.gross_minor - self.returned_minor
 
     def share_of(self, total_minor: int, refunded_minor: int) -> int:
-        """Return the part of the total, before all refunds, that earns less because cards paid it.
+        """Return how much of the total, before all refunds, counts as paid with cards.
 
-        By default a refund goes back to the cards and to the other payments in the proportion in which they paid. If
-        more came back to the cards, they pay for less of the rest of the purchase. Only the sum of all refunds and
-        returns counts, never their order. The amount is rounded up, so that a return never earns more than other
-        payments would.
+        By default a refund goes back to the cards and to the other payments in the proportion in which they paid. Then
+        it is all that cards paid. If more came back to the cards, they pay for less of the rest of the purchase, and
+        the amount is smaller. Only the sum of all refunds and returns counts, never their order. The amount is rounded
+        up, so that a return never earns more than other payments would.
         """
         left_minor = total_minor - refunded_minor
         if self.returned_minor * total_minor <= self.gross_minor * refunded_minor:
@@ -85,7 +85,7 @@ class PaidParts(NamedTuple):
 
 
 def check_payments(payments: Sequence[Payment]) -> Iterator[Problem | None]:
-    """Yield what is wrong with told payments by themselves, in their order."""
+    """Yield what is wrong with each told payment, in their order, and None for checks that find nothing."""
     if len(payments) > PURCHASE_MAX_PAYMENTS:
         yield Problem(("payments",), f"must have at most {PURCHASE_MAX_PAYMENTS} payments")
         return
@@ -130,7 +130,10 @@ def sum_beside_cards(payments: Sequence[Payment], points_minor: int, cards: Paid
 
 
 def share_out(left_minor: int, available_minor: Sequence[int]) -> list[int]:
-    """Return how much each card pays of an amount. Each card, in their order, pays as much as it can."""
+    """Return how much each card pays of an amount. One card after another pays as much as it can.
+
+    `left_minor` is the amount, `available_minor` is what each card has.
+    """
     shares = []
     for available in available_minor:
         shares.append(min(available, left_minor))

@@ -66,7 +66,7 @@ class ActiveHold:
     def keep(self, points: int) -> "ActiveHold":
         """Return the hold with so many of its points.
 
-        All points keep the whole discount, fewer points get their own value.
+        If it keeps all points, it keeps its discount. Fewer points give the discount that they are worth.
         """
         if points == self.points:
             return self
@@ -127,7 +127,7 @@ def points_within(value: PointValue, limit_minor: int) -> int:
 
 
 def fewest_points(value: PointValue, discount_minor: int) -> int:
-    """Return the fewest points that are worth so much."""
+    """Return the fewest points that are worth at least a discount in minor units."""
     return divide(discount_minor * value.points, value.money.amount_minor, Rounding.CEIL)
 
 
@@ -151,7 +151,10 @@ def find_excess(total_minor: int, redemptions: Sequence[LiveRedemption], holds: 
 
 
 def _points_to_return(one: LiveRedemption, excess_minor: int) -> int:
-    """Return the fewest points whose return takes so much discount back; all points if there is less discount."""
+    """Return the fewest points of a redemption whose return takes so much discount back.
+
+    If the redemption has less discount left, return all its points; if it has none left, return 0.
+    """
     if excess_minor <= 0:
         return 0
     left = one.returnable_points
@@ -197,6 +200,6 @@ def point_value(points: int, amount_minor: int, currency: str) -> PointValue:
 def find_share(value: int, part: int, whole: int) -> int:
     """Return the share `part` / `whole` of a value (points or a discount), rounded down.
 
-    So the shares of parts that follow one another add up to the whole value.
+    The share of one part after another is the difference of two results. So all shares add up to the whole value.
     """
     return divide(value * part, whole, Rounding.FLOOR)

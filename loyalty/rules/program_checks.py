@@ -84,6 +84,7 @@ def _earning_checks(program: CheckedProgram, giving: Sequence[EarningRule]) -> I
 
 
 def _why_nothing_earns(program: CheckedProgram) -> str:
+    """Return the sentence that says why no rule gives points now."""
     if not program.rules:
         return "There is no earning rule."
     coming = [
@@ -95,6 +96,10 @@ def _why_nothing_earns(program: CheckedProgram) -> str:
 
 
 def _item_checks(catalog: Sequence[CatalogItem], awards: Sequence[Award]) -> Iterator[ProgramCheck]:
+    """Yield a check for each of the first items that no rule counts, and one check with the number of the others.
+
+    ``awards`` are the awards of the rules in force.
+    """
     found = [(item, lack) for item in catalog if (lack := _lack_of(item, awards))]
     for item, lack in found[:MAX_ITEM_CHECKS]:
         message = f"{item.name} {lack}."

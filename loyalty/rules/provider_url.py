@@ -41,9 +41,9 @@ def split_url(text: str) -> SplitResult | None:
 
 
 def is_public_host(host: str) -> bool:
-    """Tell whether a host may be public: a name with a dot, or a public address.
+    """Tell whether a host may be public: it is a name with a dot, or a public address.
 
-    The address of a name is checked later.
+    The addresses that a name leads to are not checked here.
     """
     address = _address_of(host)
     if address is not None:
@@ -58,7 +58,8 @@ def is_public_host(host: str) -> bool:
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Tell whether everybody could reach an address; private and local addresses are not public.
 
-    An IPv6 address that contains an IPv4 address is judged as that one, if it is a mapped one; else it is not public.
+    A mapped IPv6 address (`::ffff:…`) is judged by the IPv4 address in it. Other IPv6 addresses that lead to an IPv4
+    address are not public.
     """
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:

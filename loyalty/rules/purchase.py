@@ -197,6 +197,7 @@ def validate_facts(facts: PurchaseFacts) -> list[Problem]:
 
 
 def _fact_problems(facts: PurchaseFacts) -> Iterator[Problem | None]:
+    """Yield the problems of the facts, and None for checks that find none."""
     yield check_external_id(facts.external_id, ("external_id",))
     yield _check_amount(facts.total.amount_minor, ("total", "amount"))
     if not is_currency(facts.total.currency):
@@ -214,6 +215,7 @@ def _fact_problems(facts: PurchaseFacts) -> Iterator[Problem | None]:
 
 
 def _line_id_problems(lines: Sequence[PurchaseLine]) -> Iterator[Problem | None]:
+    """Yield a problem for each line id that is not valid, or that stands in the purchase twice."""
     seen: set[str] = set()
     for position, line in enumerate(lines):
         if line.line_id is None:
@@ -235,7 +237,7 @@ def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Proble
     if line.price_minor > MAX_AMOUNT_MINOR:
         yield Problem((*path, "unit_price"), "makes the line too large")
     if line.quantity <= 0 or line.unit_price_minor < 0:
-        return  # such a line has no price that the rest could be measured by
+        return  # Such a line has no price, so its discount and its tax cannot be compared with one.
     if not 0 <= line.discount_minor <= line.price_minor:
         yield Problem((*path, "discount"), "must be between 0 and the price of the line")
     elif not 0 <= line.tax_minor <= line.amount_minor:

@@ -32,7 +32,11 @@ def align_lines(
 
 
 def _pairs(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of positions, of a known line and of the same reported line. The surest matches come first."""
+    """Yield the position of each known line with the position of the same reported line.
+
+    Lines are matched by their ids first, then by their values, then by item and kind. In each of these rounds a
+    reported line at the same position is preferred.
+    """
     waiting, free = set(range(len(known))), set(range(len(reported)))
     for key in (_line_id, _values, _item):
         index: dict[Hashable, list[int]] = {}
@@ -55,13 +59,17 @@ def _find(
     free: set[int],
     key: Callable[[PurchaseLine], Hashable],
 ) -> list[int]:
-    """Return the free positions, among ``positions``, of reported lines that may be the same as a line."""
+    """Return the positions of the reported lines that may be the same as a line, by this ``key``.
+
+    ``positions`` are those with the same key. Only ``free`` ones count: another line has not taken them yet.
+    """
     if key is _line_id and line.line_id is None:
         return []
     return [position for position in positions if position in free and _may_be_same(line, reported[position])]
 
 
 def _may_be_same(one: PurchaseLine, other: PurchaseLine) -> bool:
+    """Tell whether two lines may be the same: they do not have two different ids."""
     return one.line_id is None or other.line_id is None or _line_id(one) == _line_id(other)
 
 

@@ -155,9 +155,9 @@ def check_not_ahead(occurred_at: datetime | None, now: datetime) -> Problem | No
 
 
 def moment_of(occurred_at: datetime | None, now: datetime, latest_report: timedelta) -> datetime:
-    """Return the moment that a report counts from: when it came about.
+    """Return the moment that a report counts from: when it came about, but never a moment after now.
 
-    It is now, if the report does not tell that, or came about too long ago.
+    If the report does not tell when it came about, or did so longer ago than ``latest_report``, it counts from now.
     """
     if occurred_at is None or occurred_at < now - latest_report:
         return now
@@ -165,15 +165,16 @@ def moment_of(occurred_at: datetime | None, now: datetime, latest_report: timede
 
 
 def _first_facts(report: PurchaseReport) -> PurchaseFacts:
+    """Return the facts of a purchase that nothing but its total is known of. Raises InvalidInput without a total."""
     if report.total is ABSENT:
         raise InvalidInput.one("total", reason="must be told by the first report of a purchase")
     return PurchaseFacts(report.kind, report.external_id, report.total)
 
 
 def _exchange_after(report: PurchaseReport, before: Exchange | None) -> Exchange | None:
-    """Return the exchange after a report.
+    """Return the exchange of a purchase after a report that tells its total.
 
-    The first rate stays, even while the total is told in the program's currency.
+    If the total is in the program's currency, the rate stays and `total_minor` is None.
     """
     return report.exchange or (before and replace(before, total_minor=None))
 
@@ -184,6 +185,7 @@ def _keep_order(known: tuple[Payment, ...], told: tuple[Payment, ...]) -> tuple[
 
 
 def _align(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:
+    """Return the reported lines in the order of the known lines. Raises InvalidInput if that makes too many lines."""
     aligned = align_lines(known.facts.lines, lines, keeps_positions=known.keeps_positions)
     if len(aligned) > PURCHASE_MAX_LINES:
         reason = f"must have at most {PURCHASE_MAX_LINES} lines, with those that left the purchase after a refund"
@@ -213,4 +215,5 @@ def _order_problem(report: PurchaseReport, after: PurchaseFacts) -> Problem | No
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the later of two instants; if one is None, the other."""
     return max(one, other) if one and other else one or other

@@ -47,11 +47,11 @@ class MovedLife(NamedTuple):
 
 
 def move_life(generation: int, state: AccrualState | None) -> MovedLife:
-    """Decide the generation and the accrual of a purchase after its reassignment.
+    """Decide the generation of a purchase after its reassignment, and the state of its accrual with the target.
 
-    ``state`` is the state of its accrual, None before the evaluation. Accruals of former generations stay with the
-    source, also those without points. Pending points are pending for the target too; all other points are credited at
-    once.
+    ``state`` is the state of its accrual with the source; None before the evaluation. That accrual stays with the
+    source, also if it has no points. So a purchase that was evaluated begins a new generation with the target. Pending
+    points are pending for the target too; all other points are credited at once.
     """
     if state is None:
         return MovedLife(generation, None)
@@ -75,7 +75,7 @@ def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:
 def refuse_points_of_grace(parcels: Iterable[Parcel], now: datetime) -> None:
     """Raise PurchaseNotReassignable for points whose own expiry has passed.
 
-    They were spent, and came back with grace.
+    They are still there only because they were spent and came back: the program lets such points live some days more.
     """
     if any(parcel.expires_at is not None and parcel.expires_at <= now for parcel in parcels):
         raise _obstacle(ReassignmentObstacle.POINTS_USED)
@@ -98,4 +98,5 @@ def count_in_window(account: Account, points: int, counted_in: CountedIn) -> Acc
 
 
 def _obstacle(obstacle: ReassignmentObstacle) -> PurchaseNotReassignable:
+    """Build the refusal for an obstacle."""
     return PurchaseNotReassignable(obstacle, f"The purchase cannot move to another customer. {obstacle.description}")

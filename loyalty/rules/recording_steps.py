@@ -29,7 +29,7 @@ class PurchaseOnRecord(NamedTuple):
 
 
 class SentReport(NamedTuple):
-    """The marks of one sent report: its status, its fingerprint, and its key if it has one."""
+    """The parts of a sent report that tell a replay: its status, its fingerprint, and its idempotency key, if any."""
 
     status: PurchaseStatus
     fingerprint: str
@@ -41,8 +41,8 @@ def find_recorded_status(
 ) -> PurchaseStatus | None:
     """Return the status to answer with if a report was recorded before; None if the report has to be judged.
 
-    `keyed_fingerprint` is the fingerprint of the report that was recorded with the same key. Raises, in this order:
-    PurchaseOfAnotherCustomer, IdempotencyConflict.
+    `known` is None for a new purchase. `keyed_fingerprint` is the fingerprint of the report that was recorded with the
+    same key; None if there is none. Raises, in this order: PurchaseOfAnotherCustomer, IdempotencyConflict.
     """
     if known is not None and not known.is_theirs and not may_change_hands(known, sent.status):
         raise PurchaseOfAnotherCustomer(("customer", "external_id"))

@@ -235,7 +235,7 @@ def min_points_of(policy: RedemptionPolicy, allowed: Offer) -> int:
 
 
 def application(value: PointValue, points: int) -> Application:
-    """Return the discount of points, and the fewest points that give it."""
+    """Return the discount that points give, with the fewest points that give the same discount."""
     discount_minor = value_of(points, value).amount_minor
     return Application(fewest_points(value, discount_minor), discount_minor)
 
@@ -260,7 +260,11 @@ def check_hold_minutes(minutes: int | None, path: tuple[str, ...] = ("time_to_li
 def _limit(
     policy: RedemptionPolicy, spendable: int, total_minor: int, within: int, room_points: int | None
 ) -> DiscountLimit:
-    """Return which limit sets the maximum. Of several equal limits the balance is named first, then the program's."""
+    """Return which limit sets the maximum. Of several equal limits the balance is named first, then the program's.
+
+    `within` are the most points whose discount fits into the purchase, `room_points` the most points that may still be
+    used for it (None: no limit).
+    """
     if spendable <= min(within, within if room_points is None else room_points):
         return DiscountLimit.BALANCE
     if room_points is not None and room_points <= within:
@@ -269,12 +273,16 @@ def _limit(
 
 
 def _apply_points(policy: RedemptionPolicy, points: int) -> Application:
-    """Return the discount of points with the fewest points that give it, but not fewer than the program's minimum."""
+    """Return the discount that points give, with the fewest points that give it.
+
+    They are not fewer than the program's minimum, if that many are given.
+    """
     fewest = application(policy.point_value, points)
     return Application(max(fewest.points, min(points, policy.min_points_per_redemption)), fewest.discount_minor)
 
 
 def _problems(policy: RedemptionPolicy, currency: str) -> Iterator[Problem | None]:
+    """Yield the problems of a policy, and None for checks that find none."""
     value = policy.point_value
     yield check_points(value.points, ("redemption", "point_value", "points"))
     yield _check_amount(value.money, ("redemption", "point_value", "money", "amount"))
@@ -310,9 +318,10 @@ def _check_amount(money: Money, path: tuple[str, ...]) -> Problem | None:
 def give_back(taken: Sequence[int], points: int, *, outstanding: int, debt: int) -> list[int]:
     """Return how many of ``points`` go back to each lot of a redemption, in the order of ``taken``.
 
-    ``taken`` has the points that the redemption took from each lot, less the points given back to that lot.
-    ``outstanding`` are the points that have not come back to the customer: points that came back as new lots, or paid
-    debt, are still in ``taken`` but must not come back again. ``debt`` is paid first, from the same lots.
+    ``taken`` has for each lot the points that the redemption took from it, less those that went back to it already.
+    ``outstanding`` are all points that have not come back to the customer. It may be less than the sum of ``taken``,
+    because points also come back as new lots, or pay debt. So the first points in ``taken`` are passed over until
+    ``outstanding`` are left. Of ``points``, the first ones pay ``debt``, and go to no lot.
     """
     back_already, missing, owed, given = sum(taken) - outstanding, points, debt, []
     for part in taken:

@@ -113,7 +113,7 @@ def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refu
 
 
 def refuse_after_refund_of_everything(purchase: Refundable, refund: Refund) -> RefundExceedsPurchase:
-    """Return the refusal of a refund after the whole purchase was refunded: nothing is left of it."""
+    """Build the refusal of a refund after the whole purchase was refunded: nothing is left of it."""
     lines = Refund(tuple(line for line in refund.lines if 0 <= line.position < len(purchase.lines)))
     requested = refund.amount_minor + sum(lines_money(purchase, (), lines))
     return _exceeds(purchase, 0, requested, *_money_path(refund))
@@ -187,7 +187,11 @@ def subtract_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
 
 
 def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -> int:
-    """Return how many of the points that its formulas gave a purchase keeps."""
+    """Return how many points a purchase keeps after its refunds. Its formulas say what it earned.
+
+    `left` are the shares that the refunds leave. The policy NONE keeps all points, FULL_ONLY keeps all of them until
+    nothing is left of the purchase.
+    """
     formulas = tuple(formulas)
     if policy is RefundPolicy.NONE or (policy is RefundPolicy.FULL_ONLY and left.whole):
         left = Left(Fraction(1), tuple(Fraction(1) for _ in left.lines), Fraction(1))
@@ -199,15 +203,18 @@ def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -
 
 
 def formula_or_fixed(points: int, formula: Formula | None) -> Formula:
-    """Return the formula of a line.
+    """Return the formula of a line of an evaluation.
 
-    A line from before formulas were kept gets a fixed formula for the whole purchase.
+    A line from before formulas were kept has none: it gets a fixed formula of its `points` for the whole purchase.
     """
     return FixedFormula(points) if formula is None else formula
 
 
 def _factors(formulas: tuple[Formula, ...], left: Left, base: int, *, over_all: bool) -> int:
-    """Return the points of the factors among the formulas: those `over_all` lines, or the others."""
+    """Return the points of the factors among the formulas. `over_all` chooses the factors of tiers, or those of rules.
+
+    `base` are the points that each factor multiplies.
+    """
     wanted = (one for one in formulas if isinstance(one, FactorFormula) and one.over_all is over_all)
     return sum(points_left(one, left, base) for one in wanted)
 
@@ -231,6 +238,7 @@ def _refuse_lines(purchase: Refundable, before: Sequence[Refund], refund: Refund
 
 
 def _money_path(refund: Refund) -> tuple[str, ...]:
+    """Return the field to refuse when a refund pays back too much money."""
     return ("amount",) if refund.amount_minor else ("lines",)
 
 
@@ -244,6 +252,7 @@ def _sum_taken(refunds: Iterable[Refund]) -> dict[int, LineRefund]:
 
 
 def _add(gone: dict[int, LineRefund], line: LineRefund) -> None:
+    """Add the refund of a line to what was refunded of that line before."""
     known = gone.get(line.position)
     if known is not None:
         line = replace(
@@ -253,7 +262,10 @@ def _add(gone: dict[int, LineRefund], line: LineRefund) -> None:
 
 
 def _line_left(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> Fraction:
-    """Return the share of a line that is left; below zero if more was refunded than the line has."""
+    """Return the share of a line that is left; below zero if more was refunded than the line has.
+
+    `paid` is the amount paid for the whole line, `gone` is all that was refunded of it (None: nothing).
+    """
     if gone is None:
         return Fraction(1)
     if line.has_left:
@@ -276,5 +288,6 @@ def _floor(value: Fraction) -> int:
 
 
 def _exceeds(purchase: Refundable, refundable: int, requested: int, *path: str) -> RefundExceedsPurchase:
+    """Build the refusal of a refund of more than is left. Both amounts are in minor units."""
     currency = purchase.currency
     return RefundExceedsPurchase(Money(max(0, refundable), currency), Money(requested, currency), path)

@@ -71,9 +71,10 @@ def share_of_refund(
 ) -> PointsPaid:
     """Return how many points had paid for a refunded amount, and the discount that they had given.
 
-    `paid` are all points that paid for the purchase, with those that went back for earlier refunds. `shared` is the
-    part of earlier refunds. `refunded_minor` was refunded before. Money and points are rounded down over the sum of all
-    refunds. The discount is never above the amount, so no refund pays a negative amount of money.
+    `paid` are all points that paid for the purchase, with those that went back for earlier refunds. `shared` is the sum
+    of what this function returned for earlier refunds. `refunded_minor` was refunded before. Money and points are
+    rounded down over the sum of all refunds. The discount is never above the amount, so no refund pays a negative
+    amount of money.
     """
     if not total_minor or not paid.points:
         return PointsPaid()
@@ -150,6 +151,10 @@ def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequen
 
 
 def find_owed_part(returned: PointsPaid, owed_points: int) -> PointsPaid:
-    """Return the part of points returned by hand that an earlier refund still owed."""
+    """Return the part of some returned points that an earlier refund still owed, with its share of their discount.
+
+    Somebody returned the points by hand. `owed_points` are the points that earlier refunds should have returned and did
+    not.
+    """
     points = max(0, min(returned.points, owed_points))
     return PointsPaid(points, find_share(returned.discount_minor, points, returned.points) if points else 0)

@@ -42,9 +42,9 @@ def convert_report(report: PurchaseReport, currency: str, known: Exchange | None
 
 
 def _rate_of(report: PurchaseReport, source: str, currency: str, known: Exchange | None) -> Ratio:
-    """Return the rate for a report: the frozen one of the purchase, else the one it tells.
+    """Return the rate for a report: the frozen rate of the purchase, else the rate that the report tells.
 
-    Refuses another rate, and none.
+    Raises InvalidInput for another rate than the frozen one, and CurrencyMismatch if there is no rate.
     """
     frozen = known.rate if known is not None and known.currency == source else None
     if frozen is not None and report.exchange_rate not in (None, frozen):
@@ -108,6 +108,7 @@ def _convert_payments(payments: Sequence[Payment], rate: Ratio, source: str, cur
 
 
 def _convert(amount_minor: int, rate: Ratio, source: str, currency: str, path: tuple[str, ...]) -> int:
+    """Convert an amount. Raises InvalidInput at `path` if it becomes too large."""
     converted = convert_minor(amount_minor, rate, source, currency)
     if converted > MAX_AMOUNT_MINOR:
         raise InvalidInput.one(*path, reason="is too large in the program's currency")

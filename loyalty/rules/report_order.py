@@ -56,7 +56,8 @@ def judge_report(
     """Judge a further report of a purchase.
 
     `is_keyed` says that it has a new idempotency key of its own. `sent_before` says that an earlier report was exactly
-    the same. Raises InvalidInput, AmbiguousReport and StatusRunsBackwards.
+    the same. `is_earlier_state` tells whether the purchase had these facts and this status at an earlier time. Raises
+    InvalidInput, AmbiguousReport and StatusRunsBackwards.
     """
     newest_at = state.known.facts.occurred_at
     # A purchase of generation 0 was called off by its first report: an untimed report tells its beginning, before all
@@ -97,4 +98,5 @@ def status_after(report: PurchaseReport, status: PurchaseStatus, state: KnownSta
 
 
 def _is_late(report: PurchaseReport, state: KnownState) -> bool:
+    """Tell whether a report came about before the newest one. For a purchase of generation 0 no report is late."""
     return bool(state.generation) and arrival_of(report, state.known.facts.occurred_at) is Arrival.LATE

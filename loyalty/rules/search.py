@@ -51,14 +51,15 @@ def search_words(
 
 
 def words_mark(words: Iterable[str]) -> str:
-    """Return a digest of a set of words, to compare two sets."""
+    """Return a short digest of a set of words: equal sets have equal digests."""
     return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:16]
 
 
 def split_search(text: str) -> list[list[str]]:
-    """Return the words of a search. For each entry, one of its words must begin a word of the customer.
+    """Return one entry for each word of a search, with the forms in which the word is looked for.
 
-    Each entry has ``WORDS_OF_A_SEARCH`` words. A text of digits and signs of telephone numbers is one number.
+    A customer is found if, for each entry, one of its forms is the beginning of a word of the customer. Each entry has
+    ``WORDS_OF_A_SEARCH`` forms; forms repeat to fill it. A text of digits and signs of telephone numbers is one word.
     """
     parts = [text] if _PHONE.fullmatch(text) else text.split()
     found = [list(dict.fromkeys(word for word in _spell_word(part) if word)) for part in parts]
@@ -86,6 +87,7 @@ def _name_words(part: str) -> Iterator[str]:
 
 
 def _spell_out(text: str) -> str:
+    """Return a text folded, with letters such as ä written as two letters: `Müller` becomes `mueller`."""
     composed = unicodedata.normalize("NFC", text.casefold())
     return fold_text(composed.translate(_SPELLED_OUT))
 
@@ -95,4 +97,5 @@ def _without_signs(text: str) -> str:
 
 
 def _as_told(text: str) -> str:
+    """Return a text in small letters and composed (NFC), with its signs and accents."""
     return unicodedata.normalize("NFC", text.strip().casefold())

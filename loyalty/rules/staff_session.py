@@ -18,7 +18,7 @@ PROVIDER_SESSION_MAX_LENGTH = 255
 
 
 class SignIn(NamedTuple):
-    """The proof of a browser from a provider, without the identity of the person."""
+    """What a finished sign-in at a provider proves, beside the identity of the person."""
 
     state_sha256: str
     """The SHA-256 of the random value that the sign-in began with. It can be used once."""

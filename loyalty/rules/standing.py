@@ -16,9 +16,9 @@ from loyalty.rules.zones import begin_of_day
 
 
 def measure(policy: TierPolicy) -> str:
-    """Return the name of a policy's way to measure standings.
+    """Return the name of the way in which a policy measures standings, such as `BALANCE`.
 
-    A standing measured in another way has to be counted again.
+    An account keeps the name with its standing (`standing_by`). If the names differ, the standing is counted again.
     """
     return f"{policy.basis} {policy.window}" if policy.basis is TierBasis.EARNED_IN_WINDOW else policy.basis.value
 
@@ -26,7 +26,7 @@ def measure(policy: TierPolicy) -> str:
 def is_measured(policy: TierPolicy, account: Account) -> bool:
     """Tell whether an account's standing is measured as the policy says.
 
-    After a change of the policy that takes a while.
+    After a change of the policy it is not, until the re-tiering job has reached the account.
     """
     return account.standing_by == measure(policy)
 
@@ -43,9 +43,10 @@ def count_qualifying(policy: TierPolicy, account: Account) -> int:
 
 
 def measure_standing(policy: TierPolicy, account: Account) -> int:
-    """Return the points that count for the tier at any review: with windows the better of the open one and the last.
+    """Return the standing that an account's points reach now.
 
-    If corrections take more than was earned in the open window, the rest is taken from the last one.
+    With windows it is the higher number of two: the points of the open window, and those of the window before it. If
+    corrections took more than was earned in the open window, the rest is subtracted from the window before it.
     """
     if policy.basis is not TierBasis.EARNED_IN_WINDOW:
         return count_qualifying(policy, account)
@@ -88,9 +89,10 @@ def find_kept_standing(policy: TierPolicy, account: Account) -> int | None:
 
 
 def merge_standings(policy: TierPolicy, target: Account, source_kept: int | None) -> int:
-    """Return the standing that a target may keep after a merge: the higher one that time has not lowered yet, of both.
+    """Return the standing with which a target goes on after a merge, before its new standing is settled.
 
-    A standing that is just reached is not kept: the standing that both reach together replaces it.
+    A standing is kept only if time has not lowered it yet: the higher one of source and target. Without such a standing
+    it is 0 (or the target's own below 0), and settling raises it to what the points of both reach together.
     """
     kept = [one for one in (find_kept_standing(policy, target), source_kept) if one is not None]
     return max(kept, default=min(0, target.standing))
@@ -104,10 +106,10 @@ def is_reviewed_since(policy: TierPolicy, at: datetime, now: datetime, zone: Zon
 def measure_fall(
     policy: TierPolicy, points: int, raised: int | None, came_at: datetime | None, now: datetime, zone: ZoneInfo
 ) -> int:
-    """Return by how much the standing falls at most when points are taken back: by as much as they had raised it.
+    """Return by how much the standing may fall when points are taken back: by as much as they had raised it.
 
-    `raised` is None if that was not counted. `came_at` is when the points came. A review since then has measured the
-    standing with all of the points, so it falls by all that are taken.
+    `raised` is by how much they had raised it; None if that was not counted. `came_at` is when the points came. A
+    review since then has measured the standing with all of the points, so it may fall by all that are taken.
     """
     if raised is None or came_at is None or is_reviewed_since(policy, came_at, now, zone):
         return points
@@ -136,7 +138,10 @@ def turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zone
 def recount_windows(
     policy: TierPolicy, account: Account, in_windows: tuple[int, int], now: datetime, zone: ZoneInfo
 ) -> Account:
-    """Return the account measured as the policy says, with the points of the open window and of the one before."""
+    """Return the account with its standing measured anew, as the policy says.
+
+    `in_windows` are the points of the open window, and those of the window before it.
+    """
     by_window = policy.basis is TierBasis.EARNED_IN_WINDOW
     points, previous = in_windows if by_window else (0, 0)
     after = replace(
@@ -163,12 +168,12 @@ def window_start(window: Period, at: datetime, zone: ZoneInfo) -> datetime:
 
 
 def next_start(window: Period, started_at: datetime, zone: ZoneInfo) -> datetime:
-    """Return the first instant after a window."""
+    """Return the first instant of the window after the one that begins at ``started_at``, in aware UTC."""
     return begin_of_day(_first_day(window, _day(started_at, zone), 1), zone)
 
 
 def previous_start(window: Period, started_at: datetime, zone: ZoneInfo) -> datetime:
-    """Return the first instant of the window before one."""
+    """Return the first instant of the window before the one that begins at ``started_at``, in aware UTC."""
     return begin_of_day(_first_day(window, _day(started_at, zone), -1), zone)
 
 
@@ -194,7 +199,7 @@ def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zon
 
 
 def _is_reviewed(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> bool:
-    """Tell whether the days of grace after the last window are over.
+    """Tell whether the last window has been reviewed: the days of grace after it are over.
 
     Then the standing is only what the points reach.
     """
@@ -223,17 +228,19 @@ def _next_review_at(policy: TierPolicy, account: Account, now: datetime, zone: Z
 
 
 def _review_at(policy: TierPolicy, started_at: datetime, zone: ZoneInfo) -> datetime:
-    """Return when the grace after the window before ``started_at`` is over."""
+    """Return when a window's predecessor is reviewed: some days of grace after ``started_at``, the window's begin."""
     return begin_of_day(_day(started_at, zone) + timedelta(days=policy.grace_days), zone)
 
 
 def _review_after(policy: TierPolicy, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the time of the first review after now."""
     start = window_start(policy.window, now, zone)
     review_at = _review_at(policy, start, zone)
     return review_at if review_at > now else _review_at(policy, next_start(policy.window, start, zone), zone)
 
 
 def _last_review_at(policy: TierPolicy, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the time of the last review until now."""
     start = window_start(policy.window, now, zone)
     review_at = _review_at(policy, start, zone)
     return review_at if review_at <= now else _review_at(policy, previous_start(policy.window, start, zone), zone)

@@ -124,7 +124,7 @@ def tier_for(tiers: Iterable[Tier], qualifying: int) -> Tier | None:
 
 
 def tier_change(tiers: Iterable[Tier], previous: Tier | None, qualifying: int) -> TierChange | None:
-    """Return the move that the qualifying points demand; None if the customer stays in the same tier."""
+    """Return the move from the previous tier to the tier that the points reach; None if it is the same tier."""
     current = tier_for(tiers, qualifying)
     same = (previous.id if previous else None) == (current.id if current else None)
     return None if same else TierChange(previous, current)
@@ -142,7 +142,10 @@ def progress(tiers: Iterable[Tier], qualifying: int) -> Progress:
 
 
 def measure_way(current: Tier | None, following: Tier | None, qualifying: int) -> Progress:
-    """Measure the progress between two tiers. A tier that was kept or locked may stand above the points that count."""
+    """Measure the progress from the current tier to the following one, in whole percent rounded down.
+
+    A tier that was kept or locked may begin above the points that count. Then the progress is 0 percent.
+    """
     if following is None:
         at_top = current is not None
         return Progress(current, None, None, FULL_PERCENT if at_top else 0, unlimited=at_top)

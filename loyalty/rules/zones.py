@@ -76,6 +76,7 @@ def spell_locale(tag: str) -> str:
 
 
 def _spell_subtag(subtag: str) -> str:
+    """Return a subtag in its usual letters: a region in capitals, a script with a capital at its beginning."""
     if len(subtag) == REGION_LENGTH:
         return subtag.upper()
     return subtag.title() if len(subtag) == SCRIPT_LENGTH and subtag.isalpha() else subtag
