@@ -15,7 +15,7 @@ from loyalty.rules.accrual import AccrualState, matures_at, takes_refunds
 from loyalty.rules.accrual_steps import (
     CREDITED,
     AccrualStep,
-    begin_state,
+    choose_first_state,
     follow_report,
     state_of_pending,
     state_of_reversed,
@@ -49,7 +49,7 @@ def accrue(
     book.know_purchase(purchase)
     accrual = _evaluate(book, purchase, facts, moment)
     kept = count_kept_points(accrual, refundable(purchase), refunds) if refunds else accrual.points
-    state = begin_state(accrual.points, kept, accrual.matures_at, book.now)
+    state = choose_first_state(accrual.points, kept, accrual.matures_at, book.now)
     accrual = accrual._replace(state=state, voided_points=accrual.points - kept)
     change = None
     if state is AccrualState.AVAILABLE:

@@ -26,7 +26,7 @@ from loyalty.rules.entry_kinds import KINDS, EntryCause, cause_entry
 from loyalty.rules.events import Event, PointsExpired, PurchaseThen
 from loyalty.rules.gift_card_events import GiftCardEvent
 from loyalty.rules.ids import CustomerId, EntryId, PurchaseId
-from loyalty.rules.lots import Allocation, Lot, Parcel, soonest_first, take
+from loyalty.rules.lots import Allocation, Lot, Parcel, sort_by_expiry, take
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.storage.accounts import LockedCustomer, lock_customers
 from loyalty.storage.customers import CustomerRow
@@ -132,7 +132,7 @@ class Book:
         entry = self.enter(customer_id, points, credit.account, cause)
         debt_left = credit.paid_debt
         parcels = parcels or (self.lots.parcel(points),)
-        for parcel in soonest_first(parcels):
+        for parcel in sort_by_expiry(parcels):
             paid = min(debt_left, parcel.points)
             debt_left -= paid
             self.lots.open(entry, parcel, paid, cause.cause_id)

@@ -34,7 +34,7 @@ class AccrualStep(StrEnum):
     """The pending points stay pending, but mature at another time than before."""
 
 
-class Followed(NamedTuple):
+class NextStep(NamedTuple):
     """The step of an accrual after a report, and the time at which its points mature."""
 
     step: AccrualStep
@@ -50,7 +50,7 @@ def follow_report(
     now: datetime,
     *,
     end_changed: bool,
-) -> Followed:
+) -> NextStep:
     """Decide which step an accrual takes after a report about its purchase.
 
     `known` is the time at which its points were to mature before the report. `told` are the facts and the status of the
@@ -58,21 +58,21 @@ def follow_report(
     moves the end of the service.
     """
     if forfeits(policy, told[1]):
-        return Followed(AccrualStep.FORFEIT, known)
+        return NextStep(AccrualStep.FORFEIT, known)
     if state is not AccrualState.PENDING:
-        return Followed(AccrualStep.NOTHING, known)
+        return NextStep(AccrualStep.NOTHING, known)
     if known is not None and known <= now:
         # The points are due already, only the sweep has not passed yet. The report cannot move their time any more.
-        return Followed(AccrualStep.MATURE, known)
+        return NextStep(AccrualStep.MATURE, known)
     if policy.mature_on is MatureOn.EVALUATION:
-        return Followed(AccrualStep.NOTHING, known)
+        return NextStep(AccrualStep.NOTHING, known)
     due_at = matures_at_after(policy, told, known, moment, end_changed=end_changed)
     if due_at is not None and due_at <= now:
-        return Followed(AccrualStep.MATURE, due_at)
-    return Followed(AccrualStep.NOTHING if due_at == known else AccrualStep.WAIT, due_at)
+        return NextStep(AccrualStep.MATURE, due_at)
+    return NextStep(AccrualStep.NOTHING if due_at == known else AccrualStep.WAIT, due_at)
 
 
-def begin_state(points: int, kept: int, due_at: datetime | None, now: datetime) -> AccrualState:
+def choose_first_state(points: int, kept: int, due_at: datetime | None, now: datetime) -> AccrualState:
     """Return the first state of an accrual.
 
     The accrual gives `points`. Refunds before the evaluation have left `kept` of them. The points mature at `due_at`;

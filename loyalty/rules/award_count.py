@@ -32,7 +32,7 @@ _ROUNDING_WORDS = {
 }
 
 
-class Counted(NamedTuple):
+class AwardInput(NamedTuple):
     """The input of an award: the lines that it counts, and the amount that belongs to no line (`order.rest_minor`).
 
     `has_lines` tells whether the purchase has lines at all. `share` is the share of the total that earns, as not paid
@@ -61,7 +61,7 @@ class Count(NamedTuple):
 NOTHING_TO_MULTIPLY = Count(0, "0 points: no other rule gave points to multiply.", FixedFormula(0))
 
 
-def count_award(award: FixedAward | PerAmountAward | PerUnitAward, counted: Counted) -> Count:
+def count_award(award: FixedAward | PerAmountAward | PerUnitAward, counted: AwardInput) -> Count:
     """Count the points that a matching rule gives by its own award."""
     if isinstance(award, PerUnitAward):
         return _count_units(award, counted)
@@ -87,11 +87,11 @@ def basis_minor_of(order: OrderTotal, lines: Iterable[CountedLine]) -> int:
 
     The discount of the whole order is subtracted from the lines.
     """
-    numerator, denominator = _amount(order, [line.basis for line in lines])
+    numerator, denominator = _add_amounts(order, [line.basis for line in lines])
     return divide(numerator, denominator, Rounding.FLOOR)
 
 
-def _count_fixed(award: FixedAward, counted: Counted) -> Count:
+def _count_fixed(award: FixedAward, counted: AwardInput) -> Count:
     """Count a fixed award.
 
     It gives its points times the earning share: less than all if points or gift cards paid a part. It gives 0 points if
@@ -102,23 +102,25 @@ def _count_fixed(award: FixedAward, counted: Counted) -> Count:
         return Count(0, "0 points: nothing that was bought takes part in the program.", FixedFormula(0))
     numerator, denominator, _ = counted.share
     points = divide(award.points * numerator, denominator, Rounding.FLOOR)
-    parts = _parts([(line.position, line.amount_minor) for line in lines])
+    parts = _build_parts([(line.position, line.amount_minor) for line in lines])
     if lines and not parts and not rest_minor:
         # These lines cost nothing. So a refund takes their points by quantity.
-        parts = _parts([(line.position, scale_quantity(line.quantity)) for line in lines])
+        parts = _build_parts([(line.position, scale_quantity(line.quantity)) for line in lines])
     formula = FixedFormula(award.points, numerator, denominator, parts, rest_minor)
     said = "" if counted.share.is_whole else f", of {award.points} for the part that was {_say_unpaid(counted)}"
     return Count(points, f"{_say_points(points)} for the purchase{said}.", formula)
 
 
-def _count_amount(award: PerAmountAward, counted: Counted) -> Count:
+def _count_amount(award: PerAmountAward, counted: AwardInput) -> Count:
     """Count an award per amount.
 
     Lines with points per unit or a rate of their own give those. All other lines give points for their amount.
     """
     order, (numerator, denominator, _) = counted.order, counted.share
     by_rule = [line for line in counted.lines if line.points_per_unit is None and line.rate is None]
-    own, scale = _unit_parts([(line.position, line.quantity, line.points_per_unit or 0) for line in counted.lines])
+    own, scale = _build_unit_parts(
+        [(line.position, line.quantity, line.points_per_unit or 0) for line in counted.lines]
+    )
     rated = tuple(
         [
             RatedPart(
@@ -137,13 +139,13 @@ def _count_amount(award: PerAmountAward, counted: Counted) -> Count:
         paid_numerator=order.paid_numerator,
         paid_denominator=order.paid_denominator,
         rest_minor=order.rest_minor,
-        shared=_parts([(line.position, line.basis.shared_minor) for line in by_rule]),
-        plain=_parts([(line.position, line.basis.plain_minor) for line in by_rule]),
+        shared=_build_parts([(line.position, line.basis.shared_minor) for line in by_rule]),
+        plain=_build_parts([(line.position, line.basis.plain_minor) for line in by_rule]),
         own=own,
         scale=scale,
         rated=rated,
     )
-    amount_minor, amount_denominator = _amount(order, [line.basis for line in by_rule])
+    amount_minor, amount_denominator = _add_amounts(order, [line.basis for line in by_rule])
     amount_minor, amount_denominator = amount_minor * numerator, amount_denominator * denominator
     earned, earned_denominator = amount_minor * award.points, amount_denominator * award.per_minor
     if rated:
@@ -158,7 +160,9 @@ def _count_amount(award: PerAmountAward, counted: Counted) -> Count:
     return Count(points, f"{_say_points(points)}: {said}.", formula, basis_minor)
 
 
-def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_own: int | None, *, rated: bool) -> str:
+def _say_amount(
+    award: PerAmountAward, counted: AwardInput, basis_minor: int, by_own: int | None, *, rated: bool
+) -> str:
     """Return the part of the explanation that says which amount was counted, without the sum of the points.
 
     ``by_own`` are the points of items with points per unit of their own; None if there are no such items. ``rated``
@@ -179,12 +183,12 @@ def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_ow
     return said + _say_share(counted)
 
 
-def _count_units(award: PerUnitAward, counted: Counted) -> Count:
+def _count_units(award: PerUnitAward, counted: AwardInput) -> Count:
     """Count an award per unit: the points of each enrolled unit, or the item's own points per unit."""
     numerator, denominator, _ = counted.share
     enrolled = [line for line in counted.lines if line.enrolled]
     units = simplify_quantity(sum([line.quantity for line in enrolled]))
-    parts, scale = _unit_parts(
+    parts, scale = _build_unit_parts(
         [
             (line.position, line.quantity, award.points if line.points_per_unit is None else line.points_per_unit)
             for line in enrolled
@@ -198,7 +202,7 @@ def _count_units(award: PerUnitAward, counted: Counted) -> Count:
     return Count(points, explanation, UnitsFormula(parts, numerator, denominator, scale), units=units)
 
 
-def _amount(order: OrderTotal, counted: Iterable[LineBasis]) -> tuple[int, int]:
+def _add_amounts(order: OrderTotal, counted: Iterable[LineBasis]) -> tuple[int, int]:
     """Return the amount of some lines plus the amount that belongs to no line, as numerator and denominator.
 
     The discount of the whole order is subtracted from the lines.
@@ -210,7 +214,7 @@ def _amount(order: OrderTotal, counted: Iterable[LineBasis]) -> tuple[int, int]:
     return (plain_minor * order.paid_denominator + shared_minor * order.paid_numerator, order.paid_denominator)
 
 
-def _unit_parts(values: Sequence[tuple[int, Quantity, int]]) -> tuple[tuple[LinePart, ...], int]:
+def _build_unit_parts(values: Sequence[tuple[int, Quantity, int]]) -> tuple[tuple[LinePart, ...], int]:
     """Return the formula parts of lines that give points per unit, and the scale of their values.
 
     Each of ``values`` has the position of a line, its quantity, and its points per unit. The value of a part is
@@ -218,21 +222,21 @@ def _unit_parts(values: Sequence[tuple[int, Quantity, int]]) -> tuple[tuple[Line
     1/SCALE of a point.
     """
     if all(isinstance(quantity, int) for _, quantity, _ in values):
-        return _parts([(position, int(quantity) * points) for position, quantity, points in values]), 1
-    return _parts([(position, scale_quantity(quantity) * points) for position, quantity, points in values]), SCALE
+        return _build_parts([(position, int(quantity) * points) for position, quantity, points in values]), 1
+    return _build_parts([(position, scale_quantity(quantity) * points) for position, quantity, points in values]), SCALE
 
 
-def _parts(values: Iterable[tuple[int, int]]) -> tuple[LinePart, ...]:
+def _build_parts(values: Iterable[tuple[int, int]]) -> tuple[LinePart, ...]:
     """Return the parts of a formula, without lines of value 0."""
     return tuple([LinePart(position, value) for position, value in values if value])
 
 
-def _say_share(counted: Counted) -> str:
+def _say_share(counted: AwardInput) -> str:
     """Return the end of an explanation about the earning share; an empty text if the whole total earns."""
     return "" if counted.share.is_whole else f", for the part that was {_say_unpaid(counted)}"
 
 
-def _say_unpaid(counted: Counted) -> str:
+def _say_unpaid(counted: AwardInput) -> str:
     return f"not paid with {counted.share.paid_with}"
 
 

@@ -153,7 +153,7 @@ class Charge(NamedTuple):
     retry_after: int | None = None
 
 
-def decide_charge(cost: int, client: Bucket, tenant: Bucket, now: datetime) -> Charge:
+def charge_operation(cost: int, client: Bucket, tenant: Bucket, now: datetime) -> Charge:
     """Take the cost of an operation from the budgets of its client and its tenant, and return the charge.
 
     If one budget has fewer points left, nothing is taken from either, and the charge says how long to wait.

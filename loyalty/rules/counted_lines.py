@@ -107,18 +107,18 @@ def count_lines(
     counted: list[CountedLine] = []
     left_out = earns_nothing = False
     for position, line in enumerate(lines):
-        if line.has_left or not takes_part(basis, line):
+        if line.is_removed or not takes_part(basis, line):
             continue
         name, told_category = tidy_optional_id(line.item), tidy_optional_id(line.category)
         item = items.get(name) if name is not None else None
         category_id = tidy_optional_id(item.category) if told_category is None and item is not None else told_category
         category = catalog.categories.get(category_id) if category_id is not None else None
-        if _earning_of(item, category) is CatalogEarning.NOTHING:
+        if _find_earning(item, category) is CatalogEarning.NOTHING:
             earns_nothing = True
         elif enrolled_only and (item is None or not item.enrolled):
             left_out = True
         else:
-            counted.append(_count_line(position, line, item, (name, category_id), _special(item, category), basis))
+            counted.append(_count_line(position, line, item, (name, category_id), _find_special(item, category), basis))
     return CountedLines(tuple(counted), left_out, earns_nothing)
 
 
@@ -147,27 +147,27 @@ def _count_line(
     )
 
 
-def _earning_of(item: CatalogItem | None, category: CatalogItem | None) -> CatalogEarning | None:
+def _find_earning(item: CatalogItem | None, category: CatalogItem | None) -> CatalogEarning | None:
     """Return whether a line earns by the program or not at all; None if neither item nor category says.
 
     An item with points or a rate of its own earns by the program, unless its own `earning` says otherwise.
     """
-    if item is not None and (item.earning is not None or _has_own(item)):
+    if item is not None and (item.earning is not None or _has_own_award(item)):
         return item.earning or CatalogEarning.PROGRAM
     return category.earning if category is not None else None
 
 
-def _special(item: CatalogItem | None, category: CatalogItem | None) -> CatalogItem | None:
+def _find_special(item: CatalogItem | None, category: CatalogItem | None) -> CatalogItem | None:
     """Return the item or category whose own points or rate a line has; None if it follows the rules.
 
     The item decides before its category, also if it says that it earns by the program.
     """
-    if item is not None and (_has_own(item) or item.earning is CatalogEarning.PROGRAM):
+    if item is not None and (_has_own_award(item) or item.earning is CatalogEarning.PROGRAM):
         return item
-    return category if category is not None and _has_own(category) else None
+    return category if category is not None and _has_own_award(category) else None
 
 
-def _has_own(item: CatalogItem) -> bool:
+def _has_own_award(item: CatalogItem) -> bool:
     """Tell whether an item or a category has points per unit or a rate of its own."""
     return item.points_per_unit is not None or item.rate is not None
 

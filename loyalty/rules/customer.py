@@ -125,7 +125,7 @@ def tidy_profile(profile: CustomerProfile) -> TidyProfile:
     warnings: list[InputWarning] = []
     for name in ("external_id", *DESCRIPTIVE_FIELDS):
         told = getattr(profile, name)
-        if told is not None and (kept := _tidy(name, told)) != told:
+        if told is not None and (kept := _tidy_value(name, told)) != told:
             changes[name] = kept
             warnings.append(InputWarning(WarningCode.CORRECTED, (name,), f"was taken as {kept!r}"))
     if profile.identifiers is not None:
@@ -142,7 +142,7 @@ def tidy_profile(profile: CustomerProfile) -> TidyProfile:
     return TidyProfile(replace(tidy, **absent), warnings)
 
 
-def _tidy(name: str, told: str) -> str:
+def _tidy_value(name: str, told: str) -> str:
     """Return a told text in the usual form of its field."""
     if not is_storable(told):
         return told

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from loyalty.rules.award_count import NOTHING_TO_MULTIPLY, Count, Counted, basis_minor_of, count_award, count_bonus
+from loyalty.rules.award_count import NOTHING_TO_MULTIPLY, AwardInput, Count, basis_minor_of, count_award, count_bonus
 from loyalty.rules.basis import EarningShare, earning_share
 from loyalty.rules.catalog import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.condition_summary import Names, condition_summary
@@ -158,10 +158,10 @@ def evaluate(
         raise CurrencyMismatch(policy.currency, facts.total.currency, ("total", "currency"))
     facts = _tidy_names(facts)
     zone = compiled.location_zones.get(facts.location, compiled.zone) if facts.location is not None else compiled.zone
-    case = _case_of(compiled, facts, evaluated_at, zone)
+    case = _prepare_case(compiled, facts, evaluated_at, zone)
     lines = _evaluate_rules(compiled, case)
     if tier is not None and tier.factor is not None:
-        lines.append(_tier_line(tier, tier.factor, sum([line.points for line in lines])))
+        lines.append(_build_tier_line(tier, tier.factor, sum([line.points for line in lines])))
     points = sum([line.points for line in lines])
     if points > MAX_POINTS:
         raise InvalidInput.one("total", reason=f"would earn more than {MAX_POINTS} points")
@@ -194,11 +194,11 @@ def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine
             lines.append(compiled_rule.uncounted)
             multipliers.append((position, award.factor))
         else:
-            lines.append(_line_of(compiled_rule.rule, count_award(award, _select_counted(compiled_rule, case))))
+            lines.append(_build_line(compiled_rule.rule, count_award(award, _select_award_input(compiled_rule, case))))
     _keep_stacked(lines, stacking, range(len(lines)))
     if multipliers and (base := sum([line.points for line in lines])):
         for position, factor in multipliers:
-            lines[position] = _line_of(compiled.rules[position].rule, count_bonus(factor, base))
+            lines[position] = _build_line(compiled.rules[position].rule, count_bonus(factor, base))
         _keep_stacked(lines, stacking, [position for position, _ in multipliers])
     return lines
 
@@ -227,7 +227,7 @@ def _keep_stacked(lines: list[EvaluationLine], stacking: Stacking, positions: Se
             )
 
 
-def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: datetime, zone: ZoneInfo) -> _Case:
+def _prepare_case(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: datetime, zone: ZoneInfo) -> _Case:
     """Prepare a purchase for conditions and awards: its lines that take part, its amounts, its weekday."""
     policy = compiled.policy
     opt_in = policy.earn_scope is EarnScope.OPT_IN
@@ -251,7 +251,7 @@ def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: dateti
     )
 
 
-def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
+def _select_award_input(compiled_rule: _CompiledRule, case: _Case) -> AwardInput:
     """Return the input of a rule's award: the lines that its conditions want, and the amount without a line.
 
     If the conditions ask for items, the amount without a line does not count.
@@ -263,8 +263,8 @@ def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
     if compiled_rule.counts_items:
         order = order._replace(rest_minor=0)
     facts, sold = case.facts, case.sold
-    has_lines = any(not line.has_left for line in facts.lines)
-    return Counted(lines, order, has_lines, case.share, sold.earns_nothing, case.currency, facts.exchange)
+    has_lines = any(not line.is_removed for line in facts.lines)
+    return AwardInput(lines, order, has_lines, case.share, sold.earns_nothing, case.currency, facts.exchange)
 
 
 def _find_failed_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:
@@ -351,7 +351,7 @@ def _find_failed_item_condition(compiled_rule: _CompiledRule, case: _Case) -> Co
     return ConditionKind.EXCEPT_SERVICES if conditions.except_services else ConditionKind.SERVICES
 
 
-def _tier_line(tier: Tier, factor: Ratio, base: int) -> EvaluationLine:
+def _build_tier_line(tier: Tier, factor: Ratio, base: int) -> EvaluationLine:
     """Return the line for the factor of a tier. ``base`` are the points of all rules."""
     count = count_bonus(factor, base, over_all=True)
     return EvaluationLine(
@@ -365,7 +365,7 @@ def _tier_line(tier: Tier, factor: Ratio, base: int) -> EvaluationLine:
     )
 
 
-def _line_of(rule: EarningRule, count: Count) -> EvaluationLine:
+def _build_line(rule: EarningRule, count: Count) -> EvaluationLine:
     """Return the line of a matching rule for the counted points."""
     outcome = Outcome.APPLIED if count.points else Outcome.NOTHING_TO_COUNT
     return EvaluationLine(
@@ -390,10 +390,10 @@ def _compile_rule(rule: EarningRule, names: Names, currency: str) -> _CompiledRu
         is_global=rule.conditions == Conditions() and rule.starts_at is None and rule.ends_at is None,
         counts_items=bool(rule.conditions.services or rule.conditions.service_categories),
         excludes_items=bool(rule.conditions.except_services or rule.conditions.except_service_categories),
-        not_matched={kind: _not_matched(rule, kind, reason) for kind, reason in reasons.items()},
-        uncounted=_line_of(rule, NOTHING_TO_MULTIPLY),
+        not_matched={kind: _build_unmatched_line(rule, kind, reason) for kind, reason in reasons.items()},
+        uncounted=_build_line(rule, NOTHING_TO_MULTIPLY),
     )
 
 
-def _not_matched(rule: EarningRule, kind: ConditionKind, reason: str) -> EvaluationLine:
+def _build_unmatched_line(rule: EarningRule, kind: ConditionKind, reason: str) -> EvaluationLine:
     return EvaluationLine(rule.id, rule.name, rule.version, Outcome.NOT_MATCHED, 0, f"Not matched: {reason}.", kind)

@@ -78,10 +78,10 @@ def entry_hash(before: bytes, entry: dict[str, Any]) -> bytes:
     text = chain_text(entry, CHAINED_FIELDS)
     said = [entry[name] for name in CHAINED_TEXTS]
     if any(one is not None for one in said):
-        text = "".join(f"{_hash_text(one)}|" for one in said) + text
+        text = "".join(f"{_hash_optional_text(one)}|" for one in said) + text
     return chain_hash(before, text)
 
 
-def _hash_text(text: str | None) -> str:
+def _hash_optional_text(text: str | None) -> str:
     """Return the SHA-256 of a text in hexadecimal; `-` for an absent text."""
     return "-" if text is None else hash_text(text)

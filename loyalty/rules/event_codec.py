@@ -82,8 +82,8 @@ def decode_event(kind: str, payload: Mapping[str, Any]) -> AnyEvent:
         raise UnknownEvent(f"events of kind {kind!r} are unknown")
     try:
         is_earlier = read_version(payload) < known.version
-        members = _members(cast("Hashable", known))
-        return known(**{member.name: _read(member, payload, is_earlier=is_earlier) for member in members})
+        members = _list_members(cast("Hashable", known))
+        return known(**{member.name: _read_member(member, payload, is_earlier=is_earlier) for member in members})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableEvent(f"the payload of {kind!r} has another form: {error}") from error
 
@@ -99,11 +99,11 @@ def decode_customer(payload: Mapping[str, Any]) -> CustomerThen | None:
 
 def read_version(payload: Mapping[str, Any]) -> int:
     """Return the version of a payload."""
-    version: int = _plain(int, payload.get("version", FIRST_VERSION))
+    version: int = _require_type(int, payload.get("version", FIRST_VERSION))
     return version
 
 
-def _read(member: _Member, payload: Mapping[str, Any], *, is_earlier: bool) -> Any:
+def _read_member(member: _Member, payload: Mapping[str, Any], *, is_earlier: bool) -> Any:
     """Return the value of a member. If an earlier version does not have it, return the default of the field."""
     if is_earlier and member.default is not MISSING and member.name not in payload:
         return member.default
@@ -111,25 +111,25 @@ def _read(member: _Member, payload: Mapping[str, Any], *, is_earlier: bool) -> A
 
 
 @cache
-def _members(known: Any) -> list[_Member]:
+def _list_members(known: Any) -> list[_Member]:
     """Return how each field of an event's class is read. The answer is computed once for each class."""
     hints = get_type_hints(known)
-    return [_Member(field.name, _reader_of(hints[field.name]), field.default) for field in fields(known)]
+    return [_Member(field.name, _choose_reader(hints[field.name]), field.default) for field in fields(known)]
 
 
-def _reader_of(kind: Any) -> Callable[[Any], Any]:
+def _choose_reader(kind: Any) -> Callable[[Any], Any]:
     """Return the function that turns a stored value into the type `kind`. If `kind` allows None, it lets None pass."""
     if get_origin(kind) in (Union, types.UnionType):
         (some,) = (one for one in get_args(kind) if one is not types.NoneType)
-        read = _reader_of(some)
+        read = _choose_reader(some)
         return lambda stored: None if stored is None else read(stored)
     kind = getattr(kind, "__supertype__", kind)
     if kind is UUID or issubclass(kind, Enum):
         return kind  # type: ignore[no-any-return]
-    return lambda stored: _plain(kind, stored)
+    return lambda stored: _require_type(kind, stored)
 
 
-def _plain(kind: type, stored: Any) -> Any:
+def _require_type(kind: type, stored: Any) -> Any:
     """Return a stored number, text or truth value unchanged.
 
     Raises TypeError unless it has exactly the type `kind`: True is no number.

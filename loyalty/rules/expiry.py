@@ -80,7 +80,7 @@ def expires_at(policy: ExpiryPolicy, at: datetime, zone: ZoneInfo) -> datetime |
 
     ``at`` is when the points came in, or when their owner was last active. Both instants are aware UTC.
     """
-    last_day = _last_day(policy, at.astimezone(zone).date())
+    last_day = _find_last_day(policy, at.astimezone(zone).date())
     return None if last_day is None else end_of_day(last_day, zone)
 
 
@@ -139,7 +139,7 @@ def due_notice(
 
 def validate_expiry(policy: ExpiryPolicy, path: tuple[str, ...] = ("expiry",)) -> list[Problem]:
     """Return everything wrong with a policy: at most 120 months, 3,660 days and 40 periods; a valid month and day."""
-    return [problem for problem in _problems(policy, path) if problem is not None]
+    return [problem for problem in _policy_problems(policy, path) if problem is not None]
 
 
 def validate_notices(notice_days: tuple[int, ...]) -> list[Problem]:
@@ -152,7 +152,7 @@ def validate_notices(notice_days: tuple[int, ...]) -> list[Problem]:
     return []
 
 
-def _last_day(policy: ExpiryPolicy, today: date) -> date | None:
+def _find_last_day(policy: ExpiryPolicy, today: date) -> date | None:
     """Return the last day of points that come in ``today`` (a local day); None if they never expire."""
     match policy.kind:
         case ExpiryKind.NONE:
@@ -167,39 +167,39 @@ def _last_day(policy: ExpiryPolicy, today: date) -> date | None:
             return _add_months(first, length * (1 + policy.periods_after)) - ONE_DAY
         case ExpiryKind.FIXED_DATE:
             earliest = today + timedelta(days=policy.days)
-            this_year = _day_of_year(earliest.year, policy.month, policy.day)
-            return this_year if this_year >= earliest else _day_of_year(earliest.year + 1, policy.month, policy.day)
+            this_year = _clamp_date(earliest.year, policy.month, policy.day)
+            return this_year if this_year >= earliest else _clamp_date(earliest.year + 1, policy.month, policy.day)
 
 
 def _add_months(day: date, months: int) -> date:
     """Return the same day so many months later, or the last day of that month if it is shorter."""
     year, month = divmod(day.year * MONTHS_PER_YEAR + day.month - 1 + months, MONTHS_PER_YEAR)
-    return _day_of_year(year, month + 1, day.day)
+    return _clamp_date(year, month + 1, day.day)
 
 
-def _day_of_year(year: int, month: int, day: int) -> date:
+def _clamp_date(year: int, month: int, day: int) -> date:
     """Return a date. If the month has fewer days, return its last day."""
     return date(year, month, min(day, calendar.monthrange(year, month)[1]))
 
 
-def _problems(policy: ExpiryPolicy, path: tuple[str, ...]) -> Iterator[Problem | None]:
+def _policy_problems(policy: ExpiryPolicy, path: tuple[str, ...]) -> Iterator[Problem | None]:
     """Yield the problems of a policy, and None for checks that find none."""
     here = (*path, policy.kind.lower())
     match policy.kind:
         case ExpiryKind.FIXED_DURATION:
             if not policy.months and not policy.days:
                 yield Problem(here, "must have months or days")
-            yield _check(policy.months, 0, MAX_MONTHS, (*here, "months"))
-            yield _check(policy.days, 0, MAX_DAYS, (*here, "days"))
+            yield _check_range(policy.months, 0, MAX_MONTHS, (*here, "months"))
+            yield _check_range(policy.days, 0, MAX_DAYS, (*here, "days"))
         case ExpiryKind.END_OF_PERIOD:
-            yield _check(policy.periods_after, 0, MAX_PERIODS_AFTER, (*here, "periods_after"))
+            yield _check_range(policy.periods_after, 0, MAX_PERIODS_AFTER, (*here, "periods_after"))
         case ExpiryKind.FIXED_DATE:
-            yield _check(policy.month, 1, MONTHS_PER_YEAR, (*here, "month"))
-            yield _check(policy.day, 1, LAST_DAY, (*here, "day"))
-            yield _check(policy.days, 0, MAX_DAYS, (*here, "minimum_days"))
+            yield _check_range(policy.month, 1, MONTHS_PER_YEAR, (*here, "month"))
+            yield _check_range(policy.day, 1, LAST_DAY, (*here, "day"))
+            yield _check_range(policy.days, 0, MAX_DAYS, (*here, "minimum_days"))
         case ExpiryKind.INACTIVITY:
-            yield _check(policy.days, 1, MAX_DAYS, (*here, "days"))
+            yield _check_range(policy.days, 1, MAX_DAYS, (*here, "days"))
 
 
-def _check(value: int, least: int, most: int, path: tuple[str, ...]) -> Problem | None:
+def _check_range(value: int, least: int, most: int, path: tuple[str, ...]) -> Problem | None:
     return None if least <= value <= most else Problem(path, f"must be between {least} and {most}")

@@ -58,7 +58,7 @@ class IncompatibleFeature(Refused):
         self.excluded_by = excluded_by
 
 
-class Switched(NamedTuple):
+class SwitchResult(NamedTuple):
     """The features that are on after a switch, and the features that were switched on because it needs them."""
 
     features: frozenset[Feature]
@@ -67,7 +67,7 @@ class Switched(NamedTuple):
 
 def switch_feature(
     features: frozenset[Feature], feature: Feature, *, on: bool, path: tuple[str, ...] = ("feature",)
-) -> Switched:
+) -> SwitchResult:
     """Switch a feature on or off. A feature in that state already changes nothing.
 
     The features that it needs are switched on with it. They stay on when it is switched off. Raises DependencyRequired
@@ -78,17 +78,17 @@ def switch_feature(
     for other in Feature:
         if other in features and feature in NEEDS.get(other, ()):
             raise DependencyRequired(feature, other, path)
-    return Switched(features - {feature})
+    return SwitchResult(features - {feature})
 
 
-def _switch_on(features: frozenset[Feature], feature: Feature, path: tuple[str, ...]) -> Switched:
+def _switch_on(features: frozenset[Feature], feature: Feature, path: tuple[str, ...]) -> SwitchResult:
     """Switch a feature on, with the features that it needs. Raises IncompatibleFeature."""
     for other in Feature:
         if other in features and other in EXCLUDES.get(feature, ()):
             raise IncompatibleFeature(feature, other, path)
     wanted = {feature} | NEEDS.get(feature, frozenset())
     came = tuple(other for other in Feature if other in wanted and other is not feature and other not in features)
-    return Switched(features | wanted, came)
+    return SwitchResult(features | wanted, came)
 
 
 def sort_features(features: frozenset[Feature]) -> list[Feature]:

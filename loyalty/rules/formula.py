@@ -131,7 +131,7 @@ Formula = FixedFormula | LinesFormula | AmountFormula | UnitsFormula | FactorFor
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class SharesLeft:
     """The shares of a purchase that are left after its refunds.
 
     `whole` is the share of the total. `lines` are the shares of the lines after the refunds of lines. `rest` is the
@@ -148,7 +148,7 @@ class Left:
         return self.lines[position] * self.rest if position < len(self.lines) else self.whole
 
 
-def points_left(formula: Formula, left: Left, base: int) -> int:
+def points_left(formula: Formula, left: SharesLeft, base: int) -> int:
     """Return the points that a formula gives for the part of a purchase that is left.
 
     `base` are the points that a factor multiplies. Other formulas do not use it.
@@ -159,47 +159,49 @@ def points_left(formula: Formula, left: Left, base: int) -> int:
                 formula.points * Fraction(formula.numerator, formula.denominator) * _find_fixed_share(formula, left)
             )
         case UnitsFormula():
-            return _floor(_sum(formula.parts, left) * Fraction(formula.numerator, formula.denominator * formula.scale))
+            return _floor(
+                _sum_parts(formula.parts, left) * Fraction(formula.numerator, formula.denominator * formula.scale)
+            )
         case FactorFormula():
             return divide(base * formula.numerator, formula.denominator, Rounding.FLOOR)
         case LinesFormula():
-            return _lines_left(formula, left)
+            return _count_lines_formula(formula, left)
         case AmountFormula():
-            return _amount_left(formula, left)
+            return _count_amount_formula(formula, left)
 
 
-def _find_fixed_share(formula: FixedFormula, left: Left) -> Fraction:
+def _find_fixed_share(formula: FixedFormula, left: SharesLeft) -> Fraction:
     """Return the share that is left of the lines and the rest amount that a fixed award belongs to."""
     whole = sum(part.value for part in formula.parts) + formula.rest_minor
     if not whole:
         return left.whole
-    return (_sum(formula.parts, left) + formula.rest_minor * left.rest) * Fraction(1, whole)
+    return (_sum_parts(formula.parts, left) + formula.rest_minor * left.rest) * Fraction(1, whole)
 
 
-def _lines_left(formula: LinesFormula, left: Left) -> int:
+def _count_lines_formula(formula: LinesFormula, left: SharesLeft) -> int:
     """Return the points that a LinesFormula gives for the part of a purchase that is left."""
     not_with_points = Fraction(formula.numerator, formula.denominator)
     paid = Fraction(formula.paid_numerator, formula.paid_denominator)
-    amount = formula.rest_minor * left.rest + _sum(formula.plain, left) + paid * _sum(formula.shared, left)
+    amount = formula.rest_minor * left.rest + _sum_parts(formula.plain, left) + paid * _sum_parts(formula.shared, left)
     earned = amount * Fraction(formula.points, formula.per_minor)
     earned += sum((part.points_of(paid) * left.line(part.position) for part in formula.rated), Fraction(0))
     earned *= not_with_points
     counted = divide(earned.numerator, earned.denominator, formula.rounding)
-    return counted + _floor(_sum(formula.own, left) * not_with_points * Fraction(1, formula.scale))
+    return counted + _floor(_sum_parts(formula.own, left) * not_with_points * Fraction(1, formula.scale))
 
 
-def _amount_left(formula: AmountFormula, left: Left) -> int:
+def _count_amount_formula(formula: AmountFormula, left: SharesLeft) -> int:
     """Return the points that an AmountFormula gives for the part of a purchase that is left."""
-    amount = _sum(formula.parts, left)
+    amount = _sum_parts(formula.parts, left)
     if formula.whole_minor is not None:
         amount += formula.whole_minor * left.whole
     rate = Fraction(formula.points * formula.numerator, formula.per_minor * formula.denominator)
     share = amount * rate
     counted = max(0, divide(share.numerator, share.denominator, formula.rounding))
-    return counted + _floor(_sum(formula.own, left))
+    return counted + _floor(_sum_parts(formula.own, left))
 
 
-def _sum(parts: tuple[LinePart, ...], left: Left) -> Fraction:
+def _sum_parts(parts: tuple[LinePart, ...], left: SharesLeft) -> Fraction:
     """Return the sum of the values of parts, each times the share of its line that is left."""
     return sum((part.value * left.line(part.position) for part in parts), Fraction(0))
 

@@ -72,7 +72,7 @@ def normalise_code(text: str, path: tuple[str, ...] = ("code",)) -> GiftCardCode
     Raises GiftCardCodeMistyped, which names the mistake.
     """
     if len(text) > TYPED_CODE_MAX_LENGTH:
-        raise _wrong_length(path)
+        raise _build_length_refusal(path)
     typed = _LEFT_OUT.sub("", normalize("NFKC", text))
     symbols = "".join(_TYPED.get(sign, "?") for sign in typed)
     if "?" in symbols:
@@ -80,8 +80,8 @@ def normalise_code(text: str, path: tuple[str, ...] = ("code",)) -> GiftCardCode
             GiftCardCodeMistake.SYMBOL, "A code has the digits 0 to 9 and the letters A to Z except U.", path
         )
     if len(symbols) != CODE_LENGTH:
-        raise _wrong_length(path)
-    if _number(symbols[:-1]) % _CHECK_MODULUS != _VALUES[symbols[-1]]:
+        raise _build_length_refusal(path)
+    if _decode_number(symbols[:-1]) % _CHECK_MODULUS != _VALUES[symbols[-1]]:
         raise GiftCardCodeMistyped(
             GiftCardCodeMistake.CHECK_SYMBOL, "The code has a typing mistake: compare it again.", path
         )
@@ -103,12 +103,12 @@ def code_prefix(code: GiftCardCode) -> str:
     return code[:PREFIX_LENGTH]
 
 
-def _wrong_length(path: tuple[str, ...]) -> GiftCardCodeMistyped:
+def _build_length_refusal(path: tuple[str, ...]) -> GiftCardCodeMistyped:
     """Build the refusal of a text with too few or too many symbols."""
     return GiftCardCodeMistyped(GiftCardCodeMistake.LENGTH, f"A code has {CODE_LENGTH} letters and digits.", path)
 
 
-def _number(symbols: str) -> int:
+def _decode_number(symbols: str) -> int:
     """Return the number that symbols of base 32 stand for."""
     number = 0
     for symbol in symbols:

@@ -25,7 +25,7 @@ class Gift:
 
 def validate_gift(gift: Gift) -> list[Problem]:
     """Return everything wrong with a gift: name 1 to 200 characters, e-mail up to 254, message up to 1,000."""
-    return [problem for problem in _problems(gift) if problem is not None]
+    return [problem for problem in _gift_problems(gift) if problem is not None]
 
 
 def check_delivery(deliver_on: date | None, today: date) -> Problem | None:
@@ -35,7 +35,7 @@ def check_delivery(deliver_on: date | None, today: date) -> Problem | None:
     return Problem(("deliver_on",), "must be today or later, where the tenant is")
 
 
-def _problems(gift: Gift) -> Iterator[Problem | None]:
+def _gift_problems(gift: Gift) -> Iterator[Problem | None]:
     """Yield the problems of a gift, and None for checks that find none."""
     yield check_text(gift.recipient_name, ("recipient_name",), RECIPIENT_NAME_MAX_LENGTH)
     if gift.recipient_email is not None:

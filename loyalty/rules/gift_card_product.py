@@ -124,13 +124,13 @@ def refuse_sale(
     product = sales.product
     if product is None:
         raise NotFound("gift card product", ("product",))
-    obstacle = _obstacle(product, sales, today, for_points=for_points, counts_for_customer=counts_for_customer)
+    obstacle = _find_obstacle(product, sales, today, for_points=for_points, counts_for_customer=counts_for_customer)
     if obstacle is not None:
         raise GiftCardProductUnavailable(obstacle)
     return product
 
 
-def _obstacle(
+def _find_obstacle(
     product: GiftCardProduct, sales: ProductSales, today: date, *, for_points: bool, counts_for_customer: bool
 ) -> GiftCardProductObstacle | None:
     """Return the first obstacle to a sale, in the order of the enum; None if there is none."""
@@ -175,7 +175,7 @@ def validate_product(product: GiftCardProduct) -> list[Problem]:
     Name 1 to 120 characters, description up to 2,000, picture an https address, face value above 0, points at least 1
     if points can buy it, stock 0 to 1,000,000, limit per customer 1 to 1,000.
     """
-    return [problem for problem in _problems(product) if problem is not None]
+    return [problem for problem in _product_problems(product) if problem is not None]
 
 
 def validate_last_day(validity: Validity, today: date) -> list[Problem]:
@@ -183,7 +183,7 @@ def validate_last_day(validity: Validity, today: date) -> list[Problem]:
     return [Problem(("validity", "fixed_day"), "must not be over")] if is_past(validity, today) else []
 
 
-def _problems(product: GiftCardProduct) -> Iterator[Problem | None]:
+def _product_problems(product: GiftCardProduct) -> Iterator[Problem | None]:
     """Yield the problems of a product, and None for checks that find none."""
     yield check_text(product.name, ("name",), PRODUCT_NAME_MAX_LENGTH)
     yield check_note(product.description, ("description",), PRODUCT_DESCRIPTION_MAX_LENGTH)

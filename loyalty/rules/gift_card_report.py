@@ -70,10 +70,10 @@ def gift_card_figures(
     moved = {(one.currency, one.kind): one.amount_minor for one in moves}
     owed = {one.currency: one.outstanding_minor for one in liabilities}
     currencies = {currency for currency, _ in (*sold, *moved)} | {code for code, minor in owed.items() if minor}
-    return [_figures(currency, sold, moved, owed.get(currency, 0)) for currency in sorted(currencies)]
+    return [_compute_figures(currency, sold, moved, owed.get(currency, 0)) for currency in sorted(currencies)]
 
 
-def _figures(
+def _compute_figures(
     currency: str,
     sold: Mapping[tuple[str, GiftCardOrigin], CardSales],
     moved: Mapping[tuple[str, GiftCardEntryKind], int],

@@ -73,7 +73,7 @@ def parcel_of(lot: Lot, points: int) -> Parcel:
     return Parcel(points, lot.expires_at, lot.notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
 
 
-def soonest_first(parcels: Iterable[Parcel]) -> list[Parcel]:
+def sort_by_expiry(parcels: Iterable[Parcel]) -> list[Parcel]:
     """Return parcels in the order of their expiry. Parcels that never expire come last."""
     return sorted(parcels, key=lambda parcel: parcel.expires_at or _NEVER)
 
@@ -94,7 +94,7 @@ def merge_parcels(parcels: Iterable[Parcel]) -> list[Parcel]:
 def drop_soonest(parcels: Iterable[Parcel], points: int) -> list[Parcel]:
     """Take so many points out of parcels, from those that expire first; return the parcels that are left."""
     left = []
-    for parcel in soonest_first(parcels):
+    for parcel in sort_by_expiry(parcels):
         gone = min(points, parcel.points)
         points -= gone
         if parcel.points > gone:

@@ -45,10 +45,10 @@ class CheckedProgram(NamedTuple):
 
 def check_program(program: CheckedProgram) -> list[ProgramCheck]:
     """Return what the program lacks, in the order of the codes; an empty list if it lacks nothing."""
-    return list(_checks(program))
+    return list(_find_lacks(program))
 
 
-def _checks(program: CheckedProgram) -> Iterator[ProgramCheck]:
+def _find_lacks(program: CheckedProgram) -> Iterator[ProgramCheck]:
     """Yield what the program lacks, in the order of the codes."""
     if not program.settings.enabled:
         yield ProgramCheck(CheckCode.PROGRAM_OFF, "The program is switched off.", ("enabled",))
@@ -100,7 +100,7 @@ def _item_checks(catalog: Sequence[CatalogItem], awards: Sequence[Award]) -> Ite
 
     ``awards`` are the awards of the rules in force.
     """
-    found = [(item, lack) for item in catalog if (lack := _lack_of(item, awards))]
+    found = [(item, lack) for item in catalog if (lack := _find_lack(item, awards))]
     for item, lack in found[:MAX_ITEM_CHECKS]:
         message = f"{item.name} {lack}."
         yield ProgramCheck(CheckCode.ITEM_WITHOUT_RULE, message, ("catalogItems", item.kind, item.external_id))
@@ -109,7 +109,7 @@ def _item_checks(catalog: Sequence[CatalogItem], awards: Sequence[Award]) -> Ite
         yield ProgramCheck(CheckCode.ITEM_WITHOUT_RULE, message, ("catalogItems",))
 
 
-def _lack_of(item: CatalogItem, awards: Sequence[Award]) -> str | None:
+def _find_lack(item: CatalogItem, awards: Sequence[Award]) -> str | None:
     """Return what an item lacks, as the end of a sentence: it has an earning setting that no rule in force uses."""
     if item.points_per_unit is not None and not any(isinstance(award, PerUnitAward) for award in awards):
         return "has points per unit, and no rule in force gives points per unit"

@@ -98,14 +98,14 @@ class PurchaseLine:
         return self.price_minor - self.discount_minor
 
     @property
-    def has_left(self) -> bool:
+    def is_removed(self) -> bool:
         """Whether a later report left the line out.
 
         Such a line stays with quantity 0, because refunds count positions.
         """
         return not self.quantity
 
-    def leave(self) -> "PurchaseLine":
+    def remove(self) -> "PurchaseLine":
         """Return the line as it stays after a report that leaves it out: with quantity 0."""
         return replace(self, quantity=0, discount_minor=0, tax_minor=0)
 

@@ -114,19 +114,19 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
     total, and for facts that contradict each other.
     """
     if known is None:
-        known = KnownFacts(_first_facts(report))
+        known = KnownFacts(_begin_facts(report))
     given, before = report.given(), known.facts
     newest_at, told_at = before.occurred_at, report.occurred_at or untimed_at
     if arrival_of(report, newest_at) is Arrival.LATE:
         given = {name: value for name, value in given.items() if _is_news(name, known, report.occurred_at)}
     if "lines" in given:
         # Refunds and formulas name lines by their position, so known lines keep their order.
-        given["lines"] = _align(known, given["lines"] or ())
+        given["lines"] = _align_lines(known, given["lines"] or ())
     if "payments" in given:
         given["payments"] = _keep_order(before.payments, given["payments"] or ())
-    exchange = _exchange_after(report, before.exchange) if "total" in given else before.exchange
-    after = replace(before, **given, occurred_at=_later(report.occurred_at, newest_at), exchange=exchange)
-    if problem := _order_problem(report, after):
+    exchange = _choose_exchange(report, before.exchange) if "total" in given else before.exchange
+    after = replace(before, **given, occurred_at=_choose_later(report.occurred_at, newest_at), exchange=exchange)
+    if problem := _check_order(report, after):
         raise InvalidInput([problem])
     times = {**known.told_at, **dict.fromkeys(given, told_at)}
     return AppliedReport(after, times, tuple(name for name in given if given[name] != getattr(before, name)))
@@ -164,14 +164,14 @@ def moment_of(occurred_at: datetime | None, now: datetime, latest_report: timede
     return min(occurred_at, now)
 
 
-def _first_facts(report: PurchaseReport) -> PurchaseFacts:
+def _begin_facts(report: PurchaseReport) -> PurchaseFacts:
     """Return the facts of a purchase that nothing but its total is known of. Raises InvalidInput without a total."""
     if report.total is ABSENT:
         raise InvalidInput.one("total", reason="must be told by the first report of a purchase")
     return PurchaseFacts(report.kind, report.external_id, report.total)
 
 
-def _exchange_after(report: PurchaseReport, before: Exchange | None) -> Exchange | None:
+def _choose_exchange(report: PurchaseReport, before: Exchange | None) -> Exchange | None:
     """Return the exchange of a purchase after a report that tells its total.
 
     If the total is in the program's currency, the rate stays and `total_minor` is None.
@@ -184,7 +184,7 @@ def _keep_order(known: tuple[Payment, ...], told: tuple[Payment, ...]) -> tuple[
     return known if Counter(known) == Counter(told) else told
 
 
-def _align(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:
+def _align_lines(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:
     """Return the reported lines in the order of the known lines. Raises InvalidInput if that makes too many lines."""
     aligned = align_lines(known.facts.lines, lines, keeps_positions=known.keeps_positions)
     if len(aligned) > PURCHASE_MAX_LINES:
@@ -202,7 +202,7 @@ def _is_news(name: str, known: KnownFacts, occurred_at: datetime | None) -> bool
     return told_at is None or (occurred_at is not None and told_at < occurred_at)
 
 
-def _order_problem(report: PurchaseReport, after: PurchaseFacts) -> Problem | None:
+def _check_order(report: PurchaseReport, after: PurchaseFacts) -> Problem | None:
     """Return a problem if the service ends before it starts.
 
     Different reports may tell the start and the end. The problem names the field that this report sent.
@@ -214,6 +214,6 @@ def _order_problem(report: PurchaseReport, after: PurchaseFacts) -> Problem | No
     return Problem(("ends_at",), "must not be before the start")
 
 
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+def _choose_later(one: datetime | None, other: datetime | None) -> datetime | None:
     """Return the later of two instants; if one is None, the other."""
     return max(one, other) if one and other else one or other

@@ -28,14 +28,14 @@ class ReassignmentObstacle(DescribedEnum):
 def refuse_reassignment(*, is_refunded: bool, held: PointsPaid, spent: PointsPaid) -> None:
     """Raise PurchaseNotReassignable for a purchase that was refunded, or that points pay for."""
     if is_refunded:
-        raise _obstacle(ReassignmentObstacle.REFUNDED)
+        raise _build_refusal(ReassignmentObstacle.REFUNDED)
     if held.points:
-        raise _obstacle(ReassignmentObstacle.POINTS_HELD)
+        raise _build_refusal(ReassignmentObstacle.POINTS_HELD)
     if spent.points:
-        raise _obstacle(ReassignmentObstacle.PAID_WITH_POINTS)
+        raise _build_refusal(ReassignmentObstacle.PAID_WITH_POINTS)
 
 
-class MovedLife(NamedTuple):
+class LifeAtTarget(NamedTuple):
     """A purchase after its reassignment.
 
     `generation` is the generation with the target. `state` is the state of the accrual there; None if there is none:
@@ -46,7 +46,7 @@ class MovedLife(NamedTuple):
     state: AccrualState | None
 
 
-def move_life(generation: int, state: AccrualState | None) -> MovedLife:
+def decide_life_at_target(generation: int, state: AccrualState | None) -> LifeAtTarget:
     """Decide the generation of a purchase after its reassignment, and the state of its accrual with the target.
 
     ``state`` is the state of its accrual with the source; None before the evaluation. That accrual stays with the
@@ -54,10 +54,10 @@ def move_life(generation: int, state: AccrualState | None) -> MovedLife:
     points are pending for the target too; all other points are credited at once.
     """
     if state is None:
-        return MovedLife(generation, None)
+        return LifeAtTarget(generation, None)
     if state is AccrualState.PENDING:
-        return MovedLife(generation + 1, AccrualState.PENDING)
-    return MovedLife(generation + 1, AccrualState.AVAILABLE if state in CREDITED else None)
+        return LifeAtTarget(generation + 1, AccrualState.PENDING)
+    return LifeAtTarget(generation + 1, AccrualState.AVAILABLE if state in CREDITED else None)
 
 
 def refuse_same_customer(source_id: CustomerId, target_id: CustomerId) -> None:
@@ -69,7 +69,7 @@ def refuse_same_customer(source_id: CustomerId, target_id: CustomerId) -> None:
 def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:
     """Raise PurchaseNotReassignable unless all points that a purchase earned are still in the lots that it opened."""
     if sum(lot.remaining for lot in own_lots) != outstanding:
-        raise _obstacle(ReassignmentObstacle.POINTS_USED)
+        raise _build_refusal(ReassignmentObstacle.POINTS_USED)
 
 
 def refuse_points_of_grace(parcels: Iterable[Parcel], now: datetime) -> None:
@@ -78,7 +78,7 @@ def refuse_points_of_grace(parcels: Iterable[Parcel], now: datetime) -> None:
     They are still there only because they were spent and came back: the program lets such points live some days more.
     """
     if any(parcel.expires_at is not None and parcel.expires_at <= now for parcel in parcels):
-        raise _obstacle(ReassignmentObstacle.POINTS_USED)
+        raise _build_refusal(ReassignmentObstacle.POINTS_USED)
 
 
 def count_in_window(account: Account, points: int, counted_in: CountedIn) -> Account:
@@ -97,6 +97,6 @@ def count_in_window(account: Account, points: int, counted_in: CountedIn) -> Acc
     )
 
 
-def _obstacle(obstacle: ReassignmentObstacle) -> PurchaseNotReassignable:
+def _build_refusal(obstacle: ReassignmentObstacle) -> PurchaseNotReassignable:
     """Build the refusal for an obstacle."""
     return PurchaseNotReassignable(obstacle, f"The purchase cannot move to another customer. {obstacle.description}")

@@ -164,12 +164,12 @@ def offer(
     terms_minor, room_points = policy.terms.room_minor(total_minor, paid), policy.terms.room_points(paid)
     room_minor = min(terms_minor, left_minor)
     within = points_within(policy.point_value, room_minor)
-    most = _apply_points(policy, min(spendable, within if room_points is None else min(within, room_points)))
+    most = _apply_minimum(policy, min(spendable, within if room_points is None else min(within, room_points)))
     if not most.discount_minor:
         return Offer(0, 0, AboveMaximum(maximum=0, requested=1) if paid.points else NothingToDiscount())
     if most.points < policy.min_points_per_redemption:
         return Offer(0, 0, BelowMinimum("points", required=policy.min_points_per_redemption, actual=most.points))
-    limit = _limit(policy, spendable, total_minor, within, room_points)
+    limit = _find_limit(policy, spendable, total_minor, within, room_points)
     if room_minor < terms_minor and limit in {DiscountLimit.MAX_DISCOUNT, DiscountLimit.TOTAL}:
         limit = DiscountLimit.OTHER_PAYMENTS
     return Offer(most.points, most.discount_minor, limited_by=limit)
@@ -196,7 +196,7 @@ def apply_points(
         raise AboveMaximum(maximum=0, requested=wanted)
     if allowed.refusal is not None:
         raise allowed.refusal
-    applied = _apply_points(policy, wanted)
+    applied = _apply_minimum(policy, wanted)
     least = max(policy.min_points_per_redemption, fewest_points(policy.point_value, 1))
     if wanted < least:
         raise BelowMinimum("points", required=least, actual=wanted)
@@ -234,7 +234,7 @@ def min_points_of(policy: RedemptionPolicy, allowed: Offer) -> int:
     return min(least, allowed.max_points)
 
 
-def application(value: PointValue, points: int) -> Application:
+def find_application(value: PointValue, points: int) -> Application:
     """Return the discount that points give, with the fewest points that give the same discount."""
     discount_minor = value_of(points, value).amount_minor
     return Application(fewest_points(value, discount_minor), discount_minor)
@@ -247,7 +247,7 @@ def propose_points(policy: RedemptionPolicy, allowed: Offer) -> int:
 
 def validate_redemption(policy: RedemptionPolicy, currency: str) -> list[Problem]:
     """Return everything wrong with a redemption policy; amounts must be in the program's currency."""
-    return [problem for problem in _problems(policy, currency) if problem is not None]
+    return [problem for problem in _policy_problems(policy, currency) if problem is not None]
 
 
 def check_hold_minutes(minutes: int | None, path: tuple[str, ...] = ("time_to_live",)) -> Problem | None:
@@ -257,7 +257,7 @@ def check_hold_minutes(minutes: int | None, path: tuple[str, ...] = ("time_to_li
     return Problem(path, "must be between PT1M and P7D")
 
 
-def _limit(
+def _find_limit(
     policy: RedemptionPolicy, spendable: int, total_minor: int, within: int, room_points: int | None
 ) -> DiscountLimit:
     """Return which limit sets the maximum. Of several equal limits the balance is named first, then the program's.
@@ -272,16 +272,16 @@ def _limit(
     return DiscountLimit.MAX_DISCOUNT if policy.terms.cap_minor(total_minor) < total_minor else DiscountLimit.TOTAL
 
 
-def _apply_points(policy: RedemptionPolicy, points: int) -> Application:
+def _apply_minimum(policy: RedemptionPolicy, points: int) -> Application:
     """Return the discount that points give, with the fewest points that give it.
 
     They are not fewer than the program's minimum, if that many are given.
     """
-    fewest = application(policy.point_value, points)
+    fewest = find_application(policy.point_value, points)
     return Application(max(fewest.points, min(points, policy.min_points_per_redemption)), fewest.discount_minor)
 
 
-def _problems(policy: RedemptionPolicy, currency: str) -> Iterator[Problem | None]:
+def _policy_problems(policy: RedemptionPolicy, currency: str) -> Iterator[Problem | None]:
     """Yield the problems of a policy, and None for checks that find none."""
     value = policy.point_value
     yield check_points(value.points, ("redemption", "point_value", "points"))

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase
-from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, Left, points_left
+from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, SharesLeft, points_left
 from loyalty.rules.money import Money
 from loyalty.rules.order_total import share_out_total
 from loyalty.rules.purchase import PurchaseLine
@@ -108,15 +108,15 @@ def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refu
     money_minor = refund.amount_minor + sum(lines_money(purchase, before, refund))
     refundable = purchase.total_minor - sum_refunds(purchase, before)
     if money_minor > refundable:
-        raise _exceeds(purchase, refundable, money_minor, *_money_path(refund))
+        raise _build_refusal(purchase, refundable, money_minor, *_money_path(refund))
     return money_minor
 
 
-def refuse_after_refund_of_everything(purchase: Refundable, refund: Refund) -> RefundExceedsPurchase:
+def build_refusal_after_full_refund(purchase: Refundable, refund: Refund) -> RefundExceedsPurchase:
     """Build the refusal of a refund after the whole purchase was refunded: nothing is left of it."""
     lines = Refund(tuple(line for line in refund.lines if 0 <= line.position < len(purchase.lines)))
     requested = refund.amount_minor + sum(lines_money(purchase, (), lines))
-    return _exceeds(purchase, 0, requested, *_money_path(refund))
+    return _build_refusal(purchase, 0, requested, *_money_path(refund))
 
 
 def sum_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> int:
@@ -137,7 +137,7 @@ def refuse_below_refunds(purchase: Refundable, refunds: Sequence[Refund], sent: 
         raise ReportBelowRefunds(refunded, f"the total must cover them, and is {purchase.total}", ("total",))
     for position, gone in sorted(_sum_taken(refunds).items()):
         line = purchase.lines[position] if position < len(purchase.lines) else None
-        if line is None or line.has_left or line.quantity < gone.quantity:
+        if line is None or line.is_removed or line.quantity < gone.quantity:
             named = f"line {position}" if line is None or line.item is None else f"the line of {line.item!r}"
             wanted = f"at least {format_quantity(gone.quantity)}" if gone.quantity else "a quantity"
             path = ("lines", str(sent.index(line)), "quantity") if line in sent else ("lines",)
@@ -156,14 +156,14 @@ def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) 
     for line in refund.lines:
         before_units = gone[line.position].quantity if line.position in gone else 0
         bought = purchase.lines[line.position]
-        per_unit = Fraction(0) if bought.has_left else Fraction(paid[line.position], bought.quantity)
+        per_unit = Fraction(0) if bought.is_removed else Fraction(paid[line.position], bought.quantity)
         units_minor = _floor(per_unit * (before_units + line.quantity)) - _floor(per_unit * before_units)
         money.append(line.amount_minor + units_minor)
-        _add(gone, line)
+        _add_line_refund(gone, line)
     return money
 
 
-def subtract_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
+def subtract_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> SharesLeft:
     """Return the shares of a purchase that are left after all its refunds.
 
     Refunds of lines take from their lines. Refunds without lines take the same share of everything that is left then.
@@ -172,21 +172,21 @@ def subtract_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
     """
     paid, gone = purchase.paid(), _sum_taken(refunds)
     lines = tuple(
-        max(Fraction(0), _line_left(line, paid[position], gone.get(position)))
+        max(Fraction(0), _find_line_share(line, paid[position], gone.get(position)))
         for position, line in enumerate(purchase.lines)
     )
     if not purchase.total_minor:
-        return Left(_quantity_left(purchase.lines, lines), lines, Fraction(1))
+        return SharesLeft(_find_units_share(purchase.lines, lines), lines, Fraction(1))
     by_lines = purchase.total_minor - sum(
         (paid[position] * (1 - lines[position]) for position in gone if position < len(lines)), Fraction(0)
     )
     in_money = purchase.total_minor - sum_refunds(purchase, refunds)
     by_all = max(Fraction(0), min(by_lines - sum(refund.amount_minor for refund in refunds), Fraction(in_money)))
     rest = Fraction(by_all, by_lines) if by_lines > 0 else Fraction(0)
-    return Left(Fraction(by_all, purchase.total_minor), lines, rest)
+    return SharesLeft(Fraction(by_all, purchase.total_minor), lines, rest)
 
 
-def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -> int:
+def points_kept(formulas: Iterable[Formula], left: SharesLeft, policy: RefundPolicy) -> int:
     """Return how many points a purchase keeps after its refunds. Its formulas say what it earned.
 
     `left` are the shares that the refunds leave. The policy NONE keeps all points, FULL_ONLY keeps all of them until
@@ -194,12 +194,12 @@ def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -
     """
     formulas = tuple(formulas)
     if policy is RefundPolicy.NONE or (policy is RefundPolicy.FULL_ONLY and left.whole):
-        left = Left(Fraction(1), tuple(Fraction(1) for _ in left.lines), Fraction(1))
+        left = SharesLeft(Fraction(1), tuple(Fraction(1) for _ in left.lines), Fraction(1))
     elif not left.whole:
         return 0
     alone = sum(points_left(one, left, 0) for one in formulas if not isinstance(one, FactorFormula))
-    over_rules = _factors(formulas, left, alone, over_all=False)
-    return alone + over_rules + _factors(formulas, left, alone + over_rules, over_all=True)
+    over_rules = _sum_factors(formulas, left, alone, over_all=False)
+    return alone + over_rules + _sum_factors(formulas, left, alone + over_rules, over_all=True)
 
 
 def formula_or_fixed(points: int, formula: Formula | None) -> Formula:
@@ -210,7 +210,7 @@ def formula_or_fixed(points: int, formula: Formula | None) -> Formula:
     return FixedFormula(points) if formula is None else formula
 
 
-def _factors(formulas: tuple[Formula, ...], left: Left, base: int, *, over_all: bool) -> int:
+def _sum_factors(formulas: tuple[Formula, ...], left: SharesLeft, base: int, *, over_all: bool) -> int:
     """Return the points of the factors among the formulas. `over_all` chooses the factors of tiers, or those of rules.
 
     `base` are the points that each factor multiplies.
@@ -229,12 +229,12 @@ def _refuse_lines(purchase: Refundable, before: Sequence[Refund], refund: Refund
         if line.quantity < 0 or line.amount_minor < 0 or not (line.quantity or line.amount_minor):
             raise InvalidInput.one(*path, reason="must refund a quantity or an amount")
         bought, price = purchase.lines[line.position], paid[line.position]
-        left = _line_left(bought, price, gone.get(line.position))
-        _add(gone, line)
-        if _line_left(bought, price, gone[line.position]) < 0:
-            units_minor = 0 if bought.has_left else _floor(Fraction(price * line.quantity, bought.quantity))
+        left = _find_line_share(bought, price, gone.get(line.position))
+        _add_line_refund(gone, line)
+        if _find_line_share(bought, price, gone[line.position]) < 0:
+            units_minor = 0 if bought.is_removed else _floor(Fraction(price * line.quantity, bought.quantity))
             requested = line.amount_minor + units_minor
-            raise _exceeds(purchase, _floor(max(Fraction(0), left) * price), requested, *path)
+            raise _build_refusal(purchase, _floor(max(Fraction(0), left) * price), requested, *path)
 
 
 def _money_path(refund: Refund) -> tuple[str, ...]:
@@ -247,11 +247,11 @@ def _sum_taken(refunds: Iterable[Refund]) -> dict[int, LineRefund]:
     gone: dict[int, LineRefund] = {}
     for refund in refunds:
         for line in refund.lines:
-            _add(gone, line)
+            _add_line_refund(gone, line)
     return gone
 
 
-def _add(gone: dict[int, LineRefund], line: LineRefund) -> None:
+def _add_line_refund(gone: dict[int, LineRefund], line: LineRefund) -> None:
     """Add the refund of a line to what was refunded of that line before."""
     known = gone.get(line.position)
     if known is not None:
@@ -261,14 +261,14 @@ def _add(gone: dict[int, LineRefund], line: LineRefund) -> None:
     gone[line.position] = line
 
 
-def _line_left(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> Fraction:
+def _find_line_share(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> Fraction:
     """Return the share of a line that is left; below zero if more was refunded than the line has.
 
     `paid` is the amount paid for the whole line, `gone` is all that was refunded of it (None: nothing).
     """
     if gone is None:
         return Fraction(1)
-    if line.has_left:
+    if line.is_removed:
         return Fraction(-1)
     left = 1 - Fraction(gone.quantity, line.quantity)
     if not gone.amount_minor:
@@ -276,7 +276,7 @@ def _line_left(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> F
     return left - Fraction(gone.amount_minor, paid) if paid else Fraction(-1)
 
 
-def _quantity_left(lines: Sequence[PurchaseLine], left: Sequence[Fraction]) -> Fraction:
+def _find_units_share(lines: Sequence[PurchaseLine], left: Sequence[Fraction]) -> Fraction:
     """Return the share of all units that is left; 1 for a purchase without lines."""
     units = sum(line.quantity for line in lines)
     kept = sum((line.quantity * share for line, share in zip(lines, left, strict=True)), Fraction(0))
@@ -287,7 +287,7 @@ def _floor(value: Fraction) -> int:
     return divide(value.numerator, value.denominator, Rounding.FLOOR)
 
 
-def _exceeds(purchase: Refundable, refundable: int, requested: int, *path: str) -> RefundExceedsPurchase:
+def _build_refusal(purchase: Refundable, refundable: int, requested: int, *path: str) -> RefundExceedsPurchase:
     """Build the refusal of a refund of more than is left. Both amounts are in minor units."""
     currency = purchase.currency
     return RefundExceedsPurchase(Money(max(0, refundable), currency), Money(requested, currency), path)

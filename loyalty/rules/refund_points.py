@@ -27,7 +27,7 @@ class ReturnPoints(DescribedEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class GivenBack:
+class PointsToReturn:
     """How many points each hold loses and each redemption gives back."""
 
     holds: dict[UUID, int]
@@ -106,7 +106,7 @@ def share_as_formerly(total_minor: int, refunded_minor: int, amount_minor: int, 
 
 def decide_returns(
     part: PointsPaid, payers: PayersOfRefund, mode: ReturnPoints, *, is_over: bool, returns_all: bool
-) -> GivenBack:
+) -> PointsToReturn:
     """Decide which holds and redemptions give back the points that had paid for a refund. `part` is how many points.
 
     `is_over` says that nothing is left of the purchase: its holds end anyway, and the points that they free count for
@@ -114,13 +114,13 @@ def decide_returns(
     the result.
     """
     if mode is ReturnPoints.NONE or (is_over and returns_all):
-        return GivenBack({}, {})
+        return PointsToReturn({}, {})
     if is_over:
         return choose_returns(max(0, part.points - payers.held.points), (), payers.redemptions)
     return choose_returns(part.points, payers.holds, payers.redemptions)
 
 
-def fit_holds_after_refund(left_minor: int, payers: PayersOfRefund, given: GivenBack) -> dict[UUID, PointsPaid]:
+def fit_holds_after_refund(left_minor: int, payers: PayersOfRefund, given: PointsToReturn) -> dict[UUID, PointsPaid]:
     """Return the holds that lose points with a refund, and the rest of each, in the order of the holds.
 
     Each hold loses its part of the refund, and the points that its terms do not allow for the remaining `left_minor`.
@@ -132,13 +132,13 @@ def fit_holds_after_refund(left_minor: int, payers: PayersOfRefund, given: Given
     return {one.id: kept[one.id] for one in payers.holds if kept[one.id].points != one.points}
 
 
-def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequence[LiveRedemption]) -> GivenBack:
+def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequence[LiveRedemption]) -> PointsToReturn:
     """Return which holds and redemptions give back so many points: holds first, because they are not spent yet.
 
     In both lists, which are in the order of their making, the newest is taken first. If there are fewer points, all
     come back.
     """
-    given = GivenBack({}, {})
+    given = PointsToReturn({}, {})
     for hold in reversed(holds):
         if here := min(points, hold.points):
             given.holds[hold.id] = here

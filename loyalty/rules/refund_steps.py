@@ -15,9 +15,9 @@ from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
 from loyalty.rules.refund import (
     Refund,
     Refundable,
+    build_refusal_after_full_refund,
     find_lines,
     lines_money,
-    refuse_after_refund_of_everything,
     subtract_refunds,
     validate_refund,
 )
@@ -43,7 +43,7 @@ def find_lines_to_refund(purchase: Refundable, status: PurchaseStatus, asked: Re
     """
     refund = find_lines(purchase, asked)
     if status is PurchaseStatus.REFUNDED:
-        raise refuse_after_refund_of_everything(purchase, refund)
+        raise build_refusal_after_full_refund(purchase, refund)
     return refund
 
 

@@ -26,10 +26,10 @@ def convert_report(report: PurchaseReport, currency: str, known: Exchange | None
     if source is None or source == currency:
         _refuse_idle_rate(report, known)
         return report
-    rate = _rate_of(report, source, currency, known)
+    rate = _choose_rate(report, source, currency, known)
     changes: dict[str, object] = {"line_currency": currency}
     if report.total is not ABSENT:
-        total_minor = _convert(report.total.amount_minor, rate, source, currency, ("total", "amount"))
+        total_minor = _convert_amount(report.total.amount_minor, rate, source, currency, ("total", "amount"))
         changes["total"] = Money(total_minor, currency)
         changes["exchange"] = Exchange(source, rate, report.total.amount_minor)
     if report.lines is not ABSENT:
@@ -41,7 +41,7 @@ def convert_report(report: PurchaseReport, currency: str, known: Exchange | None
     return replace(report, **changes)  # type: ignore[arg-type]
 
 
-def _rate_of(report: PurchaseReport, source: str, currency: str, known: Exchange | None) -> Ratio:
+def _choose_rate(report: PurchaseReport, source: str, currency: str, known: Exchange | None) -> Ratio:
     """Return the rate for a report: the frozen rate of the purchase, else the rate that the report tells.
 
     Raises InvalidInput for another rate than the frozen one, and CurrencyMismatch if there is no rate.
@@ -81,7 +81,7 @@ def _convert_line(line: PurchaseLine, rate: Ratio, source: str, currency: str, p
     path = ("lines", str(position), "unit_price", "amount")
     converted = replace(
         line,
-        unit_price_minor=_convert(line.unit_price_minor, rate, source, currency, path),
+        unit_price_minor=_convert_amount(line.unit_price_minor, rate, source, currency, path),
         discount_minor=0,
         tax_minor=0,
     )
@@ -101,13 +101,13 @@ def _convert_payments(payments: Sequence[Payment], rate: Ratio, source: str, cur
     converted, told_minor, so_far_minor = [], 0, 0
     for position, payment in enumerate(payments):
         told_minor += payment.amount_minor
-        reached_minor = _convert(told_minor, rate, source, currency, ("payments", str(position), "amount"))
+        reached_minor = _convert_amount(told_minor, rate, source, currency, ("payments", str(position), "amount"))
         converted.append(replace(payment, amount_minor=reached_minor - so_far_minor))
         so_far_minor = reached_minor
     return tuple(converted)
 
 
-def _convert(amount_minor: int, rate: Ratio, source: str, currency: str, path: tuple[str, ...]) -> int:
+def _convert_amount(amount_minor: int, rate: Ratio, source: str, currency: str, path: tuple[str, ...]) -> int:
     """Convert an amount. Raises InvalidInput at `path` if it becomes too large."""
     converted = convert_minor(amount_minor, rate, source, currency)
     if converted > MAX_AMOUNT_MINOR:

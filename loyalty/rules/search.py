@@ -41,9 +41,9 @@ def search_words(
     """Return the words by which a customer is found. A search finds each word by its beginning."""
     words = {word for part in full_name.split() for word in _name_words(part)}
     for text in (external_id, *identifiers):
-        words |= {_as_told(text), *(_as_told(part) for part in text.split()), _without_signs(fold_text(text))}
+        words |= {_compose_word(text), *(_compose_word(part) for part in text.split()), _without_signs(fold_text(text))}
     if email:
-        words.add(_as_told(email))
+        words.add(_compose_word(email))
     if phone:
         digits = _NO_DIGIT.sub("", phone)
         words |= {digits[start:] for start in range(min(len(digits), MAX_COUNTRY_CODE_DIGITS + 1))}
@@ -68,7 +68,7 @@ def split_search(text: str) -> list[list[str]]:
 
 def _spell_word(part: str) -> Iterator[str]:
     """Yield the forms in which a word of a search is looked for."""
-    yield _as_told(part)
+    yield _compose_word(part)
     if _PHONE.fullmatch(part):
         digits = _NO_DIGIT.sub("", part)
         yield digits
@@ -96,6 +96,6 @@ def _without_signs(text: str) -> str:
     return _SIGNS.sub("", text)
 
 
-def _as_told(text: str) -> str:
+def _compose_word(text: str) -> str:
     """Return a text in small letters and composed (NFC), with its signs and accents."""
     return unicodedata.normalize("NFC", text.strip().casefold())

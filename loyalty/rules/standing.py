@@ -15,7 +15,7 @@ from loyalty.rules.tiers import Downgrade, TierBasis, TierPolicy
 from loyalty.rules.zones import begin_of_day
 
 
-def measure(policy: TierPolicy) -> str:
+def name_measure(policy: TierPolicy) -> str:
     """Return the name of the way in which a policy measures standings, such as `BALANCE`.
 
     An account keeps the name with its standing (`standing_by`). If the names differ, the standing is counted again.
@@ -28,7 +28,7 @@ def is_measured(policy: TierPolicy, account: Account) -> bool:
 
     After a change of the policy it is not, until the re-tiering job has reached the account.
     """
-    return account.standing_by == measure(policy)
+    return account.standing_by == name_measure(policy)
 
 
 def count_qualifying(policy: TierPolicy, account: Account) -> int:
@@ -149,7 +149,7 @@ def recount_windows(
         window_started_at=window_start(policy.window, now, zone) if by_window else None,
         window_points=points,
         previous_window_points=previous,
-        standing_by=measure(policy),
+        standing_by=name_measure(policy),
     )
     return replace(after, standing=measure_standing(policy, after))
 
@@ -169,12 +169,12 @@ def window_start(window: Period, at: datetime, zone: ZoneInfo) -> datetime:
 
 def next_start(window: Period, started_at: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant of the window after the one that begins at ``started_at``, in aware UTC."""
-    return begin_of_day(_first_day(window, _day(started_at, zone), 1), zone)
+    return begin_of_day(_first_day(window, _local_day(started_at, zone), 1), zone)
 
 
 def previous_start(window: Period, started_at: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant of the window before the one that begins at ``started_at``, in aware UTC."""
-    return begin_of_day(_first_day(window, _day(started_at, zone), -1), zone)
+    return begin_of_day(_first_day(window, _local_day(started_at, zone), -1), zone)
 
 
 def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
@@ -207,7 +207,7 @@ def _is_reviewed(policy: TierPolicy, account: Account, now: datetime, zone: Zone
         policy.basis is TierBasis.EARNED_IN_WINDOW
         and policy.downgrade is Downgrade.AT_WINDOW_END
         and account.window_started_at is not None
-        and _review_at(policy, account.window_started_at, zone) <= now
+        and _review_time(policy, account.window_started_at, zone) <= now
     )
 
 
@@ -221,32 +221,32 @@ def _next_review_at(policy: TierPolicy, account: Account, now: datetime, zone: Z
             moments.append(_review_after(policy, now, zone))
         if policy.basis is TierBasis.EARNED_IN_WINDOW and started_at is not None:
             if falls:
-                moments.append(_review_at(policy, started_at, zone))
+                moments.append(_review_time(policy, started_at, zone))
             if account.window_points or account.previous_window_points:
                 moments.append(next_start(policy.window, started_at, zone))
     return min(moments, default=None)
 
 
-def _review_at(policy: TierPolicy, started_at: datetime, zone: ZoneInfo) -> datetime:
+def _review_time(policy: TierPolicy, started_at: datetime, zone: ZoneInfo) -> datetime:
     """Return when a window's predecessor is reviewed: some days of grace after ``started_at``, the window's begin."""
-    return begin_of_day(_day(started_at, zone) + timedelta(days=policy.grace_days), zone)
+    return begin_of_day(_local_day(started_at, zone) + timedelta(days=policy.grace_days), zone)
 
 
 def _review_after(policy: TierPolicy, now: datetime, zone: ZoneInfo) -> datetime:
     """Return the time of the first review after now."""
     start = window_start(policy.window, now, zone)
-    review_at = _review_at(policy, start, zone)
-    return review_at if review_at > now else _review_at(policy, next_start(policy.window, start, zone), zone)
+    review_at = _review_time(policy, start, zone)
+    return review_at if review_at > now else _review_time(policy, next_start(policy.window, start, zone), zone)
 
 
 def _last_review_at(policy: TierPolicy, now: datetime, zone: ZoneInfo) -> datetime:
     """Return the time of the last review until now."""
     start = window_start(policy.window, now, zone)
-    review_at = _review_at(policy, start, zone)
-    return review_at if review_at <= now else _review_at(policy, previous_start(policy.window, start, zone), zone)
+    review_at = _review_time(policy, start, zone)
+    return review_at if review_at <= now else _review_time(policy, previous_start(policy.window, start, zone), zone)
 
 
-def _day(at: datetime, zone: ZoneInfo) -> date:
+def _local_day(at: datetime, zone: ZoneInfo) -> date:
     return at.astimezone(zone).date()
 
 

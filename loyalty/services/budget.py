@@ -23,7 +23,7 @@ from loyalty.rules.budget import (
     Bucket,
     BudgetLimits,
     Charge,
-    decide_charge,
+    charge_operation,
 )
 from loyalty.rules.ids import TenantId
 from loyalty.storage.budgets import Booked, Spending, book_spending
@@ -143,11 +143,11 @@ class Budgets:
         if bucket.owes(MOST_OWED_SLICES) or tenant.owes(MOST_OWED_SLICES):
             await self._wait_for_booking(actor.tenant_id, budget)
             now = self._clock()
-        charge = decide_charge(cost, bucket, tenant, now)
+        charge = charge_operation(cost, bucket, tenant, now)
         if charge.retry_after is not None and budget.seconds_since_booking(now) >= NEWS_SECONDS:
             budget.due.add(actor.client)
             await self._wait_for_booking(actor.tenant_id, budget)
-            charge = decide_charge(cost, bucket, tenant, self._clock())
+            charge = charge_operation(cost, bucket, tenant, self._clock())
         if bucket.owes(1):
             budget.due.add(actor.client)
             self._begin_booking(actor.tenant_id, budget)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
-from loyalty.rules.features import Feature, Switched, sort_features, switch_feature
+from loyalty.rules.features import Feature, SwitchResult, sort_features, switch_feature
 from loyalty.services.audit import note_changes
 from loyalty.storage.tenants import read_tenant, save_features
 from permissions.actor import Actor
@@ -12,7 +12,7 @@ from tenancy.database import Transaction
 
 async def apply_switch(
     tx: Transaction, by: Actor, at: datetime, feature: Feature, *, on: bool, path: tuple[str, ...] = ("feature",)
-) -> Switched:
+) -> SwitchResult:
     """Switch a feature; features that it needs are switched on with it. The program's own switch is saved elsewhere.
 
     Refusals: DependencyRequired, IncompatibleFeature.

@@ -29,7 +29,7 @@ from loyalty.rules.points_paid import sum_paid
 from loyalty.rules.purchase import ENDED
 from loyalty.rules.reassignment import (
     count_in_window,
-    move_life,
+    decide_life_at_target,
     refuse_points_of_grace,
     refuse_reassignment,
     refuse_same_customer,
@@ -137,7 +137,7 @@ async def _decide(
         raise StaleRead
     await _refuse_obstacles(tx, purchase)
     accrual = await read_current_accrual(tx, purchase)
-    life = move_life(purchase.generation, accrual and accrual.state)
+    life = decide_life_at_target(purchase.generation, accrual and accrual.state)
     after = purchase._replace(
         customer_id=target_id, version=purchase.version + 1, generation=life.generation, updated_at=book.now
     )

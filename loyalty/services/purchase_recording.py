@@ -92,7 +92,7 @@ def identify_report(report: PurchaseReport) -> dict[str, Any]:
         "kind": report.kind,
         "external_id": report.external_id,
         "total": total and money_identity(total),
-        "lines": [_line_identity(line) for line in given.get("lines") or () if not line.has_left],
+        "lines": [_line_identity(line) for line in given.get("lines") or () if not line.is_removed],
         "location": given.get("location"),
         "staff": given.get("staff"),
         "booked_at": given.get("booked_at"),

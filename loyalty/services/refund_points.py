@@ -14,8 +14,8 @@ from loyalty.rules.points_paid import PointsPaid, sum_paid
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.refund_points import (
-    GivenBack,
     PayersOfRefund,
+    PointsToReturn,
     ReturnPoints,
     decide_returns,
     fit_holds_after_refund,
@@ -129,7 +129,9 @@ async def _read_former_part(tx: Transaction, purchase: PurchaseRow, amount_minor
     return share_as_formerly(purchase.total.amount_minor, purchase.refunded_minor, amount_minor, paid)
 
 
-async def _return_redemptions(tx: Transaction, book: Book, purchase: PurchaseRow, given: GivenBack) -> list[ReturnRow]:
+async def _return_redemptions(
+    tx: Transaction, book: Book, purchase: PurchaseRow, given: PointsToReturn
+) -> list[ReturnRow]:
     if not given.redemptions:
         return []
     rows = await read_redemptions_by_id(tx, [*map(RedemptionId, given.redemptions)])

@@ -7,7 +7,7 @@ from loyalty.rules.accrual import DEFAULT_ACCRUAL, AccrualPolicy, AccrualState, 
 from loyalty.rules.accrual_steps import (
     AccrualStep,
     Correction,
-    begin_state,
+    choose_first_state,
     correct_credited,
     find_gain,
     follow_report,
@@ -83,7 +83,7 @@ def test_an_accrual_follows_a_report(
     ],
 )
 def test_an_accrual_begins(points: int, kept: int, due_at: datetime | None, state: str) -> None:
-    assert begin_state(points, kept, due_at, NOON) == state
+    assert choose_first_state(points, kept, due_at, NOON) == state
 
 
 def test_states_say_how_much_is_left() -> None:

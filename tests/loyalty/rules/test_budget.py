@@ -13,8 +13,8 @@ from loyalty.rules.budget import (
     MOST_OWED_SLICES,
     Bucket,
     BudgetLimits,
+    charge_operation,
     check_limits,
-    decide_charge,
 )
 from runtime.settings import MAX_BUDGET_POINTS, MIN_BUDGET_POINTS, Settings
 from schema.costs import MAX_OPERATION_COST
@@ -27,14 +27,14 @@ CLIENT = TENANT.share(CLIENT_PART)
 
 def test_a_client_spends_what_it_has_and_then_waits_for_what_it_lacks() -> None:
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
-    first = decide_charge(90_000, client, tenant, NOW)
+    first = charge_operation(90_000, client, tenant, NOW)
     assert (first.retry_after, first.left, first.full_after) == (None, 10_000, 18)
-    second = decide_charge(20_000, client, tenant, NOW)
+    second = charge_operation(20_000, client, tenant, NOW)
     assert (second.retry_after, second.left) == (2, 10_000)
     assert (client.owed, tenant.owed) == (90_000, 90_000)
-    early = decide_charge(20_000, client, tenant, NOW + timedelta(seconds=1.9))
+    early = charge_operation(20_000, client, tenant, NOW + timedelta(seconds=1.9))
     assert early.retry_after == 1
-    late = decide_charge(20_000, client, tenant, NOW + timedelta(seconds=2))
+    late = charge_operation(20_000, client, tenant, NOW + timedelta(seconds=2))
     assert (late.retry_after, late.left) == (None, 0)
 
 
@@ -43,38 +43,38 @@ def test_a_charge_tells_exactly_what_is_left(per_second: int) -> None:
     limits = BudgetLimits(200_000, per_second)
     for cost in range(1, 200):
         client = Bucket(limits, CLIENT_PART)
-        assert decide_charge(cost, client, Bucket(limits), NOW).left == CLIENT.points - cost
+        assert charge_operation(cost, client, Bucket(limits), NOW).left == CLIENT.points - cost
         assert client.count_left(NOW) == CLIENT.points - cost
 
 
 def test_clients_share_what_their_tenant_has() -> None:
     tenant, clients = Bucket(TENANT), [Bucket(TENANT, CLIENT_PART) for _ in range(3)]
     for client in clients[:2]:
-        assert decide_charge(100_000, client, tenant, NOW).retry_after is None
-    refused = decide_charge(20_000, clients[2], tenant, NOW)
+        assert charge_operation(100_000, client, tenant, NOW).retry_after is None
+    refused = charge_operation(20_000, clients[2], tenant, NOW)
     assert (refused.retry_after, refused.left, clients[2].owed) == (2, 0, 0)
 
 
 def test_a_full_bucket_gets_no_fuller() -> None:
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
-    decide_charge(1, client, tenant, NOW)
-    assert decide_charge(0, client, tenant, NOW + timedelta(seconds=1_000_000)).left == CLIENT.points
+    charge_operation(1, client, tenant, NOW)
+    assert charge_operation(0, client, tenant, NOW + timedelta(seconds=1_000_000)).left == CLIENT.points
 
 
 def test_spending_of_other_processes_counts_and_debt_is_paid_first() -> None:
     """Another process has spent 30,000 points more than there were."""
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
-    decide_charge(10_000, client, tenant, NOW)
+    charge_operation(10_000, client, tenant, NOW)
     client.settle(NOW + CLIENT.time_until(130_000), 10_000, NOW)
     assert client.count_left(NOW) == -30_000
-    refused = decide_charge(20_000, client, tenant, NOW)
+    refused = charge_operation(20_000, client, tenant, NOW)
     assert (refused.retry_after, refused.left) == (10, 0)
 
 
 def test_spending_during_a_booking_is_added() -> None:
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
-    decide_charge(10_000, client, tenant, NOW)
-    decide_charge(5_000, client, tenant, NOW)
+    charge_operation(10_000, client, tenant, NOW)
+    charge_operation(5_000, client, tenant, NOW)
     client.settle(NOW + CLIENT.time_until(10_000), 10_000, NOW)
     assert client.owed == 5_000
     assert client.count_left(NOW) == 85_000
@@ -84,7 +84,7 @@ def test_spending_unbooked_for_long_is_owed_only_up_to_a_limit() -> None:
     """600 points a second are less than come back; the database was away for 1,000 seconds."""
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
     for second in range(1_000):
-        assert decide_charge(600, client, tenant, NOW + timedelta(seconds=second)).retry_after is None
+        assert charge_operation(600, client, tenant, NOW + timedelta(seconds=second)).retry_after is None
     assert client.owed == MOST_OWED_SLICES * CLIENT.slice_points == 20_000
     dear = Bucket(TENANT, CLIENT_PART)
     for cost in (30_000, 10):

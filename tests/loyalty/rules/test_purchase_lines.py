@@ -68,4 +68,4 @@ def test_a_line_that_went_keeps_its_place_where_positions_count() -> None:
     left = replace(CUT, quantity=0)
     assert align_lines((CUT, OIL), (OIL, GEL), keeps_positions=True) == (left, OIL, GEL)
     assert align_lines((left, OIL), (OIL, sold("cut", 90)), keeps_positions=True) == (sold("cut", 90), OIL)
-    assert (left.has_left, left.price_minor, left.amount_minor) == (True, 0, 0)
+    assert (left.is_removed, left.price_minor, left.amount_minor) == (True, 0, 0)

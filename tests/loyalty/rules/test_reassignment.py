@@ -8,9 +8,9 @@ from loyalty.rules.ids import CustomerId
 from loyalty.rules.points_paid import PointsPaid
 from loyalty.rules.purchase_errors import PurchaseNotReassignable
 from loyalty.rules.reassignment import (
-    MovedLife,
+    LifeAtTarget,
     ReassignmentObstacle,
-    move_life,
+    decide_life_at_target,
     refuse_reassignment,
     refuse_same_customer,
 )
@@ -23,18 +23,18 @@ NOTHING, SOME = PointsPaid(), PointsPaid(1, 1)
     ("state", "life"),
     [
         # Not evaluated yet: it goes on as it was.
-        (None, MovedLife(3, None)),
-        (AccrualState.PENDING, MovedLife(4, AccrualState.PENDING)),
-        (AccrualState.AVAILABLE, MovedLife(4, AccrualState.AVAILABLE)),
-        (AccrualState.PARTIALLY_REVERSED, MovedLife(4, AccrualState.AVAILABLE)),
+        (None, LifeAtTarget(3, None)),
+        (AccrualState.PENDING, LifeAtTarget(4, AccrualState.PENDING)),
+        (AccrualState.AVAILABLE, LifeAtTarget(4, AccrualState.AVAILABLE)),
+        (AccrualState.PARTIALLY_REVERSED, LifeAtTarget(4, AccrualState.AVAILABLE)),
         # Nothing is left of it: the life ends with the source, and the target gets nothing.
-        (AccrualState.VOIDED, MovedLife(4, None)),
-        (AccrualState.REVERSED, MovedLife(4, None)),
-        (AccrualState.EVALUATED, MovedLife(4, None)),
+        (AccrualState.VOIDED, LifeAtTarget(4, None)),
+        (AccrualState.REVERSED, LifeAtTarget(4, None)),
+        (AccrualState.EVALUATED, LifeAtTarget(4, None)),
     ],
 )
-def test_a_purchase_begins_a_new_life_with_what_it_had_earned(state: AccrualState | None, life: MovedLife) -> None:
-    assert move_life(3, state) == life
+def test_a_purchase_begins_a_new_life_with_what_it_had_earned(state: AccrualState | None, life: LifeAtTarget) -> None:
+    assert decide_life_at_target(3, state) == life
 
 
 def test_a_purchase_does_not_move_to_its_own_customer() -> None:

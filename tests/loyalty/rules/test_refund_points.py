@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from loyalty.rules.points_paid import ActiveHold, DiscountTerms, LiveRedemption, PointsPaid, point_value
 from loyalty.rules.refund_points import (
-    GivenBack,
     PayersOfRefund,
+    PointsToReturn,
     ReturnPoints,
     choose_returns,
     decide_returns,
@@ -61,9 +61,9 @@ def test_a_refund_of_a_free_purchase_has_no_part_that_points_paid() -> None:
 def test_holds_go_back_before_redemptions_and_the_newest_first() -> None:
     holds = [ActiveHold(A, 10, 10, CENT, DiscountTerms())]
     redemptions = [LiveRedemption(B, 20, 0, 20), LiveRedemption(C, 20, 15, 20)]
-    assert choose_returns(12, holds, redemptions) == GivenBack({A: 10}, {C: 2})
-    assert choose_returns(99, holds, redemptions) == GivenBack({A: 10}, {C: 5, B: 20})
-    assert choose_returns(0, holds, redemptions) == GivenBack({}, {})
+    assert choose_returns(12, holds, redemptions) == PointsToReturn({A: 10}, {C: 2})
+    assert choose_returns(99, holds, redemptions) == PointsToReturn({A: 10}, {C: 5, B: 20})
+    assert choose_returns(0, holds, redemptions) == PointsToReturn({}, {})
 
 
 def test_a_return_by_hand_counts_for_a_refund_as_far_as_one_has_points_left_to_do() -> None:
@@ -78,7 +78,7 @@ PAYERS = PayersOfRefund(
     [LiveRedemption(B, 20, 0, 20), LiveRedemption(C, 20, 15, 20)],
     PointsPaid(15, 15),
 )
-NOTHING_GIVEN = GivenBack({}, {})
+NOTHING_GIVEN = PointsToReturn({}, {})
 
 
 def test_payers_count_points_that_went_back_for_earlier_refunds() -> None:
@@ -88,12 +88,12 @@ def test_payers_count_points_that_went_back_for_earlier_refunds() -> None:
 @pytest.mark.parametrize(
     ("points", "mode", "is_over", "returns_all", "expected"),
     [
-        (12, ReturnPoints.AUTO, False, False, GivenBack({A: 10}, {C: 2})),
-        (12, ReturnPoints.AUTO, False, True, GivenBack({A: 10}, {C: 2})),
+        (12, ReturnPoints.AUTO, False, False, PointsToReturn({A: 10}, {C: 2})),
+        (12, ReturnPoints.AUTO, False, True, PointsToReturn({A: 10}, {C: 2})),
         (0, ReturnPoints.AUTO, False, False, NOTHING_GIVEN),
         # Nothing is left of the purchase: the hold ends anyway, and its 10 points count.
-        (12, ReturnPoints.AUTO, True, False, GivenBack({}, {C: 2})),
-        (35, ReturnPoints.AUTO, True, False, GivenBack({}, {C: 5, B: 20})),
+        (12, ReturnPoints.AUTO, True, False, PointsToReturn({}, {C: 2})),
+        (35, ReturnPoints.AUTO, True, False, PointsToReturn({}, {C: 5, B: 20})),
         (9, ReturnPoints.AUTO, True, False, NOTHING_GIVEN),
         # The program gives all redemptions back then.
         (12, ReturnPoints.AUTO, True, True, NOTHING_GIVEN),
@@ -105,7 +105,7 @@ def test_payers_count_points_that_went_back_for_earlier_refunds() -> None:
     ],
 )
 def test_a_refund_says_where_its_points_come_from(
-    points: int, mode: ReturnPoints, *, is_over: bool, returns_all: bool, expected: GivenBack
+    points: int, mode: ReturnPoints, *, is_over: bool, returns_all: bool, expected: PointsToReturn
 ) -> None:
     part = PointsPaid(points, points)
     assert decide_returns(part, PAYERS, mode, is_over=is_over, returns_all=returns_all) == expected
@@ -116,18 +116,18 @@ def test_a_refund_says_where_its_points_come_from(
     [
         # All that pays fits into what is left: the hold keeps its points.
         (35, NOTHING_GIVEN, {}),
-        (35, GivenBack({A: 4}, {}), {A: PointsPaid(6, 6)}),
-        (35, GivenBack({A: 10}, {C: 2}), {A: PointsPaid(0, 0)}),
+        (35, PointsToReturn({A: 4}, {}), {A: PointsPaid(6, 6)}),
+        (35, PointsToReturn({A: 10}, {C: 2}), {A: PointsPaid(0, 0)}),
         # 25 were spent, so a purchase of 32 has room for 7 points, one of 26 for 1, and one of 20 for none.
         (32, NOTHING_GIVEN, {A: PointsPaid(7, 7)}),
-        (26, GivenBack({A: 4}, {}), {A: PointsPaid(1, 1)}),
+        (26, PointsToReturn({A: 4}, {}), {A: PointsPaid(1, 1)}),
         (20, NOTHING_GIVEN, {A: PointsPaid(0, 0)}),
         # What redemptions give back makes room for the hold.
-        (32, GivenBack({}, {B: 3}), {}),
+        (32, PointsToReturn({}, {B: 3}), {}),
     ],
 )
 def test_a_hold_loses_its_part_and_what_the_purchase_has_no_room_for(
-    left_minor: int, given_back: GivenBack, kept: dict[UUID, PointsPaid]
+    left_minor: int, given_back: PointsToReturn, kept: dict[UUID, PointsPaid]
 ) -> None:
     assert fit_holds_after_refund(left_minor, PAYERS, given_back) == kept
 

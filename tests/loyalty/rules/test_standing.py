@@ -12,9 +12,9 @@ from loyalty.rules.expiry import Period
 from loyalty.rules.standing import (
     count_qualifying,
     find_counting_window,
-    measure,
     measure_fall,
     measure_standing,
+    name_measure,
     next_start,
     previous_start,
     recount_windows,
@@ -254,7 +254,7 @@ def test_a_standing_that_another_policy_measured_waits_to_be_counted_anew() -> N
     )
     assert mistake.standing == 250
     again = recount_windows(policy, earned, (0, 0), NOW, BERLIN)
-    assert (again.standing, again.standing_by, again.window_started_at) == (1_300, measure(policy), None)
+    assert (again.standing, again.standing_by, again.window_started_at) == (1_300, name_measure(policy), None)
 
 
 @pytest.mark.parametrize(("window", "most"), [(Period.MONTH, 27), (Period.QUARTER, 89), (Period.YEAR, 364)])
