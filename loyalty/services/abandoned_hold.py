@@ -19,11 +19,12 @@ SUBJECT = "worker:holds"
 
 
 async def free_abandoned_holds(world: World, tenant_id: TenantId) -> Swept:
-    """Release up to ``BATCH`` holds that are over, also while the program is off."""
+    """Release up to ``BATCH`` holds of points whose time is over, also while the program is off."""
     return await retry_transaction(lambda: _free_batch(world, tenant_id))
 
 
 async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
+    """Release the holds of one batch in one transaction. A hold that changed meanwhile is left as it is."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_abandoned_holds(tx, world.now(program), BATCH)

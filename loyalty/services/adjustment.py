@@ -49,7 +49,11 @@ OPERATION = "pointsAdjust"
 
 
 class AdjustmentRequest(NamedTuple):
-    """An adjustment as a caller asks for it; ``points`` are signed."""
+    """An adjustment as a caller asks for it. Points below 0 are taken away.
+
+    ``qualifying`` says whether the points count for the tier; None lets the rules decide. ``overdraft`` says what
+    happens if more points are taken away than are available.
+    """
 
     customer: CustomerKey
     points: int
@@ -93,7 +97,7 @@ class AdjustedPoints(NamedTuple):
 async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
     """Add or remove points by hand.
 
-    A caller with only POINTS_ADJUST may move as many points a local day as the role allows; added and removed points
+    A caller with only POINTS_ADJUST may adjust as many points a local day as the role allows; added and removed points
     both count. Refusals: InvalidInput, IdempotencyConflict, NotFound (customer), InsufficientPoints,
     AdjustmentLimitReached. A refusal writes nothing.
     """
@@ -130,7 +134,7 @@ async def load_adjustments(
 async def _decide(
     world: World, actor: Actor, request: AdjustmentRequest, tx: Transaction, _: AskedKey
 ) -> Booked[AdjustedPoints]:
-    """Decide an adjustment: lock the account, book the adjustment, and count it to the day of a limited role."""
+    """Decide an adjustment: lock the account, book the adjustment, and check the daily limit of the actor."""
     program = await program_in_force(world, tx)
     customer_id = await resolve_customer(tx, request.customer)
     book = await open_book(world, tx, program, actor, [customer_id])
@@ -145,9 +149,10 @@ async def _decide(
 
 
 async def _count_day(tx: Transaction, book: Book, points: int, field: str) -> None:
-    """Count points to the day of the actor who adjusts them. Transactions of all processes wait for each other here.
+    """Add points to the sum that the actor has adjusted on this local day. Refuse a sum above the limit of the role.
 
-    Refusal: AdjustmentLimitReached.
+    Transactions of the same actor wait for each other here, in all processes. ``field`` is the field that a refusal
+    names. Refusal: AdjustmentLimitReached.
     """
     moved = await count_adjusted_points(tx, book.actor.subject, book.today, points)
     refuse_above_day(book.actor.daily_points, moved, points, end_of_day(book.today, book.program.zone), field)
@@ -175,6 +180,7 @@ async def _book(
 def _add(
     book: Book, customer_id: CustomerId, request: AdjustmentRequest, cause: EntryCause, *, qualifying: bool
 ) -> EntryRow:
+    """Book added points: they come in as one lot."""
     added = credit(book.account(customer_id), request.points, earned=False, qualifying=qualifying)
     parcels = [book.lots.parcel_until(request.points, request.expires_on)]
     return book.credit(customer_id, request.points, added, cause, parcels)
@@ -216,6 +222,7 @@ def _build_row(
 
 
 async def _read_first_answer(tx: Transaction, result_id: UUID) -> AdjustedPoints:
+    """Return the answer to a replay: the adjustment of the first call, and the customer as they are now."""
     adjustment_id = AdjustmentId(result_id)
     adjustment = (await read_adjustments_by_id(tx, [adjustment_id]))[adjustment_id]
     customer = (await read_customers_by_id(tx, [adjustment.customer_id]))[adjustment.customer_id]

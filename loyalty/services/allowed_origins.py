@@ -17,8 +17,8 @@ from permissions.policy import require
 async def set_allowed_origins(world: World, actor: Actor, origins: Sequence[str]) -> TenantRow:
     """Replace the list of allowed origins, and return the tenant with it.
 
-    A page with another origin is refused at its next request. Its open sockets are closed soon. Refusal: InvalidInput,
-    with the index of each wrong origin.
+    A page with an origin that is no longer allowed is refused at its next request. Its open sockets are closed soon
+    after. Refusal: InvalidInput, with the index of each wrong origin.
     """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     kept, problems = check_origins(origins, ("origins",))

@@ -42,7 +42,11 @@ MAX_TOKENS = 200
 
 
 class ApiTokenRequest(NamedTuple):
-    """A token as its maker asks for it. The new token takes over the idempotency keys of the token ``replaces``."""
+    """A token as its maker asks for it.
+
+    If ``replaces`` names a token, the new token takes over the idempotency keys of that token. Networks of None are the
+    networks of the maker. Locations of None mean the whole business.
+    """
 
     name: str
     permissions: frozenset[Permission]
@@ -161,6 +165,10 @@ async def _create(
 
 
 async def _client_of(tx: Transaction, token_id: UUID) -> UUID:
+    """Return the id under which a token keeps its idempotency keys: its own id, or the id that it took over.
+
+    Refusal: NotFound.
+    """
     replaced = (await read_api_tokens_by_id(tx, [token_id])).get(token_id)
     if replaced is None:
         raise NotFound("API token", ("replaces",))

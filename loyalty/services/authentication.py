@@ -35,7 +35,10 @@ async def actor_of_client(world: World, sha256: str) -> Actor | None:
 
 
 async def _actor_of_secret(world: World, sha256: str, kind: str) -> Actor | None:
-    """Return the actor of a secret's hash, for a credential of this kind; None if it is not valid. Note its use."""
+    """Return the actor whose credential of this kind has a secret with this hash; None if the credential is not valid.
+
+    The use of a valid credential is noted.
+    """
     found = await world.database.tenant_of_token(sha256)
     if found is None:
         return None
@@ -95,11 +98,13 @@ async def admit_actors(
 async def _read_standings(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
 ) -> tuple[list[Standing | None], datetime]:
+    """Read the standings of actors with one statement. Also return the time after that."""
     standings = await read_standings(world.database.reading(tenant_id), actors)
     return standings, world.clock()
 
 
 def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | TenantNotActive | None:
+    """Judge an actor as `judge_actor` does, but return TenantNotActive in place of raising it."""
     try:
         return judge_actor(actor, standing, now)
     except TenantNotActive as refused:
@@ -107,11 +112,11 @@ def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | Te
 
 
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
-    """Return the actors of a tenant with open connections that must end, found with one statement.
+    """Return the actors of a tenant whose open connections must end, found with one statement.
 
-    They must end if the credential is not valid any more, if the role was changed, or if the tenant has lost the
-    module. They must end if the tenant no longer allows the origin of the page, or now lets the actor run only trusted
-    documents. They must also end if the customer was merged: the customer has to connect again, as the target.
+    A connection must end if the credential is not valid any more, if the role was changed, or if the tenant has lost
+    the module. It must end if the tenant no longer allows the origin of the page, or now lets the actor run only
+    trusted documents. It must also end if the customer was merged: the customer has to connect again, as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     for now in refreshed:
@@ -121,7 +126,10 @@ async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]
 
 
 def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
-    """Tell whether an actor's connection may stay open, compared with its standing of now."""
+    """Tell whether the connection of an actor may stay open.
+
+    ``actor`` is the actor as the connection began, ``now`` the result of refreshing it.
+    """
     if not isinstance(now, Actor) or now.customer_id != actor.customer_id:
         return False
     if actor.loyalty_entitled and not now.loyalty_entitled:
@@ -134,11 +142,15 @@ def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
 
 
 def _show_membership(actor: Actor) -> tuple[frozenset[Permission], UUID | None, Scope]:
+    """Return the rights of a person of the team. A connection ends when they change."""
     return actor.permissions, actor.member_id, actor.locations
 
 
 def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor | None:
-    """Return the presented actor with a given standing; None if the credential is not valid. See `refresh_actor`."""
+    """Return the presented actor with the standing that was read for it; None if the credential is not valid.
+
+    Raises TenantNotActive for a valid credential of a tenant that is not active. See `refresh_actor`.
+    """
     if standing is None:
         return None
     if actor.kind is ActorKind.API_TOKEN and not actor.signed:
@@ -165,7 +177,10 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
 
 
 def _with_roles(actor: Actor, standing: Standing) -> Actor | None:
-    """Return the actor with its roles of now; None for a person of a provider who has no role, or was removed."""
+    """Return the actor with its present roles; None for a person of a provider who has no role, or was removed.
+
+    A member has the role of the team. Another person of a provider has the roles of the claims.
+    """
     if actor.issuer is None:
         return actor
     member = standing.member
@@ -195,10 +210,11 @@ def _find_roles(standing: Standing, ids: Sequence[UUID]) -> tuple[HeldRole, ...]
 
 
 async def _accept_invitation(world: World, actor: Actor, standing: Standing) -> bool:
-    """Make an invited person who comes with the verified address a member. Return whether the standing changed.
+    """Make an invited person who comes with the verified address a member.
 
-    Only a valid credential accepts an invitation. An invitation never takes rights away: if a claim gives more than the
-    invited role, or the invitation is limited to locations, the claim still counts and the invitation stays open.
+    Return whether the standing must be read again. Only a valid credential accepts an invitation. An invitation never
+    takes rights away: if a claim gives more than the invited role, or the invitation is limited to locations, the claim
+    still counts and the invitation stays open.
     """
     if actor.issuer is None or standing.member is not None or standing.invitation is None:
         return False
@@ -258,7 +274,11 @@ def _with_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor
 
 
 def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: str, now: datetime) -> Actor | None:
-    """Return the actor of a partner's credential, presented with a secret of this mark; None if it is not valid."""
+    """Return the actor of a partner system, for the credential in ``standing``; None if the credential is not valid.
+
+    ``mark`` is the mark of the secret that the caller presented, ``kind`` the kind of credential that it must belong
+    to. Raises TenantClosed or TenantSuspended.
+    """
     token = standing.token
     if token is None or token.kind != kind or not is_live(token, now) or not _is_its_secret(token, mark, now):
         return None

@@ -85,10 +85,12 @@ class _TenantBudget:
         self.asked_at = now
         """When the last booking began."""
         self.failed = False
+        """Whether the last booking failed."""
         self.refusal_at = 0.0
         """When the next refusal may be told, by the clock of the event loop."""
 
     def change_limits(self, limits: BudgetLimits, now: datetime) -> None:
+        """Give the tenant and all its clients these limits, if they are new."""
         if limits != self.tenant.limits:
             for bucket in (self.tenant, *self.clients.values()):
                 bucket.change_limits(limits, now)
@@ -103,6 +105,10 @@ class _TenantBudget:
         return told_at - now
 
     def find_client(self, actor: Actor) -> Bucket:
+        """Return the budget of a client. A client that the process does not know begins with a full budget.
+
+        The client that has been quiet for longest is forgotten if there are too many.
+        """
         name = actor.client
         bucket = self.clients.get(name)
         if bucket is None:
@@ -163,6 +169,10 @@ class Budgets:
                 await self._wait_for_booking(tenant_id, budget)
 
     def _find(self, tenant_id: TenantId, now: datetime) -> _TenantBudget:
+        """Return the budgets of a tenant. A tenant that the process does not know begins with full budgets.
+
+        The tenant that has been quiet for longest is forgotten if there are too many.
+        """
         budget = self._tenants.get(tenant_id)
         if budget is None:
             budget = self._tenants[tenant_id] = _TenantBudget(self._defaults, now)
@@ -217,6 +227,10 @@ class Budgets:
     def _take_over(
         self, budget: _TenantBudget, buckets: Mapping[str, Bucket], owed: Mapping[str, int], booked: Booked
     ) -> None:
+        """Set the budgets to what was booked by all processes, and take over the limits of the tenant.
+
+        ``owed`` are the points of each budget that this booking has booked.
+        """
         now = self._clock()
         for scope, bucket in buckets.items():
             bucket.settle(booked.full_at[scope], owed[scope], now)

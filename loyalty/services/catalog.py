@@ -53,7 +53,7 @@ PURCHASE_READERS = (
 )
 """Each of these permissions is enough to get a purchase in an answer.
 
-Readers have them, and callers of mutations that return one.
+Readers of purchases have them, and callers of mutations that return a purchase.
 """
 
 
@@ -134,6 +134,7 @@ async def _settle_items(tx: Transaction, edit: CatalogEdit) -> CatalogEdit:
 
 
 async def _read_kept(tx: Reads, keys: Sequence[CatalogPlace]) -> dict[CatalogPlace, CatalogItem]:
+    """Return the stored items with these keys, by their keys."""
     return {_key(item): item for item in await read_items_by_key(tx, keys)}
 
 
@@ -196,7 +197,10 @@ async def count_catalog_items(world: World, actor: Actor, *, kind: CatalogKind |
 
 
 async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) -> dict[Key, CatalogItem]:
-    """Return the items with one of these keys: kind, external id."""
+    """Return the items with one of these keys: kind, external id.
+
+    An item with exactly the id that was sent is preferred to an item with the tidied id.
+    """
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     places = {key: (CatalogPlace(*key), CatalogPlace(key[0], tidy_id(key[1]))) for key in keys}
@@ -227,6 +231,10 @@ def _key(one: CatalogItem | CatalogChange) -> CatalogPlace:
 
 
 def _key_problems(edit: CatalogEdit) -> list[Problem | None]:
+    """Return a problem for each external id that is not valid or stands in the edit twice.
+
+    Raises InvalidInput for too few or too many items.
+    """
     count = len(edit.items) + len(edit.removals)
     if not 1 <= count <= MAX_ITEMS_AT_ONCE:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_ITEMS_AT_ONCE} items")

@@ -56,7 +56,7 @@ from tenancy.reading import Reads
 
 
 class Checkout(NamedTuple):
-    """A checkout: the subtotal, the other discounts, and the purchase that it will be."""
+    """A checkout: the subtotal, the other discounts, and the key of the purchase that it becomes."""
 
     subtotal: Money
     discounts_minor: int = 0
@@ -72,7 +72,8 @@ class LoyaltyQuote(NamedTuple):
     """How points can be used by a customer at this checkout.
 
     ``reason`` says why ``points`` is this number, ``limited_by`` which limit sets the maximum. ``held_points`` are set
-    aside for this same purchase. They count as available, because a new hold may replace the hold of them.
+    aside for this same purchase already. They count as available, because a new hold may replace the hold of these
+    points. ``refusal`` says why no points are applied; None if there is no reason.
     """
 
     balance: int
@@ -99,7 +100,11 @@ class Quote(NamedTuple):
 
 
 class Usable(NamedTuple):
-    """The input of an offer: the spendable points, the total, the points that pay already, and other payments."""
+    """How many points may be used: what a customer can spend, and what is left to pay.
+
+    ``spendable`` are the points of the customer, ``total_minor`` is the amount to pay before points. ``paid`` are
+    points that pay already, ``beside_minor`` is paid by other means than points.
+    """
 
     spendable: int
     total_minor: int
@@ -115,10 +120,11 @@ async def quote_checkout(
     wanted: int | None,
     cards: Sequence[NamedCard] = (),
 ) -> Quote:
-    """Return the price of a checkout, and how much of it points and gift cards can pay. It writes only wrong codes.
+    """Return the price of a checkout, and how much of it points and gift cards can pay.
 
     It applies ``wanted`` points, or the number that the program proposes. If they cannot be applied, it applies none
-    and the quote says why; the same for each card. Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
+    and the quote says why; the same for each card. It writes nothing but the count of wrong codes and wrong look-ups.
+    Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
     """
     require_running(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
     refuse_cards(actor, cards)
@@ -154,7 +160,11 @@ async def quote_checkout(
 def _quote_points(
     program: CompiledProgram, checkout: Checkout, customer_id: CustomerId, found: CheckoutPoints, wanted: int | None
 ) -> tuple[LoyaltyQuote | None, int]:
-    """Return the quote for points, and the discount of points that pay already without the customer's own holds."""
+    """Return the quote for points; None for a customer without points.
+
+    Also return the discount that points give already. The customer's own holds for the purchase do not count in that
+    discount, because a new hold may replace them.
+    """
     known = found.known
     replaced = frozenset(one.id for one in known.paid.holds if one.owner_id == customer_id)
     paid = known.paid.without(replaced).sum
@@ -239,7 +249,10 @@ async def prepare_customer(tx: Reads, call: KeyedCall, customer: CustomerKey) ->
 async def prepare_hold(
     tx: Transaction, call: KeyedCall, customer: CustomerKey, purchase: PurchaseKey | None
 ) -> Prepared | None:
-    """Read what a hold needs, and lock its purchase: until the transaction ends, nobody records it or pays for it."""
+    """Read what a hold needs, and lock its purchase.
+
+    Until the transaction ends, no other transaction records that purchase or pays for it.
+    """
     if purchase is None:
         return await prepare_customer(tx, call, customer)
     return await _prepare(tx, call, customer, partial(prepare_to_hold, purchase=purchase))
@@ -248,7 +261,10 @@ async def prepare_hold(
 async def _prepare(
     tx: Any, call: KeyedCall, customer: CustomerKey, ask: Callable[..., Awaitable[Prepared | None]]
 ) -> Prepared | None:
-    """Read what an operation needs with ``ask``. Raises AmbiguousCustomer if several customers have the given name."""
+    """Read what an operation needs with ``ask``.
+
+    Raises AmbiguousCustomer if several customers have the e-mail address, telephone number or identifier.
+    """
     shared = customer.name_shared_key()
     if shared is None:
         what, value = ("id", customer.id) if customer.id is not None else ("external_id", customer.external_id)
@@ -261,7 +277,7 @@ async def _prepare(
 
 
 def refuse_checkout(checkout: Checkout) -> None:
-    """Raise InvalidInput if the amounts are not possible."""
+    """Raise InvalidInput if an amount is not possible, or the external id of the purchase is not valid."""
     subtotal, discounts_minor, purchase = checkout
     problems: list[Problem | None] = []
     if not 0 <= subtotal.amount_minor <= MAX_AMOUNT_MINOR:

@@ -60,7 +60,10 @@ class QuotedCard(NamedTuple):
 
 
 class QuotedCards(NamedTuple):
-    """The cards of a quote in the order given, and the sum of other payments for the purchase."""
+    """The cards of a quote in the order given.
+
+    ``already_minor`` is the sum of all other payments for the purchase, in minor units.
+    """
 
     cards: Sequence[QuotedCard] = ()
     already_minor: int = 0
@@ -83,7 +86,10 @@ def refuse_cards(actor: Actor, named: Sequence[NamedCard]) -> None:
 async def find_quoted_cards(
     world: World, by: Actor, named: Sequence[NamedCard], purchase: PurchaseKey | None
 ) -> list[FoundCard]:
-    """Return each card of a quote, or the refusal if it is not found. Each wrong code counts against the caller."""
+    """Return each card of a quote, or the refusal if it is not found. Each wrong code counts against the caller.
+
+    The order is that of ``named``.
+    """
     if not named:
         return []
     hashes = [
@@ -109,6 +115,7 @@ async def find_quoted_cards(
 async def _find_by_code(
     world: World, by: Actor, code: GiftCardCode, card: CardToPay | None, path: tuple[str, ...]
 ) -> FoundCard:
+    """Return the card that was found for a code, or a refusal. A code without a card counts against the caller."""
     try:
         await limit_guesses(world, by, code, known=card is not None, path=path)
     except TooManyWrongCodes as refusal:
@@ -128,6 +135,7 @@ def quote_cards(
         refusal = PurchaseOfAnotherCustomer(("purchase",))
         return QuotedCards([_refuse_card(one, price.currency, refusal) for one in found])
     judged = _judge_cards(known, found, price.currency, now)
+    # Other payments: all that does not come from these cards or from the points of this quote.
     own = {one.card.id: one.held_minor for one in found if isinstance(one, CardToPay)}
     already_minor = (
         known.beside_cards_minor(price.points_minor + price.applied_minor)
@@ -172,6 +180,7 @@ def _judge_cards(
 def _judge_card(
     one: CardToPay, currency: str, status: PurchaseStatus | None, now: datetime, path: tuple[str, ...]
 ) -> tuple[int, LoyaltyError | None]:
+    """Return how much a card could pay; 0 and the refusal if it can pay nothing."""
     try:
         return count_payable(one.card.account, one.held_minor, currency, status, now, path), None
     except Refused as refusal:
@@ -179,6 +188,10 @@ def _judge_card(
 
 
 def _refuse_card(one: FoundCard, currency: str, refusal: LoyaltyError) -> QuotedCard:
+    """Return a card of a quote that pays nothing because of this refusal.
+
+    The refusal of a card not found is its own.
+    """
     nothing = Money(0, currency)
     if isinstance(one, CardToPay):
         return QuotedCard(one, nothing, nothing, refusal)

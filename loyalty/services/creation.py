@@ -15,14 +15,17 @@ from tenancy.database import Transaction
 
 
 class Once(NamedTuple):
-    """A call with an idempotency key, or None without a key: then every call creates a new object."""
+    """A call that creates an object. With an idempotency key it creates the object once.
+
+    ``call`` is None for a call without a key: each such call creates a new object.
+    """
 
     call: KeyedCall | None
 
     async def find_made(self, tx: Transaction) -> UUID | None:
-        """Return the id of the object that the same call created before.
+        """Return the id of the object that the same call created before; None if there is none.
 
-        Raises IdempotencyConflict for another input.
+        Raises IdempotencyConflict if the key came with another input before.
         """
         return None if self.call is None else await read_replayed_result(tx, self.call)
 

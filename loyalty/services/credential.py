@@ -45,7 +45,10 @@ NAME_MAX_LENGTH = 120
 
 
 class Wanted(NamedTuple):
-    """A credential as its maker asks for it."""
+    """A credential as its maker asks for it.
+
+    Networks of None are the networks of the maker. Locations of None mean the whole business.
+    """
 
     name: str
     permissions: frozenset[Permission]
@@ -62,7 +65,11 @@ class EndedCredential(NamedTuple):
 
 
 def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256: str) -> ApiTokenRow:
-    """Return the row of a credential that the actor may create. Refusal: InvalidInput."""
+    """Return the row of a credential that the actor may create.
+
+    ``kind`` says whether it is an API token or an OAuth client, ``sha256`` is the hash of its secret. Refusal:
+    InvalidInput.
+    """
     now = world.clock()
     networks, wrong_networks = _choose_networks(actor, wanted.networks)
     refuse_problems(
@@ -102,8 +109,8 @@ async def lock_credentials(
 ) -> Actor:
     """Lock the program, so that credentials and members are created, changed and ended one after the other.
 
-    So no credential outlives its maker. Returns the actor with its standing of now. Refusal: PermissionDenied, if its
-    credential has ended meanwhile, or its role gives less than at the request.
+    So no credential outlives its maker. Returns the actor with its present standing. Refusal: PermissionDenied, which
+    names ``permission``, if the actor's credential has ended meanwhile, or its role gives less than at the request.
     """
     await lock_program_in_force(tx, even_when_off=True)
     judged = judge_actor(actor, await read_standing_of(tx, actor), now)
@@ -113,7 +120,10 @@ async def lock_credentials(
 
 
 async def end_credential(world: World, by: Actor, credential_id: UUID, kind: str) -> EndedCredential | None:
-    """Revoke a credential and the credentials that it made. A second call changes nothing. None if there is none."""
+    """Revoke a credential and the credentials that it made. A second call changes nothing.
+
+    Returns None if the tenant has no credential of this kind with this id.
+    """
     async with world.database.tenant_transaction(by.tenant_id) as tx:
         await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
@@ -127,7 +137,10 @@ async def end_credential(world: World, by: Actor, credential_id: UUID, kind: str
 
 
 async def end_made_credentials(tx: Transaction, by: Actor, maker: str, now: datetime) -> list[ApiTokenRow]:
-    """End the live credentials that a credential made, and those that these made, and so on. Return them."""
+    """End the live credentials that a maker created, and those that these created, and so on. Return all of them.
+
+    ``maker`` is the subject of the maker.
+    """
     ended = await revoke_made_tokens(tx, [maker], now)
     await note_changes(tx, by, now, [describe_credential(row._replace(revoked_at=None), row) for row in ended])
     return ended
@@ -140,21 +153,25 @@ def describe_credential(before: ApiTokenRow | None, after: ApiTokenRow) -> Audit
 
 
 def _show_credential(row: ApiTokenRow) -> dict[str, Any]:
+    """Return the state of a credential that the audit log keeps.
+
+    A credential without a scope of locations shows none.
+    """
     shown = ("name", "permissions", "networks", "expires_at", "revoked_at", "made_with", "former_ends_at")
     limited = {} if row.locations is None else {"locations": row.locations}
     return {name: getattr(row, name) for name in shown} | limited
 
 
 async def refuse_too_many(tx: Transaction, kind: str, now: datetime, what: str, maximum: int) -> None:
-    """Raise LimitReached if so many credentials of a kind are live already."""
+    """Raise LimitReached if ``maximum`` credentials of a kind are live already. The refusal calls them ``what``."""
     if sum(is_live(one, now) for one in await read_api_tokens(tx, kind)) >= maximum:
         raise LimitReached(what, maximum)
 
 
 def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
-    """Return why the actor must not learn a secret of this credential; None if it may.
+    """Return why the actor must not learn a secret of this credential; None if the actor may learn it.
 
-    It must not if the credential has rights that the actor lacks.
+    The actor must not learn it if the credential can do more than the actor: by its permissions, networks or end.
     """
     if row.id == actor.token_id:
         return None
@@ -177,9 +194,9 @@ def latest_end(actor: Actor) -> datetime | None:
 
 
 def _choose_networks(actor: Actor, wanted: Sequence[str] | None) -> tuple[tuple[str, ...] | None, Problem | None]:
-    """Return the networks of a new credential, and the problem of the wanted ones.
+    """Return the networks of a new credential, and the problem of the wanted networks if they have one.
 
-    The default are the actor's networks.
+    Without wanted networks the credential gets those of its maker. None stands for every network.
     """
     if wanted is None:
         return actor.networks, None
@@ -192,6 +209,7 @@ def _choose_networks(actor: Actor, wanted: Sequence[str] | None) -> tuple[tuple[
 
 
 def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
+    """Return why the actor must not give these permissions to a credential; None if it may."""
     path = ("permissions",)
     if problem := check_grantable(permissions, PEOPLE_PERMISSIONS, "people of the team", path):
         return problem
@@ -201,6 +219,10 @@ def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) ->
 
 
 def _problem_of_end(actor: Actor, expires_at: datetime | None, now: datetime) -> Problem | None:
+    """Return why a credential made by the actor must not end at this time; None if it may.
+
+    It never ends without a time.
+    """
     path = ("expires_at",)
     if expires_at is not None and expires_at <= now:
         return Problem(path, "must be in the future")

@@ -79,9 +79,9 @@ class CustomerKey(NamedTuple):
     identifier: IdentifierKey | None = None
 
     def name_shared_key(self) -> SharedName | None:
-        """Return the e-mail address, telephone number or identifier of the key; None if it has another name.
+        """Return the e-mail address, telephone number or identifier of the key; None for a key by id or external id.
 
-        Several customers may have the same.
+        Several customers may be found by such a name.
         """
         if self.email is not None:
             return email_name(self.email)
@@ -92,7 +92,8 @@ class CustomerKey(NamedTuple):
     def identity(self) -> tuple[object, ...]:
         """Return the values of the key for a fingerprint.
 
-        Names of later releases are left out if they are not given.
+        A telephone number and an identifier came with later releases. So they are left out if the key has neither, and
+        older fingerprints stay the same.
         """
         first = (self.id, self.external_id, self.email)
         return first if (self.phone, self.identifier) == (None, None) else tuple(self)
@@ -101,7 +102,8 @@ class CustomerKey(NamedTuple):
 async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow | None:
     """Return a customer by id, external id, e-mail, telephone number or identifier; None if there is none.
 
-    Customers find only themselves. Raises AmbiguousCustomer if several customers whom the actor may see match.
+    Customers find only themselves. ``path`` is the field of the key in the caller's input; refusals name it. Raises
+    AmbiguousCustomer if several customers whom the actor may see match.
     """
     try:
         return await get_customer(world, actor, key, *path)
@@ -128,7 +130,7 @@ def key_or_caller(actor: Actor, key: CustomerKey | None) -> CustomerKey:
 
 
 async def choose_customer_to_sign_in(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
-    """Return the customer whom a system signs in. The system needs no permission to read customers.
+    """Return the customer for whom a partner system gets a token. It needs no permission to read customers.
 
     Raises NotFound if there is none, and AmbiguousCustomer if several match.
     """
@@ -220,9 +222,11 @@ def _narrow_to_scope(actor: Actor, wanted: EntryFilter) -> EntryFilter:
 
 
 def may_list(actor: Actor, wanted: OfSomebody, everybody: Permission, *somebody: Permission) -> bool:
-    """Tell whether the actor may see the customer of a list; true for the list of all customers.
+    """Tell whether the actor may see the rows of a list: those of one customer, or those of all customers.
 
-    Raises PermissionDenied without the permission for that list, and for a filter on fields that only the team reads.
+    The list of all customers needs the permission ``everybody``, the list of one customer one of ``somebody``. A filter
+    by actor or note also needs LOYALTY_READ, because only the team reads these fields. Raises PermissionDenied without
+    the permission.
     """
     if getattr(wanted, "actor", None) is not None or getattr(wanted, "note", None) is not None:
         require(actor, Permission.LOYALTY_READ)
@@ -242,7 +246,10 @@ async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> di
 
 
 async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> CustomerId:
-    """Return the id of a customer, or of the target of a merge. Raises NotFound, and AmbiguousCustomer for several."""
+    """Return the id of a customer. A merged customer gives the id of the target.
+
+    Raises NotFound, and AmbiguousCustomer if several customers match.
+    """
     path = path or ("customer",)
     shared = key.name_shared_key()
     if shared is not None:
@@ -255,7 +262,10 @@ async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> Cus
 
 
 async def resolve_shared_name(tx: Reads, name: SharedName, *path: str) -> CustomerId | None:
-    """Return the only customer with an e-mail address or the like; None if there is none. Raises AmbiguousCustomer."""
+    """Return the only customer with an e-mail address, telephone number or identifier; None if there is none.
+
+    Raises AmbiguousCustomer if there are several.
+    """
     candidates = await find_candidates(tx, name)
     if len(candidates) > 1:
         raise AmbiguousCustomer(candidates, (*path, name.field))
@@ -288,11 +298,12 @@ def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
 
 
 def visible_lists(actor: Actor, found: Mapping[K, list[R]]) -> dict[K, list[R]]:
-    """Return the rows that the actor may see, for a list of rows at each key."""
+    """Return the lists of rows without the rows that the actor may not see."""
     return {key: [row for row in rows if may_see_row(actor, row)] for key, rows in found.items()}
 
 
 async def _read(tx: Reads, key: CustomerKey) -> list[CustomerRow]:
+    """Return all customers with a key, also those whom the caller may not see."""
     shared = key.name_shared_key()
     if shared is not None:
         return await read_customers_by_shared_name(tx, shared)

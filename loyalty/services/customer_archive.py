@@ -28,7 +28,7 @@ Change = Callable[[Book, CustomerId], None]
 
 
 async def archive_customer(world: World, actor: Actor, customer: CustomerKey, note: str | None) -> CustomerRow:
-    """Archive a customer. An archived customer stays as they are.
+    """Archive a customer. A customer who is archived already stays as they are.
 
     Refusals: InvalidInput (note), NotFound, AmbiguousCustomer, ActiveHolds.
     """

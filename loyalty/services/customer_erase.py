@@ -74,9 +74,9 @@ async def erase_customer(world: World, actor: Actor, request: EraseRequest) -> E
 async def _decide(
     world: World, actor: Actor, customer: CustomerKey, tx: Transaction, _: AskedKey
 ) -> Booked[ErasedCustomer] | Unchanged[ErasedCustomer]:
-    """Decide to erase a person: lock them, archive the customer, and add the event.
+    """Decide to erase a person: lock the rows of the person, archive the customer, and add the event.
 
-    An erased customer stays as they are.
+    A customer who was erased before stays as they are.
     """
     erased = None if customer.id is None else await read_customer(tx, customer.id)
     if erased is not None and erased.erased_at is not None:
@@ -115,7 +115,7 @@ async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], cu
 
 
 def _without_person(book: Book, customer_id: CustomerId) -> CustomerRow:
-    """Return the erased customer as it will be after the commit."""
+    """Return the customer without the data of the person, as it will be after the commit."""
     return book.customer(customer_id)._replace(
         external_id=f"{ERASED_PREFIX}{customer_id}",
         full_name="",
@@ -133,6 +133,7 @@ def _without_person(book: Book, customer_id: CustomerId) -> CustomerRow:
 
 
 async def _read_erased(tx: Transaction, result_id: UUID) -> ErasedCustomer:
+    """Return the answer to a replay: the erased customer as it is now."""
     customer = await read_customer(tx, CustomerId(result_id))
     if customer is None:
         raise NotFound("customer", ("customer",))

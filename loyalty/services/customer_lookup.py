@@ -1,8 +1,8 @@
 """Limit wrong look-ups of customers: each use case that finds a customer by a guessable name calls this module.
 
-Wrong look-ups are counted in the database, over all processes, in a transaction of its own, so a refused one counts
-too. A process remembers which windows are full, so a right look-up needs no statement. It learns of a window that other
-processes have filled with its next wrong look-up.
+Wrong look-ups are counted in the database, over all processes. The count is a transaction of its own, so a refused
+look-up counts too. A process remembers which windows are full, so a right look-up needs no statement. It learns of a
+window that other processes have filled with its next wrong look-up.
 """
 
 from collections.abc import AsyncGenerator
@@ -22,9 +22,10 @@ from tenancy.retry import retry_transaction
 
 @asynccontextmanager
 async def limit_lookups(world: World, actor: Actor, name: SharedName | None, *path: str) -> AsyncGenerator[None, None]:
-    """Limit the look-up of a customer by a name in its block: NotFound at the path counts as wrong.
+    """Limit the look-up of a customer in the block: a NotFound for this customer and path counts as a wrong look-up.
 
-    A name of None is a look-up by id, which is not limited. Raises TooManyWrongCodes if the caller's window is full.
+    A ``name`` of None is a look-up by id, which is not limited. Raises TooManyWrongCodes if the caller's window is
+    full.
     """
     if name is None:
         yield

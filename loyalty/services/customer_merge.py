@@ -183,7 +183,10 @@ def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parc
 
 
 def _fill_target(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
-    """Give the target the numbers and the balance of the source. The standing changes once, even if one had debt."""
+    """Give the target the numbers and the balance of the source.
+
+    The standing is settled once, after both, even if one of the two accounts was in debt.
+    """
     with book.tiers.settle_once(merge.target_id):
         stands_on = merge_standings(book.tiers.policy, book.account(merge.target_id), moved.kept_standing)
         book.keep(take_over(book.account(merge.target_id), moved, stands_on))
@@ -207,6 +210,7 @@ def _move_balance(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Seq
 
 
 async def _read_merged(tx: Transaction, result_id: UUID) -> MergedCustomers:
+    """Return the answer to a replay: the merge of the first call, and the target as they are now."""
     merge_id = CustomerMergeId(result_id)
     merge = (await read_merges_by_id(tx, [merge_id]))[merge_id]
     customers = await read_customers_by_id(tx, [merge.target_id])

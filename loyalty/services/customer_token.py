@@ -42,8 +42,8 @@ class CustomerTokenRequest(NamedTuple):
 class CustomerGrant(NamedTuple):
     """The content of a customer token. It ends at ``ends_by`` at the latest.
 
-    A call with an idempotency key has the ``id`` of the token and its begin, ``issued_at``, so that a retry gets the
-    same token.
+    For a call with an idempotency key, ``id`` is the id of the token and ``issued_at`` is its beginning, so that a
+    retry gets the same token. For other calls both are None.
     """
 
     customer: CustomerRow
@@ -56,7 +56,10 @@ class CustomerGrant(NamedTuple):
     replayed: bool = False
 
     def ended_at(self, now: datetime) -> datetime | None:
-        """Return when the token of a first call has ended; None if it is still valid."""
+        """Return when the token of a first call ended; None if it is still valid.
+
+        A call without an idempotency key always gets None.
+        """
         if self.issued_at is None:
             return None
         end = self.issued_at + self.lifetime
@@ -95,7 +98,10 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
 
 
 async def _choose_token_id(world: World, actor: Actor, request: CustomerTokenRequest) -> tuple[UUID | None, bool]:
-    """Return the id of a token under a key, and whether it is a replay: a new id, or the id of the first call."""
+    """Return the id of the token, and whether it is the id of an earlier call with the same idempotency key.
+
+    The id is None for a call without a key.
+    """
     once, token_id = call_once(actor, request.idempotency_key, OPERATION, request.fingerprint()), uuid7()
     if once.call is None:
         return None, False
@@ -123,6 +129,7 @@ def grantable(actor: Actor) -> frozenset[Permission]:
 
 
 def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
+    """Return why the actor must not give these permissions to a customer; None if it may."""
     path = ("permissions",)
     if not permissions:
         return Problem(path, "must name at least one permission")

@@ -80,7 +80,7 @@ async def create_earning_rule_once(world: World, actor: Actor, draft: EarningRul
 
 
 async def add_rule(world: World, tx: Transaction, by: Actor, draft: EarningRule) -> EarningRuleRow:
-    """Insert a rule under the lock of the program. Refusal: LimitReached."""
+    """Insert a rule in a transaction that holds the lock of the program. Refusal: LimitReached."""
     if await count_rules(tx) >= MAX_RULES:
         raise LimitReached("earning rules", MAX_RULES)
     now = world.clock()
@@ -216,9 +216,9 @@ def _identity(draft: EarningRule) -> list[Any]:
 
 
 def _list_set_fields(value: "DataclassInstance") -> dict[str, Any]:
-    """Return the fields of a value that are set, by name.
+    """Return the fields of a value that are not None, by name.
 
-    So a field of a later release changes no older fingerprint.
+    So a field that came with a later release changes no older fingerprint.
     """
     return {name: one for name, one in sorted(asdict(value).items()) if one is not None}
 

@@ -17,9 +17,10 @@ async def find_newest_position(world: World, actor: Actor) -> int:
 
 
 async def find_followed_customer(world: World, actor: Actor, key: CustomerKey | None, *path: str) -> CustomerId | None:
-    """Return the customer whose events are followed; None for the events of all. Customers follow their own.
+    """Return the customer whose events are followed; None for the events of all customers.
 
-    Raises PermissionDenied for the events of all without LOYALTY_READ. Refusals: NotFound, AmbiguousCustomer.
+    A customer follows their own events. Raises PermissionDenied for the events of all without LOYALTY_READ. Refusals:
+    NotFound, AmbiguousCustomer.
     """
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     if key is not None:

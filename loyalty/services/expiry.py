@@ -102,7 +102,10 @@ async def _open(world: World, tx: Transaction, program: CompiledProgram, seen: S
 
 
 def _tell_owner(book: Book, seen: DueLot, told: set[Notice]) -> None:
-    """Send the due notice of one lot, as it is under the lock, and set the time of its next notice."""
+    """Send the due notice of one lot to its owner, and set the time of the next notice.
+
+    The lot counts as it is under the lock. ``told`` are the notices that were sent before.
+    """
     lot = book.lots.find(seen.customer_id, seen.lot_id)
     if lot.expires_at is None or lot.notice_at is None or lot.notice_at > book.now:
         return

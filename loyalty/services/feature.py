@@ -38,6 +38,7 @@ async def set_feature(world: World, actor: Actor, feature: Feature, *, on: bool)
 
 
 async def _switch(world: World, tx: Transaction, actor: Actor, feature: Feature, *, on: bool) -> tuple[Feature, ...]:
+    """Switch a feature in one transaction. Return the features that were switched on with it."""
     if feature is Feature.LOYALTY:
         edit = ProgramEdit(lambda settings: replace(settings, enabled=on), None)
         return (await change_settings(world, tx, actor, edit, path=("feature",))).also_enabled

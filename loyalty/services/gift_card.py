@@ -52,7 +52,10 @@ class MovedCard(NamedTuple):
 
 
 async def look_up_gift_card(world: World, actor: Actor, code: GiftCardCode) -> GiftCardRow:
-    """Return the card of a code; no other right to the card is needed. Refusals: NotFound, TooManyWrongCodes."""
+    """Return the card with this code. Who knows the code needs no other right to that card.
+
+    Refusals: NotFound, TooManyWrongCodes.
+    """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_READ)
     return await find_card_of_code(world, actor, code)
 
@@ -113,7 +116,7 @@ async def open_card(
 ) -> tuple[CardBook, GiftCardRow]:
     """Lock the accounts of a card's buyer and holder and of the customer of its purchase, then the card.
 
-    Refusal: NotFound, also for an unknown code.
+    ``path`` is the field that names the card. Refusal: NotFound, also for an unknown code.
     """
     program = await program_at(world, tx, prepared and prepared.config_version)
     if prepared is None or prepared.card_id is None:

@@ -142,7 +142,10 @@ async def load_gifts_of_givers(
 
 
 def _reads_gifts(actor: Actor) -> bool:
-    """Tell whether an actor may read gifts; others see a card or a customer without them. Raises PermissionDenied."""
+    """Tell whether an actor may read gifts. Another actor who may read cards or the ledger finds no gifts.
+
+    Raises PermissionDenied for an actor who may read none of these.
+    """
     require_any(actor, *CARD_READERS, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
     return allows_any(actor, *GIFT_READERS)
 
@@ -228,5 +231,6 @@ async def _read_given(world: World, actor: Actor, tx: Transaction, result_id: UU
 
 
 async def _read_claimed(tx: Transaction, result_id: UUID) -> ClaimedCard:
+    """Return the answer to a replay: the claimed card as it is now."""
     card_id = GiftCardId(result_id)
     return ClaimedCard((await read_cards_by_id(tx, [card_id]))[card_id], replayed=True)

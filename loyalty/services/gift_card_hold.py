@@ -210,7 +210,7 @@ def end_card_hold(
 
 
 def _end(book: Book, hold: GiftCardHoldRow, state: HoldState) -> GiftCardHoldRow:
-    """Return a hold that the caller ended now."""
+    """Return the row of a hold that ends now in this state, by the actor of the book."""
     by = book.actor
     return hold._replace(state=state, ended_at=book.now, ended_actor_kind=by.kind, ended_actor=by.display)
 
@@ -293,6 +293,7 @@ async def _decide_release(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard] | Unchanged[HeldCard]:
+    """Decide a release: free the held money, unless the hold has ended before."""
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if not must_release(hold.state):
         return Unchanged(HeldCard(hold, card, replayed=True))
@@ -309,6 +310,7 @@ async def _decide_return(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[ReturnedCard]:
+    """Decide a return: book the money that comes back to the card."""
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if not is_in_scope(actor.locations, hold.location):
         raise NotFound("hold", ("hold",))
@@ -354,6 +356,7 @@ async def _open_card_of_hold(
 
 
 def _ask_to_hold(request: CardHoldRequest, card_id: GiftCardId) -> AskForCard:
+    """Return the function that reads what a hold needs, with the purchase if the hold has one."""
     if request.purchase is None:
         return partial(prepare_for_card, card_id=card_id)
     return partial(prepare_to_hold_card, card_id=card_id, purchase=request.purchase)
@@ -363,6 +366,7 @@ def _ask_to_hold(request: CardHoldRequest, card_id: GiftCardId) -> AskForCard:
 
 
 async def _read_held(tx: Transaction, result_id: UUID) -> HeldCard:
+    """Return the answer to a replay of a hold, capture or release: hold and card as they are now."""
     hold_id = GiftCardHoldId(result_id)
     hold = (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
     card = (await read_cards_by_id(tx, [hold.gift_card_id]))[hold.gift_card_id]
@@ -370,6 +374,7 @@ async def _read_held(tx: Transaction, result_id: UUID) -> HeldCard:
 
 
 async def _read_returned(tx: Transaction, result_id: UUID) -> ReturnedCard:
+    """Return the answer to a replay of a return: hold and card as they are now."""
     moved = await read_moved_card(tx, result_id)
     hold_id = GiftCardHoldId(moved.entry.hold_id)  # type: ignore[arg-type]
     return ReturnedCard(moved.entry, (await read_card_holds_by_id(tx, [hold_id]))[hold_id], moved.card, replayed=True)
@@ -379,6 +384,7 @@ async def _read_returned(tx: Transaction, result_id: UUID) -> ReturnedCard:
 
 
 def _refuse_hold(actor: Actor, request: CardHoldRequest) -> None:
+    """Raise InvalidInput with all wrong fields of a request for a hold."""
     purchase = request.purchase
     _refuse_key_and_amount(request.idempotency_key, request.amount)
     refuse_problems(

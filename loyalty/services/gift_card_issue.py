@@ -226,6 +226,7 @@ def _customer(book: Book, customer_id: CustomerId | None) -> CustomerRow | None:
 
 
 def _refuse_issue(request: IssueRequest) -> None:
+    """Raise InvalidInput with all wrong fields of a request for a card."""
     has_product = request.product_id is not None
     refuse_problems(
         [

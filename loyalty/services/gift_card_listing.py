@@ -84,6 +84,7 @@ async def _load_of_cards(
     read: Callable[[Reads, Sequence[GiftCardId]], Awaitable[dict[GiftCardId, list[Row]]]],
     ids: Sequence[GiftCardId],
 ) -> dict[GiftCardId, list[Row]]:
+    """Return the rows that ``read`` finds for each card that the actor may see."""
     visible = await _visible_cards(world, actor, ids)
     return await read(world.database.reading(actor.tenant_id), visible) if visible else {}
 
@@ -94,6 +95,7 @@ async def _load_by_id(
     read: Callable[[Reads, Sequence[Any]], Awaitable[dict[Key, Row]]],
     ids: Sequence[Any],
 ) -> dict[Key, Row]:
+    """Return the rows that ``read`` finds by id, of cards that the actor may see."""
     require_any(actor, *CARD_READERS)
     found = await read(world.database.reading(actor.tenant_id), ids)
     visible = set(await _visible_cards(world, actor, list({row.gift_card_id for row in found.values()})))
@@ -109,6 +111,10 @@ async def _visible_cards(world: World, actor: Actor, ids: Sequence[GiftCardId]) 
 
 
 def _may_list(actor: Actor, wanted: GiftCardFilter) -> bool:
+    """Tell whether the actor may see a list of cards: of all cards, or of the cards that a customer holds or bought.
+
+    Raises PermissionDenied without the permission for that list.
+    """
     require_any(actor, Permission.GIFT_CARDS_READ, Permission.GIFT_CARDS_MANAGE, Permission.SELF_READ)
     named = [customer_id for customer_id in (wanted.holder_id, wanted.buyer_id) if customer_id is not None]
     if not named:

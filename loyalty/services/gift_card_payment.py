@@ -1,4 +1,4 @@
-"""The purchase that a gift card pays for, and the posting of a change of its payments."""
+"""The recorded purchase that a gift card pays for, and the posting of a change of what cards pay for it."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,10 +20,10 @@ Write = Callable[[Transaction, Book], Awaitable[None]]
 
 
 def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfCard) -> Write:
-    """Book that the payments of cards for a purchase have changed, and return how to write the book.
+    """Book that the payments of cards for a purchase have changed, and return the function that writes the book.
 
-    A recorded purchase may be valued again. If the purchase was recorded after it was read here, the transaction runs
-    again.
+    A ``key`` of None is an operation without a purchase. A recorded purchase may be valued again. If the purchase was
+    recorded after it was read here, the transaction runs again.
     """
     if key is None:
         return post_book

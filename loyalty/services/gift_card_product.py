@@ -184,6 +184,7 @@ async def load_products_of_cards(
 
 
 def _show_product(row: GiftCardProductRow) -> dict[str, Any]:
+    """Return the state of a product that the audit log keeps."""
     return {name: value for name, value in to_document(row.definition).items() if name != "id"}
 
 
@@ -191,10 +192,12 @@ _describe_change = partial(describe_change, AuditSubject.GIFT_CARD_PRODUCT, _sho
 
 
 def _narrow_for(actor: Actor, wanted: GiftCardProductFilter) -> GiftCardProductFilter:
+    """Limit a filter to products on offer, if the actor is a customer."""
     return wanted._replace(offered=wanted.offered or actor.kind is ActorKind.CUSTOMER)
 
 
 async def _lock(tx: Transaction, product_id: GiftCardProductId, expected_version: int | None) -> GiftCardProductRow:
+    """Lock a product and return it. A version of None is not compared. Refusals: NotFound, VersionConflict."""
     stored = await lock_product(tx, product_id)
     if stored is None:
         raise NotFound("gift card product", ("id",))

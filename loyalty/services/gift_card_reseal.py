@@ -15,7 +15,7 @@ from loyalty.storage.gift_card_seals import BEFORE_ALL_CARDS, SealedCode, keep_s
 from tenancy.retry import retry_transaction
 
 SLICE = 200
-"""The number of cards that are sealed again in one transaction. Other transactions wait for them so long."""
+"""The number of cards that are sealed again in one transaction. Other transactions of these cards wait until then."""
 
 
 class ResealedSlice(NamedTuple):
