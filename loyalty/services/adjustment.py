@@ -180,7 +180,7 @@ async def _book(
 def _add(
     book: Book, customer_id: CustomerId, request: AdjustmentRequest, cause: EntryCause, *, qualifying: bool
 ) -> EntryRow:
-    """Book added points: they come in as one lot."""
+    """Book added points. They pay debt first; the rest is one lot."""
     added = credit(book.account(customer_id), request.points, earned=False, qualifying=qualifying)
     parcels = [book.lots.parcel_until(request.points, request.expires_on)]
     return book.credit(customer_id, request.points, added, cause, parcels)

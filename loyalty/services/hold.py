@@ -85,7 +85,7 @@ def new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, applicat
 
 
 def set_lots_aside(book: Book, hold: HoldRow, usable: Sequence[Lot]) -> None:
-    """Book that the points of a new hold are set aside, in the customer's account and in these lots."""
+    """Book that the points of a new hold are set aside, in the customer's account and in the ``usable`` lots."""
     customer_id = hold.customer_id
     book.keep(accounts.set_aside(book.account(customer_id), hold.points))
     for part in allocate(usable, hold.points):
@@ -139,7 +139,11 @@ async def end_hold(
     parts: Sequence[PartOfLot] | None = None,
     reason: str | None = None,
 ) -> HoldRow:
-    """Book that all points of a hold are freed, and the caller's reason if there is one."""
+    """Book that all points of a hold are freed, and that the hold ends in this ``state``.
+
+    ``parts`` are the held lots, if the caller has read them already. ``reason`` is the caller's reason, if there is
+    one.
+    """
     parts = await _bring_held_lots(tx, book, hold, parts)
     await _put_back(tx, book, hold, {part.lot.id: part.points for part in parts})
     return _end(book, hold, state, captured_points=0, reason=reason)
@@ -179,7 +183,10 @@ def _spend(
 
 
 async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[LotId, int]) -> None:
-    """Free held points: they pay debt that arose meanwhile first, and points of expired lots expire."""
+    """Free held points: first they pay debt that arose meanwhile, and points of expired lots expire.
+
+    ``held`` has the number of points to free for each lot.
+    """
     points = sum(held.values())
     if not points:
         return
@@ -203,7 +210,10 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
 
 
 def _find_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDebit]) -> list[UnpaidDebit]:
-    """Return the debits without lots behind them, of the database and of this book, after everything booked."""
+    """Return the customer's debits that no lot has paid yet, with the points that are still unpaid, oldest first.
+
+    ``stored`` are the debits of the database. Debits of this book are added, and what this book has paid is subtracted.
+    """
     booked = [
         UnpaidDebit(entry.id, -entry.points)
         for entry in book.posting.added(LedgerEntry)
@@ -217,7 +227,10 @@ def _find_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDeb
 
 
 def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
-    """Yield the oldest unpaid debits for so many points. The rest of them stays in the list."""
+    """Yield the oldest unpaid debits, for so many points in sum, and take them out of the list.
+
+    The last debit may be paid in part: the rest of it stays in the list.
+    """
     while points:
         debit = unpaid.pop(0)
         part = min(points, debit.points)
@@ -228,7 +241,7 @@ def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
 
 
 def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int, reason: str | None = None) -> HoldRow:
-    """Return a hold that ended now, by the actor of the book."""
+    """Book that a hold ends in this state, by the actor of the book. Return the ended hold."""
     ended = hold._replace(
         state=state,
         captured_points=captured_points,
@@ -244,6 +257,10 @@ def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int, r
 async def _bring_held_lots(
     tx: Transaction, book: Book, hold: HoldRow, parts: Sequence[PartOfLot] | None = None
 ) -> Sequence[PartOfLot]:
+    """Make the lots of a hold known to the book, and return them with the points that are held of each.
+
+    They are read, unless the caller has read them already (``parts``).
+    """
     parts = (await read_held_lots(tx, [hold.id]))[hold.id] if parts is None else parts
     book.bring_lots(hold.customer_id, [part.lot for part in parts])
     return parts

@@ -35,7 +35,10 @@ async def advance_job(
     job_id: JobId,
     job_types: Mapping[str, JobType[World, Any, Any]] = JOB_TYPES,
 ) -> bool:
-    """Work on one batch of a job. False if it is finished or another worker has it. Raises UnknownJob."""
+    """Work on one batch of a job. Return whether the job needs more batches.
+
+    False means that it is finished, or that another worker has it. Raises UnknownJob.
+    """
     return await retry_transaction(lambda: _advance(world, tenant_id, job_id, job_types))
 
 
@@ -48,6 +51,7 @@ async def fail_job(world: World, tenant_id: TenantId, job_id: JobId, problem: st
 
 
 async def _fail(world: World, tenant_id: TenantId, job_id: JobId, problem: str) -> bool:
+    """Give up a job in one transaction. Return whether the job was unfinished and free."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         job = await claim_job(tx, job_id)
         if job is None:
@@ -73,6 +77,7 @@ async def _advance(
 
 
 def _claim_job(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId) -> ClaimedJob[Any, Any]:
+    """Return a claimed job in the form that its handler gets."""
     return ClaimedJob(
         arguments=from_document(known.arguments, job.arguments or {}),
         result=from_document(known.result, job.result or {}),
@@ -82,7 +87,7 @@ def _claim_job(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId
 
 
 def _move_job(job: JobRow, step: Step[Any]) -> JobRow:
-    """Return the job after a batch."""
+    """Return the job as it is after a batch."""
     done = job.done + step.done
     return job._replace(
         state=JobState.DONE if step.finished else JobState.RUNNING,

@@ -23,9 +23,10 @@ class KnownDocuments:
         self.kept_bytes = 0
 
     def newest_version(self, tenant_id: TenantId, version: int) -> int:
-        """Return the newest known version: ``version``, or a newer one that another request had.
+        """Remember the version of a tenant's documents, and return the newest version that is known.
 
-        So a socket learns of a new version from other requests, and from the checks of sockets.
+        That is ``version``, or a newer one that another request had. So a socket learns of a new version from other
+        requests, and from the checks of sockets.
         """
         newest = max(version, self._versions.get(tenant_id, 0))
         if newest > 0:
@@ -45,7 +46,7 @@ class KnownDocuments:
         return kept[1]
 
     def keep(self, tenant_id: TenantId, version: int, sha256: str, text: str) -> None:
-        """Keep the text of a document."""
+        """Keep the text of a document. If the memory is full, the texts that were not used for longest are dropped."""
         key = (tenant_id, sha256)
         if key in self._texts:
             self._drop(key)

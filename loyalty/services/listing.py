@@ -140,21 +140,21 @@ async def load_purchases_by_key(
 
 
 async def load_holds_for(world: World, actor: Actor, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
-    """Return the newest holds for each purchase that the actor may see."""
+    """Return the newest holds for each purchase, without holds that the actor may not see."""
     return visible_lists(actor, await _load(world, actor, read_holds_for, keys))
 
 
 async def load_redemptions_for(
     world: World, actor: Actor, keys: Sequence[PurchaseKey]
 ) -> dict[PurchaseKey, list[RedemptionRow]]:
-    """Return the newest redemptions for each purchase that the actor may see."""
+    """Return the newest redemptions for each purchase, without redemptions that the actor may not see."""
     return visible_lists(actor, await _load(world, actor, read_redemptions_of, keys))
 
 
 async def load_purchase_entries(
     world: World, actor: Actor, ids: Sequence[PurchaseId]
 ) -> dict[PurchaseId, list[EntryRow]]:
-    """Return the newest entries that each purchase caused and the actor may see."""
+    """Return the newest entries that each purchase caused, without entries that the actor may not see."""
     return visible_lists(actor, await _load(world, actor, read_entries_of, ids))
 
 
@@ -171,6 +171,7 @@ async def _load(
     read: Callable[[Reads, Sequence[Key]], Awaitable[dict[Key, Row]]],
     keys: Sequence[Key],
 ) -> dict[Key, Row]:
+    """Return the rows that ``read`` finds by their keys. The caller leaves out rows that the actor may not see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read(tx, keys)

@@ -1,7 +1,7 @@
 """The locations that members and API tokens are limited to (their scope of locations).
 
-A location stays in the catalogue while a scope names it. Scopes and the catalogue change under the same lock: the lock
-of the program.
+A location stays in the catalogue while a scope names it. Scopes and the catalogue change under the same lock, which is
+the lock of the program.
 """
 
 from collections import Counter

@@ -147,10 +147,11 @@ async def add_member(world: World, actor: Actor, request: MemberRequest) -> Adde
 
 
 async def update_member(world: World, actor: Actor, change: MemberChange) -> ChangedMember:
-    """Give a member another name, role or scope. They count from the next request on; open sockets are closed.
+    """Give a member another name, role or scope of locations.
 
-    API tokens and OAuth clients whose secrets the member knows end if they have more rights than the member now, unless
-    ``keep_credentials`` is set. Refusals: InvalidInput, NotFound (member, role), LastOwner.
+    The change counts from the member's next request on; open sockets are closed. API tokens and OAuth clients whose
+    secrets the member knows end if they have more rights than the member now, unless ``keep_credentials`` is set.
+    Refusals: InvalidInput, NotFound (member, role), LastOwner.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
     if isinstance(change.name, str):
@@ -270,7 +271,7 @@ async def _update(world: World, actor: Actor, change: MemberChange) -> ChangedMe
 
 
 def _read_scope(change: MemberChange) -> list[str] | None:
-    """Return the locations of a change in stored form; None for no limit or no change."""
+    """Return the locations of a change in stored form. None means no limit, or no change of the locations."""
     given = change.locations
     return tidy_locations(given) if isinstance(given, list) else None
 
@@ -304,6 +305,7 @@ async def _refuse_last_owner(tx: Transaction, row: MemberRow) -> None:
 
 
 def _find_problems(request: MemberRequest) -> list[Problem | None]:
+    """Return the problems of a request to add a member, without a look at the database."""
     person = request.person
     return [
         check_text(request.name, ("name",), MEMBER_NAME_MAX_LENGTH),

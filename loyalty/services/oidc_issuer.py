@@ -251,6 +251,7 @@ def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> Audi
 
 
 def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
+    """Return the state of a provider that the audit log keeps. The secret is not shown, only whether there is one."""
     shown = ("issuer", "audience", "role_claim", "made_with", "removed_at")
     roles = [f"{one['value']}: {one.get('role') or one['role_id']}" for one in row.roles]
     told = {name: getattr(row, name) for name in shown}
@@ -278,6 +279,10 @@ async def _claim_audience(world: World, tx: Transaction, row: OidcIssuerRow) -> 
 
 
 async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:
+    """Write a provider: change the ``known`` one, or insert a new one. Refusal: InvalidInput.
+
+    It refuses an issuer and audience that another provider has already.
+    """
     if known is not None:
         return await change_issuer(tx, known.id, row)
     if not await insert_issuer(tx, row):
@@ -287,6 +292,7 @@ async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row:
 
 
 def _find_stored_role(one: RoleValue) -> dict[str, str]:
+    """Return a value of the claim and its role in stored form."""
     named = {"role": one.role.name} if isinstance(one.role, TeamRole) else {"role_id": str(one.role)}
     return {"value": one.value, **named}
 
@@ -304,6 +310,7 @@ async def _check_roles(tx: Transaction, by: Actor, mapped: Sequence[RoleValue]) 
 
 
 def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
+    """Return the problems of a request to set a provider, without a look at the database."""
     problems = [
         check_provider_url(request.issuer, ("issuer",), private=world.private_providers),
         check_text(request.audience, ("audience",), AUDIENCE_MAX_LENGTH),
@@ -323,6 +330,7 @@ def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
 
 
 def _problems_of_client(request: OidcIssuerRequest) -> list[Problem | None]:
+    """Return the problems of the application in a request."""
     problems: list[Problem | None] = []
     if isinstance(request.client_id, str):
         problems.append(check_text(request.client_id, ("sign_in_client_id",), AUDIENCE_MAX_LENGTH))

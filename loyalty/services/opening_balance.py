@@ -104,7 +104,7 @@ async def load_opening_balances(
 
 
 async def _import(world: World, actor: Actor, openings: Sequence[Opening], refused: Refused) -> list[OpeningResult]:
-    """Import the items that are not refused, in one transaction."""
+    """Import the items that are not refused, in one transaction. Return the results of all items."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         results: dict[int, OpeningResult] = dict(refused)
@@ -149,7 +149,11 @@ async def _answer_known(
 async def _book_items(
     book: Book, items: dict[int, Opening], known: dict[str, NamedOpening], opened: dict[str, LockedCustomer]
 ) -> dict[int, OpeningResult]:
-    """Book the items one after another. Raises LateRefusals with all refused items after the last one."""
+    """Book the items one after another, and return their results.
+
+    ``known`` are customers that were read before the locks, ``opened`` the locked ones, both by external id. Raises
+    LateRefusals with all refused items after the last one.
+    """
     results: dict[int, OpeningResult] = {}
     late: dict[int, LoyaltyError] = {}
     first: dict[str, OpenedBalance] = {}
@@ -212,7 +216,7 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
 
 
 def _parcel(book: Book, opening: Opening) -> Parcel:
-    """Return the points as a parcel.
+    """Return the points of an opening balance as a parcel.
 
     Raises InvalidInput for a day in the future, and for points that have expired already.
     """
@@ -226,7 +230,7 @@ def _parcel(book: Book, opening: Opening) -> Parcel:
 
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:
-    """Return the result with the customer as it is after the commit."""
+    """Return the result with the customer as it is after the commit. A refusal stays as it is."""
     if isinstance(result, LoyaltyError) or result.customer.id not in book.accounts:
         return result
     return result._replace(customer=book.customer(result.customer.id))

@@ -80,9 +80,14 @@ def refuse_above_total(facts: PurchaseFacts, points_minor: int, cards: PaidWithC
 
 
 def _of_card(row: GiftCardHoldRow) -> NamedPayment:
+    """Return what a payment can have paid that names this hold of a gift card.
+
+    While the hold is active this is the held money, after that the captured money.
+    """
     most_minor = row.amount_minor if row.state is HoldState.ACTIVE else row.captured_minor
     return NamedPayment(PaymentKind.GIFT_CARD, row.purchase, most_minor)
 
 
 def _of_points(row: HoldRow | RedemptionRow) -> NamedPayment:
+    """Return what a payment can have paid that names this hold or redemption of points: its discount."""
     return NamedPayment(PaymentKind.POINTS, row.purchase, row.discount_minor)

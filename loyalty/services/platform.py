@@ -1,6 +1,6 @@
 """The credentials of the platform, and its list of tenants. The platform cannot read the data of a tenant.
 
-The database role is the relay's. Of a credential only the hash of its text is stored.
+The statements run as the role of the relay. Of a credential only the hash of its text is stored.
 """
 
 from datetime import timedelta
@@ -90,7 +90,10 @@ async def find_token_id(world: World, sha256: str) -> UUID | None:
 
 
 async def find_caller(world: World, sha256: str) -> PlatformCaller | None:
-    """Return the holder of the credential with this hash; None if it is not live. Notes its use once a minute."""
+    """Return the holder of the credential with this hash; None if the credential is not live.
+
+    The use of the credential is noted, at most once a minute.
+    """
     now = world.clock()
     async with world.database.plain_transaction() as connection:
         row = await find_platform_token(connection, sha256)
@@ -119,4 +122,5 @@ def _describe(kind: PlatformActionKind, before: PlatformTokenRow | None, after: 
 
 
 def _show(row: PlatformTokenRow) -> dict[str, object]:
+    """Return the state of a credential that the log keeps."""
     return {"expires_at": row.expires_at, "revoked_at": row.revoked_at}

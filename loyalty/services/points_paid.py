@@ -40,8 +40,8 @@ Place = TypeVar("Place")
 class SettledPoints(NamedTuple):
     """The effect of a report on the points that pay for its purchase.
 
-    ``returns`` are points that went back to their lots. ``holds`` were lowered, ended or captured. ``redemptions`` are
-    the captured holds' redemptions.
+    ``returns`` are points that went back to their lots. ``holds`` were lowered, ended or captured. ``redemptions`` came
+    from the captured holds.
     """
 
     returns: Sequence[ReturnRow] = ()
@@ -64,7 +64,10 @@ class Payable(NamedTuple):
 
 
 def profiles_of_payers(paid: Sequence[PaidWithPoints]) -> list[CustomerProfile]:
-    """Return the customers with held points. Their accounts are locked with those of the buyers, in the same order."""
+    """Return the customers whose held points pay for purchases.
+
+    Their accounts are locked together with the accounts of the buyers, all in one order.
+    """
     return [CustomerProfile(one.external_id) for each in paid for one in each.holds]
 
 
@@ -73,7 +76,7 @@ async def read_payments(
 ) -> dict[Place, PaidWithPoints]:
     """Read the points that pay for each purchase, under the locks.
 
-    Raises StaleRead if a customer who is not locked has points held for one of them.
+    Raises StaleRead if a customer who is not locked has points held for one of the purchases.
     """
     if not keys:
         return {}
@@ -89,10 +92,10 @@ async def settle_points(
 ) -> tuple[SettledPoints, PointsPaid]:
     """Book the effect of a report on the points that pay for its purchase. Also return the points that pay after it.
 
-    If the purchase is over, its points go back. Else holds of other customers are released, because the report says who
-    the owner is. Points above the total go back: of the newest redemptions first. Holds are lowered to their terms, the
-    newest first. A payment captures the holds that wait for it. Raises PurchaseOfAnotherCustomer for a new purchase
-    that another customer's points have paid for.
+    If the purchase has ended, its points go back. Otherwise, holds of other customers are released, because the report
+    says whose points may pay. Points above the total go back: first points of the newest redemptions. Then holds are
+    lowered to their terms, the newest first. A payment captures the holds that wait for it. Raises
+    PurchaseOfAnotherCustomer for a new purchase that another customer's points have paid for.
     """
     own, strangers = _split_by_owner(paid, purchase.customer_id)
     if purchase.is_new and strangers.redemptions:
@@ -135,6 +138,7 @@ def _split_by_owner(paid: PaidWithPoints, owner_id: CustomerId) -> tuple[PaidWit
 
 
 async def _return_excess(tx: Transaction, book: Book, customer_id: CustomerId, excess: Excess) -> list[ReturnRow]:
+    """Book that the redeemed points above the total go back. Return the rows of these returns."""
     if not excess.returns:
         return []
     rows = await read_redemptions_by_id(tx, [*map(_redemption_id, excess.returns)])
@@ -153,7 +157,10 @@ async def _move_holds(
     rows: Mapping[HoldId, HoldRow],
     excess: Excess,
 ) -> tuple[list[HoldRow], list[RedemptionRow], list[PointsPaid]]:
-    """Lower, end or capture each hold. A capture takes only the points that fit; the rest is freed."""
+    """Lower, end or capture each hold. A capture takes only the points that fit; the rest is freed.
+
+    Return the holds that changed, the redemptions of the captured ones, and the points that still pay or have paid.
+    """
     moved: list[HoldRow] = []
     captured: list[RedemptionRow] = []
     kept: list[PointsPaid] = []

@@ -53,7 +53,7 @@ async def apply_program_preset(world: World, actor: Actor, request: PresetReques
 
 
 async def _apply(world: World, tx: Transaction, actor: Actor, request: PresetRequest) -> AppliedPreset:
-    """Apply a preset in a transaction, and add its rule if no rule gives points."""
+    """Apply a preset in a transaction. Add the rule of the preset if the request wants it and no rule gives points."""
     config = await read_config(tx)
     currency = config.program.currency if config else ""
     edit = ProgramEdit(partial(apply_preset, preset=request.preset, currency=currency), request.expected_version)

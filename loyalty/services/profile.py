@@ -1,4 +1,4 @@
-"""The profiles of customers: told with purchases and opening balances, or by themselves."""
+"""The profiles of customers. They are told with purchases and opening balances, or on their own."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -62,14 +62,15 @@ PROFILE_READERS = (
 )
 """Each of these permissions is enough to get a customer in an answer.
 
-Readers have them, and callers of mutations that return one.
+Readers have them, and callers of mutations that return a customer.
 """
 
 
 async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, list[ConsentRow]]:
-    """Return the newest ``MAX_CONSENTS`` consents of each customer whose person the actor may read, newest first.
+    """Return the newest ``MAX_CONSENTS`` consents of each customer whose contact the actor may read, newest first.
 
-    A caller who only reports purchases may select them in a payload, and gets none, as with the telephone number.
+    A caller who only reports purchases may ask for consents in a payload, and gets none; the telephone number is the
+    same.
     """
     require_any(actor, *PROFILE_READERS)
     readable = [customer_id for customer_id in ids if reads_contact(actor, customer_id)]
@@ -92,10 +93,10 @@ async def refresh_profiles(
 async def open_customers(
     tx: Transaction, profiles: Iterable[CustomerProfile], now: datetime
 ) -> dict[str, LockedCustomer]:
-    """Create or refresh customers by external id, and lock their accounts.
+    """Create or refresh customers by external id, and lock their accounts. Return them by external id.
 
-    For a merged customer the target is returned. A profile of a merged customer changes the target, in the order of the
-    profiles. For each field the newest value counts, told about the source or the target.
+    For a merged customer the target is returned. A profile of a merged customer changes the target. For each field the
+    newest value counts, whether it was told about the source or about the target.
     """
     told = list(profiles)
     opened = await open_accounts(tx, profile_rows(told, now))
@@ -176,19 +177,22 @@ def _refuse_times(profiles: Mapping[int, CustomerProfile], now: datetime) -> Non
 
 
 def _open_all(book: Book, opened: Mapping[str, LockedCustomer]) -> dict[str, CustomerId]:
+    """Bring locked customers into a book. Return their ids by external id."""
     return {external_id: book.open(locked) for external_id, locked in opened.items()}
 
 
 def _customers_of(book: Book, ids: Mapping[str, CustomerId]) -> dict[str, CustomerRow]:
+    """Return the customers of a book by the external ids of ``ids``."""
     return {external_id: book.customer(customer_id) for external_id, customer_id in ids.items()}
 
 
 async def _refuse_taken_identifiers(
     tx: Transaction, actor: Actor, profiles: Mapping[int, CustomerProfile], opened: Mapping[str, LockedCustomer]
 ) -> None:
-    """Raise LateRefusals if a customer would get another customer's identifier. Of two in a batch the first gets it.
+    """Raise LateRefusals if a customer would get another customer's identifier.
 
-    All items of such a customer are refused.
+    If two customers of the batch want the same identifier, the first one gets it. All items of the other one are
+    refused.
     """
     told_first = {profile.external_id: opened[profile.external_id] for profile in profiles.values()}
     taken = _find_taken(told_first, await read_identifier_owners(tx, _keys_of(told_first.values())))
@@ -204,6 +208,7 @@ async def _refuse_taken_identifiers(
 
 
 def _keys_of(customers: Iterable[LockedCustomer]) -> list[IdentifierKey]:
+    """Return the keys of all identifiers of customers."""
     return [one.key for locked in customers for one in identifiers_of(locked.profile.identifiers)]
 
 
@@ -227,7 +232,10 @@ def _find_taken(
 
 
 def _refusal_of(profile: CustomerProfile, key: IdentifierKey, owner: CustomerCandidate | None) -> IdentifierTaken:
-    """Return the refusal of an item, with the path of the identifier if the item has it."""
+    """Return the refusal of an item, with the path of the taken identifier if the item has it.
+
+    An ``owner`` of None is not told to the caller.
+    """
     told: Sequence[Identifier] = profile.identifiers or ()
     for position, identifier in enumerate(told):
         if identifier.key == key:

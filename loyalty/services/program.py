@@ -85,6 +85,7 @@ async def update_program(world: World, actor: Actor, edit: ProgramEdit) -> Chang
 
 
 async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgram:
+    """Change settings in one transaction."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return await change_settings(world, tx, actor, edit)
 
@@ -125,7 +126,10 @@ async def get_tenant(world: World, actor: Actor) -> TenantRow:
 
 
 async def program_in_force(world: World, tx: Reads, *, even_when_off: bool = False) -> CompiledProgram:
-    """Return the compiled program at the version that this transaction sees. Raises FeatureDisabled if it is off."""
+    """Return the compiled program at the version that this transaction sees.
+
+    Raises NotFound if the tenant has none, and FeatureDisabled if it is off, unless ``even_when_off`` is set.
+    """
     return await program_at(world, tx, await read_config_version(tx), even_when_off=even_when_off)
 
 
@@ -134,7 +138,7 @@ async def program_at(
 ) -> CompiledProgram:
     """Return the compiled program at a version that was read before.
 
-    Raises NotFound for None, FeatureDisabled if it is off.
+    Raises NotFound for None, and FeatureDisabled if the program is off, unless ``even_when_off`` is set.
     """
     if config_version is None:
         raise NotFound("program")
@@ -147,7 +151,7 @@ async def program_at(
 async def lock_program_in_force(tx: Transaction, *, even_when_off: bool = False) -> ProgramRow:
     """Lock the program for an edit of settings, rules, tiers or catalogue, and return it.
 
-    Raises FeatureDisabled if it is off.
+    Raises NotFound if the tenant has none, and FeatureDisabled if it is off, unless ``even_when_off`` is set.
     """
     program = await lock_program(tx)
     if program is None:

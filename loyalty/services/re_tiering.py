@@ -41,7 +41,7 @@ async def re_tier_batch(
 
 
 async def _re_tier(tx: Transaction, book: Book, accounts: Sequence[LockedCustomer]) -> list[bool]:
-    """Put customers into the tiers of the program, and recount standings that are measured in another way.
+    """Put customers into the tiers of the program. Standings that another tier policy has counted are recounted first.
 
     Returns for each change of a tier whether it went up.
     """
@@ -58,7 +58,7 @@ async def _re_tier(tx: Transaction, book: Book, accounts: Sequence[LockedCustome
 
 
 async def _recount(tx: Transaction, book: Book, customer_ids: Sequence[CustomerId]) -> None:
-    """Measure standings by the tier policy of now."""
+    """Recount the standings of customers by the present tier policy."""
     policy, zone = book.tiers.policy, book.program.zone
     start = window_start(policy.window, book.now, zone)
     before = previous_start(policy.window, start, zone)

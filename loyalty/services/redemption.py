@@ -73,7 +73,7 @@ HOLD, CAPTURE, RELEASE, RETURN = "redemptionHold", "redemptionCapture", "redempt
 
 
 async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
-    """Set points aside for a checkout, in place of the hold ``replaces`` if given.
+    """Set points aside for a checkout. If ``replaces`` names a hold, the new hold takes its place.
 
     All active holds and redemptions of the purchase count against its limits. Points that would add no discount are
     left with the customer. Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer, hold),
@@ -325,7 +325,7 @@ async def _decide_return(
 def _post_for(paying: HoldRow | RedemptionRow) -> Callable[[Transaction, Book], Awaitable[None]]:
     """Return the function that writes the book after a change of the points that pay for a purchase.
 
-    The purchase may be valued again.
+    The function may also value the purchase again.
     """
     return partial(post_points_paid, keys=[paying.purchase])
 
@@ -343,7 +343,11 @@ def _apply(program: CompiledProgram, known: KnownCheckout, request: HoldRequest,
 
 
 def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> CheckoutVersion:
-    """Return the row that lets only one of two holds pass that saw the same state of a purchase."""
+    """Return the next version of the checkout of a purchase.
+
+    If two holds saw the same version, only one of them can write the next one. So two holds never share the same
+    limits.
+    """
     return CheckoutVersion(purchase.kind, purchase.external_id, known.version + 1, book.now)
 
 
@@ -351,7 +355,10 @@ def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> C
 
 
 def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
-    """Return the customer, if the actor may act for them. Raises NotFound for ``what``."""
+    """Return the customer of an operation, if the actor may act for this customer.
+
+    Else NotFound is raised; it names ``what`` the caller named.
+    """
     customer_id = prepared.customer_id if prepared else None
     if customer_id is None or not may_see_customer(actor, customer_id):
         raise NotFound(what, (what,))

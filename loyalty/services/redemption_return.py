@@ -81,9 +81,10 @@ def _build_return(
 async def give_back_for(
     tx: Transaction, book: Book, purchase: PurchaseKey, customer_id: CustomerId
 ) -> tuple[list[ReturnRow], list[HoldRow]]:
-    """Book that a purchase which was called off gives back its holds and its redemptions (F-41). Return both.
+    """Book that a purchase which was called off gives back the points that pay for it (F-41).
 
-    Held points are freed in any case. Spent points come back if the program says so.
+    Held points are freed in any case. Spent points come back if the program says so. Return the returns and the ended
+    holds.
     """
     held = [hold for hold in await read_active_holds_for(tx, purchase) if hold.customer_id == customer_id]
     ended = [await end_hold(tx, book, hold, HoldState.RELEASED) for hold in held]

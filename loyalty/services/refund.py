@@ -213,7 +213,10 @@ async def _decide_refund(
 def _take_points(
     book: Book, purchase: PurchaseRow, accrual: AccrualRow | None, refunds: Sequence[Refund]
 ) -> tuple[AccrualRow | None, int, TierChangeRow | None]:
-    """Take the earned points that all refunds take together. Also return how many this refund took."""
+    """Book that earned points are taken, until they are those that all ``refunds`` take together.
+
+    Return the accrual after that, how many points this refund took, and the tier change.
+    """
     if accrual is None:
         return None, 0, None
     after, change = refund(book, accrual, refundable(purchase), refunds)
@@ -318,6 +321,7 @@ def _build_row(
 
 
 def _split(row: RefundRow, purchase: PurchaseRow, points: RefundedPoints) -> RefundSplit:
+    """Return what the caller still has to do after a refund."""
     currency = purchase.total.currency
     left, value = count_left_to_do(points, currency)
     return RefundSplit(Money(row.amount_minor - points.part.discount_minor, currency), left, value)
@@ -346,6 +350,7 @@ async def _read_refunded(tx: Transaction, result_id: UUID) -> RefundedPurchase:
 
 
 async def _read_matured(tx: Transaction, result_id: UUID) -> MaturedPurchase:
+    """Return the answer to a replay: accrual, purchase and customer as they are now."""
     accrual_id = AccrualId(result_id)
     accrual = (await read_accruals_by_id(tx, [accrual_id]))[accrual_id]
     purchase = (await read_purchases_by_id(tx, [accrual.purchase_id]))[accrual.purchase_id]

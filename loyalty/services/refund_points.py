@@ -97,6 +97,7 @@ async def read_points_of_refund(tx: Transaction, purchase: PurchaseRow, row: Ref
 
 
 def _payers(purchase: PurchaseRow, paid: PaidWithPoints) -> PayersOfRefund:
+    """Return the holds and redemptions of the purchase's own customer that pay for it."""
     owner_id = purchase.customer_id
     return PayersOfRefund(
         [one.hold for one in paid.holds if one.owner_id == owner_id],
@@ -114,7 +115,10 @@ async def _part_of_refund(
     *,
     with_holds: bool,
 ) -> PointsPaid:
-    """Return how many points had paid for a refund. After a refund of a first release it is counted as then."""
+    """Return the points that had paid for the refunded part of a purchase. Held points count only ``with_holds``.
+
+    An earlier release did not store this part. If a former refund comes from that release, the part is counted as then.
+    """
     amount_minor = after.refunded_minor - purchase.refunded_minor
     if any(row.point_share is None for row in earlier):
         return await _read_former_part(tx, purchase, amount_minor)
@@ -124,6 +128,7 @@ async def _part_of_refund(
 
 
 async def _read_former_part(tx: Transaction, purchase: PurchaseRow, amount_minor: int) -> PointsPaid:
+    """Return the points that had paid for a refund, counted as in the release that did not store them."""
     redemptions = await read_redemptions_for(tx, PurchaseKey(purchase.kind, purchase.external_id))
     paid = sum_paid(PointsPaid(one.points, one.discount_minor) for one in redemptions)
     return share_as_formerly(purchase.total.amount_minor, purchase.refunded_minor, amount_minor, paid)
@@ -132,6 +137,7 @@ async def _read_former_part(tx: Transaction, purchase: PurchaseRow, amount_minor
 async def _return_redemptions(
     tx: Transaction, book: Book, purchase: PurchaseRow, given: PointsToReturn
 ) -> list[ReturnRow]:
+    """Book that points of redemptions go back for a refund. Return the rows of these returns."""
     if not given.redemptions:
         return []
     rows = await read_redemptions_by_id(tx, [*map(RedemptionId, given.redemptions)])

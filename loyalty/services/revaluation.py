@@ -103,7 +103,12 @@ def revalue(
     *,
     end_changed: bool = False,
 ) -> Moved:
-    """Value a purchase again. If points were credited, the book must know the customer's open lots."""
+    """Value a purchase again by its frozen rules. Return the accrual after that, and the tier change.
+
+    ``purchase`` and ``facts`` are the purchase after the change, ``refunds`` are all its refunds. ``moment`` is the
+    time of the change; ``end_changed`` says that the change moves the end of the service. If points were credited, the
+    book must know the customer's open lots.
+    """
     book.know_purchase(purchase)
     stored: dict[str, Any] = accrual.frozen or {}
     facts = replace(facts, customer_category=stored["customer_category"])
@@ -190,7 +195,10 @@ def _is_paid_otherwise(accrual: AccrualRow, facts: PurchaseFacts) -> bool:
 
 
 def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
-    """Change the pending points of an accrual to its new valuation. If they are due, `follow` credits them."""
+    """Change the pending points of an accrual to its new valuation. ``gone`` points are lost to refunds.
+
+    If the pending points are due, `follow` credits them.
+    """
     promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
     more = valued.points - gone - promised
     customer_id, then = accrual.customer_id, book.describe_purchase(accrual.purchase_id)
@@ -207,7 +215,10 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
 
 
 def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
-    """Add credited points, or take some back, so that the accrual has the points of its new valuation."""
+    """Add credited points, or take some back, so that the accrual has the points of its new valuation.
+
+    ``gone`` points are lost to refunds.
+    """
     outstanding = accrual.outstanding_points
     forgotten = accrual.earned_points - accrual.taken_points - outstanding
     correction = correct_credited(valued.points, gone, accrual.voided_points, outstanding, forgotten)
@@ -234,6 +245,7 @@ def _build_added_parcels(book: Book, before: AccrualRow, after: AccrualRow, poin
 
 
 def _keep_former(book: Book, accrual: AccrualRow) -> None:
+    """Keep the present valuation of an accrual, because a new one replaces it."""
     book.posting.add(
         FormerValuation(
             accrual_id=accrual.id,
@@ -256,6 +268,10 @@ def _valuation_content(accrual: AccrualRow) -> bytes:
 
 
 def _tier(stored: dict[str, Any] | None) -> Tier | None:
+    """Return the tier that was stored with an accrual; None without a tier, or without an earning factor.
+
+    Only the id, the name and the factor of the tier are stored.
+    """
     if stored is None or stored["numerator"] is None:
         return None
     factor = Ratio(stored["numerator"], stored["denominator"])
@@ -263,7 +279,10 @@ def _tier(stored: dict[str, Any] | None) -> Tier | None:
 
 
 def _rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
-    """Return the rules that an accrual was evaluated with. Each has a line, with or without points."""
+    """Return the rules that an accrual was evaluated with.
+
+    Each of these rules has a line in the accrual, with or without points.
+    """
     return [
         (line.rule_id, line.rule_version)
         for line in accrual.lines
@@ -272,5 +291,6 @@ def _rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
 
 
 def _item_names(facts: PurchaseFacts) -> list[str]:
+    """Return the external ids of the items and the location of a purchase."""
     names = [line.item for line in facts.lines if line.item is not None]
     return names if facts.location is None else [*names, facts.location]

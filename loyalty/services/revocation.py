@@ -51,7 +51,10 @@ async def revoke_subject(world: World, tenant_id: TenantId, subject: str, revoke
 
 
 async def revoke_tokens_of_subject(world: World, actor: Actor, subject: str) -> datetime:
-    """End all signed tokens of a person of the team, by their subject. Return the time. Refusal: InvalidInput."""
+    """End all signed tokens of a person of the team, who is named by their subject.
+
+    Return the time: all tokens that were issued until then have ended. Refusal: InvalidInput.
+    """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     refuse_problems([check_text(subject, ("of", "subject"), NAME_MAX_LENGTH)])
     return await _revoke_subjects(world, actor, [subject])
@@ -92,6 +95,7 @@ async def revoke_tokens_of_customer(world: World, actor: Actor, customer: Custom
 
 
 async def _revoke_subjects(world: World, by: Actor, subjects: Sequence[str]) -> datetime:
+    """End all signed tokens of subjects, in one transaction. Return the time."""
     async with world.database.tenant_transaction(by.tenant_id) as tx:
         await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
@@ -106,6 +110,7 @@ async def revoke_in(tx: Transaction, by: Actor, subject: str, now: datetime) -> 
 
 
 async def _revoke(tx: Transaction, by: Actor, revocation: Revocation, now: datetime) -> None:
+    """Write a revocation, and note it in the audit log."""
     await revoke_signed(tx, revocation, now, by.subject)
     before, after = ({"of": revocation.scope, "revoked_until": moment} for moment in (None, now))
     change = AuditedChange(AuditSubject.SIGNED_TOKENS, revocation.name, revocation.name, before, after)

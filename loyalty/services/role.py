@@ -186,6 +186,7 @@ async def _find_own(tx: Transaction, by: Actor, role_id: UUID) -> RoleRow:
 
 
 def _new_row(actor: Actor, request: RoleRequest, now: datetime) -> RoleRow:
+    """Return the row of a new role."""
     name = tidy_text(request.name)
     return RoleRow(
         id=uuid7(),
@@ -201,6 +202,7 @@ def _new_row(actor: Actor, request: RoleRequest, now: datetime) -> RoleRow:
 
 
 def _apply_change(before: RoleRow, change: RoleChange, actor: Actor, now: datetime) -> RoleRow:
+    """Return the row of a role after a change."""
     changes: dict[str, Any] = {"changed_at": now, "changed_by": actor.subject}
     if isinstance(change.name, str):
         changes |= {"name": tidy_text(change.name), "folded_name": tidy_text(change.name).casefold()}
@@ -212,6 +214,10 @@ def _apply_change(before: RoleRow, change: RoleChange, actor: Actor, now: dateti
 
 
 def _find_problems(by: Actor, row: RoleRow) -> list[Problem | None]:
+    """Return the problems of a role that a person makes or changes.
+
+    Nobody may make a role with rights that they lack.
+    """
     held, path = build_held_role(row), ("permissions",)
     adjusts = Permission.POINTS_ADJUST in held.permissions and Permission.LOYALTY_ADJUST not in held.permissions
     return [

@@ -1,7 +1,7 @@
 """Change the secret of an API token or an OAuth client. The present secret still works for a time.
 
-The credential stays the same: its idempotency keys, the credentials it made, and its customer tokens. The credential
-that changes a secret learns the new one. So the changed credential ends together with that one, too.
+The credential keeps its idempotency keys, the credentials it made, and its customer tokens. A credential that changes
+the secret of another credential learns the new secret. So the changed credential also ends when that one ends.
 """
 
 from datetime import timedelta
@@ -39,7 +39,10 @@ class SecretChange(NamedTuple):
 
 
 class ChangedToken(NamedTuple):
-    """A token with a new secret. For a retry it is the token as it is; that secret cannot be shown again."""
+    """A token with a new secret.
+
+    For a retry it is the token as it is now; the new secret cannot be shown again.
+    """
 
     token: ApiTokenRow
     replayed: bool
@@ -74,6 +77,7 @@ async def change_client_secret(world: World, actor: Actor, change: SecretChange,
 
 
 def _call(actor: Actor, change: SecretChange, operation: str) -> Once:
+    """Return the call that changes a secret. Raises InvalidInput for a wrong overlap or key."""
     if not 0 <= change.overlap_minutes <= MAX_OVERLAP_MINUTES:
         raise InvalidInput.one("overlap_minutes", reason=f"must be between 0 and {MAX_OVERLAP_MINUTES}")
     return call_once(actor, change.idempotency_key, operation, change.fingerprint())

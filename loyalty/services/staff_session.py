@@ -50,7 +50,10 @@ async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str
 
 
 async def find_session(world: World, tenant_id: TenantId, sha256: str) -> Actor | None:
-    """Return the actor of a session, before its standing is read; None if no session has this secret."""
+    """Return the actor of a session; None if no session has this secret.
+
+    The actor has no permissions yet: they are read with the standing.
+    """
     row = await read_session(world.database.reading(tenant_id), sha256)
     return None if row is None else _describe_actor(tenant_id, row)
 

@@ -20,6 +20,7 @@ def describe_role(before: RoleRow | None, after: RoleRow | None) -> AuditedChang
 
 
 def _show_member(row: MemberRow) -> dict[str, Any]:
+    """Return the state of a member that the audit log keeps."""
     built_in = BUILT_IN_BY_ID.get(row.role_id)
     role = built_in.name if built_in else str(row.role_id)
     shown = ("name", "email", "subject", "joined_at", "removed_at")
@@ -28,4 +29,5 @@ def _show_member(row: MemberRow) -> dict[str, Any]:
 
 
 def _show_role(row: RoleRow) -> dict[str, Any]:
+    """Return the state of a role that the audit log keeps."""
     return {name: getattr(row, name) for name in ("name", "permissions", "daily_points")}

@@ -172,10 +172,7 @@ async def suspend_tenant(world: World, tenant_id: TenantId, by: PlatformCaller =
 
 
 async def resume_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
-    """Let the valid credentials of a suspended tenant work again.
-
-    Refusals: NotFound, TenantClosed.
-    """
+    """Let the valid credentials of a suspended tenant work again. Refusals: NotFound, TenantClosed."""
     return await _change(
         world, tenant_id, by, PlatformActionKind.TENANT_RESUMED, lambda tx: set_tenant_state(tx, ACTIVE)
     )
@@ -303,6 +300,7 @@ def _check_request(request: TenantRequest, path: tuple[str, ...] = ()) -> NewTen
 
 
 def _check_known(known: bool, path: tuple[str, ...], reason: str) -> Problem | None:  # noqa: FBT001 - the result of a check
+    """Return a problem with this reason, unless the value is known."""
     return None if known else Problem(path, reason)
 
 
@@ -358,7 +356,7 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
 
 
 async def _end(world: World, by: PlatformCaller, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
-    """Finish an earlier call that had only chosen a cluster. Refusal: as `_refuse_other`."""
+    """Finish an earlier call that had only chosen a cluster for its tenant. Refusal: as `_refuse_other`."""
     async with world.database.plain_transaction() as connection:
         named = await read_named_tenant(connection, str(request.external_id))
     _refuse_other(named.fingerprint, request, path)
@@ -368,7 +366,7 @@ async def _end(world: World, by: PlatformCaller, request: TenantRequest, path: t
 
 
 def _replay(known: KnownTenant, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
-    """Return the tenant that an earlier call created. Refusal: as `_refuse_other`."""
+    """Return the tenant that an earlier call with this external id created. Refusal: as `_refuse_other`."""
     _refuse_other(known.fingerprint, request, path)
     return CreatedTenant(known.tenant, replayed=True)
 
@@ -380,10 +378,12 @@ def _refuse_other(known: str, request: TenantRequest, path: tuple[str, ...]) -> 
 
 
 def _fingerprint(request: TenantRequest) -> str:
+    """Return the fingerprint of a request, to compare it with a later request of the same external id."""
     return fingerprint(request._replace(allowed_origins=tuple(request.allowed_origins)))
 
 
 async def _lock(tx: Transaction) -> ListedTenant:
+    """Lock the tenant of the transaction, and return it. Refusal: NotFound."""
     tenant = await lock_listed_tenant(tx)
     if tenant is None:
         raise NotFound("tenant", ("id",))
@@ -391,6 +391,7 @@ async def _lock(tx: Transaction) -> ListedTenant:
 
 
 async def _find(tx: Transaction) -> ListedTenant:
+    """Return the tenant of the transaction. Refusal: NotFound."""
     tenant = await read_listed_tenant(tx)
     if tenant is None:
         raise NotFound("tenant", ("id",))

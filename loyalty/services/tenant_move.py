@@ -83,6 +83,7 @@ class MoveFailed(Exception):
 
 
 Tell = Callable[[MoveStep], None]
+"""A function that gets each step of a move before it begins."""
 
 
 async def move_tenant(clusters: Mapping[str, ClusterUrls], move: Move, tell: Tell = lambda _step: None) -> None:
@@ -134,6 +135,7 @@ async def delete_old_copy(clusters: Mapping[str, ClusterUrls], move: Move) -> in
 
 
 def _check_cluster(clusters: Mapping[str, ClusterUrls], name: str) -> None:
+    """Raise InvalidInput for the name of an unknown cluster."""
     if name not in clusters:
         raise InvalidInput.one("cluster", reason=f"must be one of {', '.join(clusters)}")
 

@@ -172,6 +172,7 @@ async def _edit_tiers(
 
 
 def _show_tier(tier: TierRow) -> dict[str, Any]:
+    """Return the state of a tier that the audit log keeps."""
     factor = None if tier.factor is None else [tier.factor.numerator, tier.factor.denominator]
     return {"name": tier.name, "color": tier.color, "min_points": tier.min_points, "factor": factor}
 
@@ -180,6 +181,7 @@ _describe_change = partial(describe_change, AuditSubject.TIER, _show_tier)
 
 
 async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:
+    """Return a tier that is not deleted. Refusal: NotFound."""
     tier = next((tier for tier in await read_tiers(tx) if tier.id == tier_id), None)
     if tier is None:
         raise NotFound("tier", ("id",))
@@ -193,5 +195,6 @@ async def _load_first_result(tx: Transaction, tier_id: TierId, job_id: JobId) ->
 
 
 async def _re_tier_everybody(world: World, tx: Transaction, by: Actor, job_id: JobId) -> JobRow:
+    """Count the edit as a new config version, and put the job in line that puts every customer into the right tier."""
     await touch_config(tx)
     return await put_re_tiering_in_line(tx, by, job_id=job_id, now=world.clock())

@@ -104,6 +104,7 @@ async def _decide(
 
 
 async def _read_locked(tx: Transaction, result_id: UUID) -> LockedTier:
+    """Return the answer to a replay: the customer as they are now."""
     customer_id = CustomerId(result_id)
     return LockedTier((await read_customers_by_id(tx, [customer_id]))[customer_id], replayed=True)
 
@@ -122,12 +123,14 @@ async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> Customer
 
 
 async def _open(world: World, tx: Transaction, actor: Actor, customer: CustomerKey) -> tuple[Book, CustomerId]:
+    """Return a book with the locked account of a customer, and the id of the customer. Refusal: NotFound."""
     program = await program_in_force(world, tx)
     customer_id = await resolve_customer(tx, customer)
     return await open_book(world, tx, program, actor, [customer_id]), customer_id
 
 
 def _tier_in_force(book: Book, tier_id: TierId | None) -> Tier | None:
+    """Return the tier with this id; None for no tier. Refusal: NotFound."""
     tier = next((one for one in book.program.tiers if one.id == tier_id), None)
     if tier_id is not None and tier is None:
         raise NotFound("tier", ("tier",))

@@ -113,13 +113,14 @@ async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> s
 
 
 async def _verify_whole(tx: Transaction, entries: int) -> Verification:
+    """Check every invariant in one transaction, without other workers."""
     if entries > FEW_ENTRIES:
         await prepare_for_many_rows(tx, scattered=True)
     return Verification(entries, await find_differences(tx))
 
 
 class _Work:
-    """The passes that several workers share."""
+    """The passes of a proof that several workers share. Each pass is one check of a part of the ledger."""
 
     def __init__(self, progress: Progress) -> None:
         self._pile: deque[Pass] = deque()
@@ -129,12 +130,15 @@ class _Work:
         self.found: list[Difference] = []
 
     def add(self, passes: Sequence[Pass]) -> None:
-        """Add passes. A worker that found no pass before does not come back."""
+        """Add passes to run.
+
+        A worker that finds no pass left is done: it does not see passes that are added later.
+        """
         self._pile.extend(passes)
         self._total += len(passes)
 
     async def share(self, tx: Transaction) -> None:
-        """Take passes and run them until none is left."""
+        """Run passes, one after another, until none is left. Other workers do the same at the same time."""
         while self._pile:
             asked = self._pile.popleft()
             self.found.extend(await ask(tx, asked))
