@@ -72,9 +72,10 @@ def require_whole_business(actor: Actor, permission: Permission) -> None:
 def require_running(
     actor: Actor, *permissions: Permission, even_when_off: bool = False, prepares: bool = False
 ) -> None:
-    """Require one of the permissions like `require_any`, and refuse while the program is off unless a flag allows it.
+    """Require one of the permissions like `require_any`; while the program is off, refuse even what only reads.
 
-    `even_when_off` allows it for everybody, `prepares` for the team only. It is for root fields and for quotes.
+    `even_when_off` allows the work for everybody while the program is off, `prepares` for the team only. Root fields
+    and quotes call this function.
     """
     require_any(actor, *permissions, even_when_off=True)
     if not (actor.loyalty_enabled or even_when_off or (prepares and actor.kind is not ActorKind.CUSTOMER)):

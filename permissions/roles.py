@@ -19,7 +19,7 @@ class Role(enum.StrEnum):
     OWNER = "OWNER"
     """Runs the business: everything, owners included."""
     ADMIN = "ADMIN"
-    """Runs it for the owners: everything but deciding about owners."""
+    """Runs it for the owners: everything, except to decide about owners and to erase people."""
     MANAGER = "MANAGER"
     """Runs the loyalty program, but hands out no credentials."""
     STAFF = "STAFF"
@@ -109,7 +109,7 @@ class HeldRole(NamedTuple):
 
 
 def _built_in(role: TeamRole) -> HeldRole:
-    """A built-in role has the same id in every tenant."""
+    """Build the role that people of a team hold, for a built-in role. Its id is the same in every tenant."""
     role_id = uuid5(NAMESPACE_URL, f"urn:treue:role:{role.name}")
     daily_points = STAFF_DAILY_POINTS if role is TeamRole.STAFF else 0
     return HeldRole(role_id, role.name, ROLE_PERMISSIONS[Role(role.name)], daily_points, role)

@@ -19,26 +19,26 @@ class ClaimedJob(Generic[A, R]):
     """A job that a worker has locked for one batch."""
 
     arguments: A
-    """What it was asked to do."""
+    """What the job was asked to do."""
     result: R
-    """What came of its batches so far."""
+    """The result of its batches so far."""
     cursor: UUID | None
     """The last item that is done; None before the first batch."""
     worker: Actor
-    """As whom the batch acts."""
+    """The actor for everything that the batch books."""
 
 
 class Step(NamedTuple, Generic[R]):
-    """What one batch did."""
+    """The outcome of one batch."""
 
     done: int
-    """Items of this batch."""
+    """The number of items of this batch."""
     cursor: UUID | None
-    """Where the next batch goes on."""
+    """The last item that is done; the next batch begins after it."""
     finished: bool
     """Whether nothing is left."""
     result: R
-    """What came of the job, this batch included."""
+    """The result of the job so far, this batch included."""
 
 
 Handler = Callable[[W, Transaction, ClaimedJob[A, R]], Awaitable[Step[R]]]
@@ -55,11 +55,11 @@ class JobType(NamedTuple, Generic[W, A, R]):
 
 
 class UnknownJob(ValueError):
-    """A newer release has put this job in line; taken for another kind it would do harm."""
+    """The job has a kind that this release does not know: a newer release has put it in line. Leave it alone."""
 
 
 def registry_of(*job_types: JobType[W, Any, Any]) -> dict[str, JobType[W, Any, Any]]:
-    """The handlers of all kinds, by kind. Raises TypeError for a kind without a handler, and for one with two."""
+    """Return the job types by kind. Raises TypeError for a kind without a handler, and for a kind with two."""
     by_kind: dict[str, JobType[W, Any, Any]] = {one.kind: one for one in job_types}
     missing = [kind.name for kind in JobKind if kind not in by_kind]
     if missing or len(by_kind) != len(job_types):

@@ -14,7 +14,7 @@ from tenancy.database import Transaction
 async def put_in_line(
     tx: Transaction, by: Actor, kind: JobKind, arguments: Any, *, job_id: JobId, total: int, now: datetime
 ) -> JobRow:
-    """Put a job in line for the actor ``by``, who owns it. ``total`` is how many items it will have about."""
+    """Put a job in line for the actor ``by``, who owns it. ``total`` is the approximate number of its items."""
     new = NewJob(job_id, kind, to_document(arguments), total, by.kind, by.subject, by.display, now)
     return await start_job(tx, new)
 

@@ -62,7 +62,10 @@ class Accounts:
         self._changed.add(customer_id)
 
     def relabel(self, customer_id: CustomerId, labels: Mapping[str, Any]) -> None:
-        """Give a customer other identifiers and tags than the locked profile has, and index them again."""
+        """Give a customer other identifiers and tags than the locked profile has, and index the profile again.
+
+        ``labels`` has the new values of `identifiers` and `tags`. Index rows that are in the posting already go.
+        """
         profile, account = self._customers[customer_id]
         changed = SimpleNamespace(**(profile._asdict() | labels))
         for row_class in (CustomerWord, CustomerIdentifier, CustomerTag, ProfileChange):
@@ -90,7 +93,10 @@ class Accounts:
         self._changed = set()
 
     def _index(self, profile: Any) -> None:
-        """Write the search words, labels, consent and history of a profile, if they have changed."""
+        """Add the rows of a profile's search words, identifiers, tags, consent and history to the posting.
+
+        It adds none if nothing of this has changed since the profile was indexed last.
+        """
         identifiers, tags = identifiers_of(profile.identifiers), tuple(profile.tags or ())
         values = tuple(one.value for one in identifiers)
         words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone, values)
@@ -135,7 +141,10 @@ class Accounts:
             )
 
     def _index_labels(self, profile: Any, identifiers: Sequence[Identifier], tags: Sequence[str]) -> None:
-        """Write the identifiers and tags that lead to a customer. A customer who never had any causes no rows."""
+        """Add the rows by which a customer is found by identifiers and tags.
+
+        A customer who never had any gets none of these rows.
+        """
         posting = self._sheet.posting
         if identifiers or "identifiers" in profile.facts_at:
             posting.add(IdentifierOwner(profile.id))
@@ -170,7 +179,7 @@ def describe_changed_account(account: Account, now: datetime) -> ChangedAccount:
 
 
 def account_numbers(account: Account) -> dict[str, int]:
-    """Return the numbers of an account for an event, as they are at the event."""
+    """Return the numbers of an account by name, for its row in a posting and for events."""
     return {
         "available": account.available,
         "pending": account.pending,

@@ -139,7 +139,7 @@ def mature(book: Book, accrual: AccrualRow) -> Moved:
 
 
 def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> Moved:
-    """Take the points that all refunds of a purchase take together, less the points that were taken before.
+    """Take from an accrual the points that all refunds take together, less the points that it has lost before.
 
     Pending points are voided, credited points are taken back. The book must know the purchase. If credited points are
     taken back, it must also know the customer's open lots.
@@ -159,7 +159,7 @@ def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequen
 def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
     """Credit a customer with points of an accrual: for the first time, or with more points after a new valuation.
 
-    The book must know the purchase.
+    The book must know the purchase. The caller must write the accrual that is returned.
     """
     customer_id = accrual.customer_id
     stood = book.account(customer_id).standing
@@ -179,9 +179,9 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
 
 
 def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
-    """Return one parcel for each expiry that the rules gave.
+    """Return the points of an accrual in parcels, one for each expiry that the rules gave.
 
-    Voided points are left out of the parcels that expire first.
+    Voided points are left out: they are taken from the parcels that expire first.
     """
     given = [book.lots.parcel(line.points, line.expiry) for line in accrual.lines if line.points]
     return drop_soonest(merge_parcels(given), accrual.voided_points)
@@ -230,7 +230,7 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
 def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     """Take credited points of an accrual back from the account, as its debt policy says.
 
-    The book must know the purchase and the open lots.
+    The book must know the purchase and the open lots. The caller must write the accrual that is returned.
     """
     customer_id = accrual.customer_id
     account = book.account(customer_id)

@@ -84,7 +84,10 @@ def enter_card(
 
 
 def lapse_card(book: Book, card: GiftCardRow) -> GiftCardRow:
-    """Book that the free money of a card expires, if its validity is over. The caller must write the card."""
+    """Book that the free money of a card expires, if its validity is over, and return the card after it.
+
+    The caller must write the card with `keep_card`.
+    """
     account = card.account
     if not is_expired(account, book.now) or not account.free_minor:
         return card
@@ -104,9 +107,10 @@ def keep_card(book: Book, card: GiftCardRow) -> None:
 
 
 def tell_of_card(book: Book, card: GiftCardRow, make: Callable[..., GiftCardEvent], **values: Any) -> None:
-    """Add an event about a card as it is after everything booked.
+    """Add an event about a card, with its balance after everything booked so far.
 
-    The event names the holder as its customer; without a holder the buyer; without a buyer nobody.
+    ``make`` is the class of the event, ``values`` are its other fields. The event names the holder as its customer;
+    without a holder the buyer; without a buyer nobody.
     """
     numbers = {"currency": card.currency, "balance_minor": card.balance_minor}
     book.tell(make(customer_id=card.owner_id, gift_card_id=card.id, **numbers, **values))

@@ -140,9 +140,9 @@ class Lots:
         self.move(customer_id, lot)
 
     def sleep(self, customer_id: CustomerId) -> None:
-        """Let the next activity of a customer move the expiry of the lots again.
+        """Forget that a customer was active, so that the next activity moves the expiry of the lots again.
 
-        That is needed for a lot that had no points at the last activity, and so did not move with it.
+        That is needed for a lot that had no points at the last activity, so its expiry did not move then.
         """
         self._kept_alive.discard(customer_id)
 
@@ -161,7 +161,7 @@ class Lots:
         self._moved[lot.id] = lot
 
     def open(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
-        """Open a lot for a parcel of an entry. The part that paid a debt is taken from it at once."""
+        """Open a lot for a parcel of an entry. Points of it that paid a debt (``paid_debt``) are taken out at once."""
         cause_id = parcel.cause_id or cause_id
         lot = Lot(
             id=LotId(uuid7()),

@@ -35,6 +35,10 @@ def tell_event(sheet: Sheet, accounts: Accounts, event: AnyEvent) -> None:
 
 
 def _describe_customer(sheet: Sheet, accounts: Accounts, customer_id: CustomerId) -> CustomerThen:
+    """Return the customer's numbers, language and tier as they are now.
+
+    The number `qualifying` is what leads to the next tier, as the tier policy counts it.
+    """
     account = accounts[customer_id]
     counted = count_qualifying(sheet.program.row.settings.tiering, account)
     numbers = {**account_numbers(account), "qualifying": counted}

@@ -16,7 +16,7 @@ Documents = Mapping[str, Callable[[Any], Any]]
 
 
 Computed = Mapping[str, Callable[[Any], Any]]
-"""SQL expressions for columns that the database computes from the other columns of a row."""
+"""Functions that build the SQL of a column that the database computes from the other columns of a row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,10 @@ class Part:
     also: Mapping[str, Any] = field(default_factory=dict)
 
     def encode(self, row: PostedRow, seen: PostedRow | None = None) -> dict[str, Any]:
-        """Return a row as a JSON object. The values that the row was read with are added as ``seen_…``."""
+        """Return a row as a JSON object.
+
+        ``seen`` is the row as it was read. Its values that must not have changed are added as ``seen_…``.
+        """
         values = row._asdict()
         if len(self.fields) != len(values):
             values = {name: values[name] for name in self.fields}

@@ -150,11 +150,13 @@ def refuse_class_without_part(row_classes: Collection[type[PostedRow]]) -> None:
 
 
 def _fields_of(row_class: type[PostedRow]) -> tuple[str, ...]:
+    """Return the names of the fields of a NamedTuple class."""
     fields: tuple[str, ...] = cast("Any", row_class)._fields
     return fields
 
 
 def _register(registry: dict[type[PostedRow], Part], row_class: type[PostedRow], part: Part) -> None:
+    """Add a part to a registry and to PARTS. Raises TypeError if the class, or the name, has a part already."""
     if row_class in registry:
         raise TypeError(f"{row_class.__name__} is written by {registry[row_class].name} already")
     if any(known.name == part.name for known in PARTS):

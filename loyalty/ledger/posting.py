@@ -83,6 +83,7 @@ class Posting:
 
 
 def _part_of(registry: dict[type[PostedRow], Part], row: PostedRow) -> Part:
+    """Return the part that writes rows of this class. Raises TypeError if there is none."""
     part = registry.get(type(row))
     if part is None:
         raise TypeError(f"no part of a posting {'adds' if registry is ADDED else 'moves'} {type(row).__name__}")
@@ -115,9 +116,9 @@ def _name_count(part: Part) -> str:
 async def post(tx: Transaction, posting: Posting) -> None:
     """Write a posting. The transaction goes on.
 
-    Raises StaleRead if another transaction changed a purchase, accrual or key of the posting, or the rules, tiers or
-    settings. The transaction then runs again. Otherwise a re-tiering that has passed this account already would miss
-    it.
+    Raises StaleRead if another transaction has changed a purchase, an accrual or a key of the posting meanwhile, or the
+    rules, tiers or settings. The transaction then runs again. Without that, an account could keep a tier of old
+    settings: the re-tiering job may have passed the account already.
     """
     await _write(tx.run, posting)
 

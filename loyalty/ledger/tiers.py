@@ -75,11 +75,14 @@ class Tiers:
         self._accounts.change(self._settle(before, self._accounts[customer_id]))
 
     def spare(self, customer_id: CustomerId, points: int) -> None:
-        """Say how many of the points that the next movement takes never raised the standing."""
+        """Note that the next movement takes so many points that never raised the standing.
+
+        These points do not lower it either.
+        """
         self._spared[customer_id] += points
 
     def settle(self, customer_id: CustomerId) -> None:
-        """Update a standing and its next review to the program, though no points have moved."""
+        """Bring a standing and the time of its next review up to date, without a movement of points."""
         account = self._accounts[customer_id]
         now, zone = self._sheet.now, self._sheet.program.zone
         if settle_standing(self.policy, account, account, now, zone) != account:
@@ -113,9 +116,10 @@ class Tiers:
             self.change(customer_id, *cause)
 
     def change(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID | None) -> TierChangeRow | None:
-        """Move a customer to the tier of their standing. Returns None if they are in it already, or the tier is locked.
+        """Move a customer to the tier of their standing, and return the change.
 
-        A merged customer is in no tier, not even in one that begins at 0 points.
+        Returns None if the customer is in that tier already, or the tier is locked. A merged customer is in no tier,
+        not even in one that begins at 0 points.
         """
         account = self._accounts[customer_id]
         self._stood[customer_id] = account.standing

@@ -63,7 +63,7 @@ class _LostTurn(Exception):
 
 
 def registry_of_readers(*readers: Reader) -> Mapping[str, Reader]:
-    """Return the readers by name. Raises TypeError when two readers have the same name."""
+    """Return the readers by name. Raises TypeError if two readers have the same name."""
     by_name = {reader.name: reader for reader in readers}
     if len(by_name) != len(readers):
         raise TypeError("each reader has a name of its own")
@@ -73,10 +73,10 @@ def registry_of_readers(*readers: Reader) -> Mapping[str, Reader]:
 async def advance_reader(
     database: Database, tenant_id: TenantId, reader: Reader, *, turn_seconds: float = TURN_SECONDS
 ) -> bool:
-    """Run one turn of a reader in a tenant; returns whether more events wait.
+    """Run one turn of a reader in a tenant, and return whether more events wait.
 
-    Returns False, too, when another worker has the turn or the tenant is being moved. After a failure it stores the
-    failure with the reader and raises TurnFailed.
+    Returns False, too, if another worker has the turn, or the tenant lives elsewhere or is being moved. If the turn
+    fails, the failure is stored with the reader, and TurnFailed is raised.
     """
     try:
         async with database.tenant_transaction(tenant_id) as tx:
@@ -114,6 +114,10 @@ def retry_seconds(attempts: int) -> float:
 
 
 async def _work(database: Database, tenant_id: TenantId, reader: Reader, turn: Turn) -> bool:
+    """Let the handler work on the next events and move the position, in one transaction.
+
+    Returns whether more events wait. Raises _LostTurn if another worker has taken the turn.
+    """
     async with database.tenant_transaction(tenant_id) as tx:
         rows = await read_events(tx, after=turn.position, limit=MAX_EVENTS_IN_A_TURN)
         if rows:

@@ -92,9 +92,9 @@ WHOLE_PASSES = [Pass(source, EVERYTHING) for source in _SOURCES if source.sliced
 
 
 def list_sliced_passes(slices: Slices) -> list[Pass]:
-    """Return the passes for each slice.
+    """Return the passes that read the ledger in slices.
 
-    All sources read a slice one after another, while its rows are still in memory.
+    For each slice come the passes of all its sources, so that its rows are still in memory for the second one.
     """
     sources = {by: [source for source in _SOURCES if source.sliced_by == by] for by in Slices._fields}
     return [Pass(source, one) for by in Slices._fields for one in getattr(slices, by) for source in sources[by]]

@@ -32,7 +32,7 @@ _CAUSES = " UNION ALL ".join(
 def _hash_text(column: str) -> str:
     """Return the SQL for a text in the hash of an entry, as `entry_hash` in the rules has it.
 
-    Of an erased text only its hash is kept.
+    If the text was erased, the column ``{column}_hash`` has its hash.
     """
     return f"coalesce(encode(coalesce(sha256(convert_to({column}, 'UTF8')), {column}_hash), 'hex'), '-'), '|'"
 

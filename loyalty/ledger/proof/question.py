@@ -21,5 +21,8 @@ class Source:
 
     @property
     def sliced_by(self) -> str | None:
-        """Return how the rows can be cut into slices: by ids of customers, by the ids of the joins, or None."""
+        """How the rows are cut into slices: by ids of customers (`customer`) or by the ids of the joins (`id`).
+
+        None for rows that are read at once.
+        """
         return next((by for by in ("customer", "id") if f":first_{by}" in self.rows), None)

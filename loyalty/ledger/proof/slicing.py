@@ -11,10 +11,7 @@ from sqlalchemy import text
 from tenancy.database import Transaction
 
 FEW_ENTRIES = 1_000
-"""Up to so many entries, a plan that was made for any tenant is good enough.
-
-A new plan would cost more than the query.
-"""
+"""The most entries of a ledger that needs no plans of its own: a new plan would cost more than the query."""
 SLICE_ENTRIES = 100_000
 """The approximate number of entries in a slice.
 
@@ -128,7 +125,7 @@ async def prepare_for_many_rows(tx: Transaction, *, scattered: bool = False) -> 
 
 
 async def be_patient(tx: Transaction) -> None:
-    """Raise the timeouts of the transaction: of its statements, and of idle time while other passes run."""
+    """Raise two timeouts of the transaction: that of a statement, and that of idle time while other passes run."""
     await tx.run(_PATIENCE)
 
 
