@@ -108,14 +108,14 @@ class HeldRole(NamedTuple):
     built_in: TeamRole | None = None
 
 
-def _built_in(role: TeamRole) -> HeldRole:
+def _build_role(role: TeamRole) -> HeldRole:
     """Build the role that people of a team hold, for a built-in role. Its id is the same in every tenant."""
     role_id = uuid5(NAMESPACE_URL, f"urn:treue:role:{role.name}")
     daily_points = STAFF_DAILY_POINTS if role is TeamRole.STAFF else 0
     return HeldRole(role_id, role.name, ROLE_PERMISSIONS[Role(role.name)], daily_points, role)
 
 
-BUILT_IN_ROLES: Mapping[TeamRole, HeldRole] = MappingProxyType({role: _built_in(role) for role in TeamRole})
+BUILT_IN_ROLES: Mapping[TeamRole, HeldRole] = MappingProxyType({role: _build_role(role) for role in TeamRole})
 BUILT_IN_BY_ID: Mapping[UUID, HeldRole] = MappingProxyType({role.id: role for role in BUILT_IN_ROLES.values()})
 OWNER_ROLE_ID = BUILT_IN_ROLES[TeamRole.OWNER].id
 

@@ -58,7 +58,7 @@ class UnknownJob(ValueError):
     """The job has a kind that this release does not know: a newer release has put it in line. Leave it alone."""
 
 
-def registry_of(*job_types: JobType[W, Any, Any]) -> dict[str, JobType[W, Any, Any]]:
+def index_job_types(*job_types: JobType[W, Any, Any]) -> dict[str, JobType[W, Any, Any]]:
     """Return the job types by kind. Raises TypeError for a kind without a handler, and for a kind with two."""
     by_kind: dict[str, JobType[W, Any, Any]] = {one.kind: one for one in job_types}
     missing = [kind.name for kind in JobKind if kind not in by_kind]

@@ -34,13 +34,13 @@ from loyalty.storage.accruals import AccrualRow, breakdown_document, frozen_docu
 from loyalty.storage.purchases import PurchaseRow, refundable
 from loyalty.storage.tiers import TierChangeRow
 
-Moved = tuple[AccrualRow, TierChangeRow | None]
+AccrualMove = tuple[AccrualRow, TierChangeRow | None]
 """An accrual after a step, and the tier change that the step caused, if any."""
 
 
 def accrue(
     book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime, refunds: Sequence[Refund] = ()
-) -> Moved:
+) -> AccrualMove:
     """Evaluate the rules for a purchase, freeze the result, and book its points as credited or pending.
 
     The validity and the weekdays of rules, and the delay until maturity, count from ``moment``, the time of the report.
@@ -93,7 +93,7 @@ def _evaluate(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: d
     )
 
 
-def follow(
+def move_after_report(
     book: Book,
     accrual: AccrualRow,
     purchase: PurchaseRow,
@@ -101,7 +101,7 @@ def follow(
     moment: datetime,
     *,
     end_changed: bool,
-) -> Moved:
+) -> AccrualMove:
     """Book the step that an accrual takes after a report about its purchase: see ``follow_report``.
 
     If credited points are taken back, the book must know the customer's open lots.
@@ -124,7 +124,7 @@ def follow(
             return accrual, None
 
 
-def mature(book: Book, accrual: AccrualRow) -> Moved:
+def mature(book: Book, accrual: AccrualRow) -> AccrualMove:
     """Credit the pending points of an accrual: they become spendable, and count for the tier.
 
     The book must know the purchase.
@@ -138,14 +138,14 @@ def mature(book: Book, accrual: AccrualRow) -> Moved:
     return matured, change
 
 
-def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> Moved:
+def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> AccrualMove:
     """Take from an accrual the points that all refunds take together, less the points that it has lost before.
 
     Pending points are voided, credited points are taken back. The book must know the purchase. If credited points are
     taken back, it must also know the customer's open lots.
     """
     points = accrual.outstanding_points - count_kept_points(accrual, purchase, refunds)
-    return _take(book, accrual, points) if points > 0 else (accrual, None)
+    return _take_points(book, accrual, points) if points > 0 else (accrual, None)
 
 
 def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> int:
@@ -156,7 +156,7 @@ def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequen
     return points_kept(formulas, subtract_refunds(purchase, refunds), accrual.policy.refund)
 
 
-def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
+def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> AccrualMove:
     """Credit a customer with points of an accrual: for the first time, or with more points after a new valuation.
 
     The book must know the purchase. The caller must write the accrual that is returned.
@@ -187,24 +187,24 @@ def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
     return drop_soonest(merge_parcels(given), accrual.voided_points)
 
 
-def forfeit(book: Book, accrual: AccrualRow) -> Moved:
+def forfeit(book: Book, accrual: AccrualRow) -> AccrualMove:
     """Take all the points that an accrual has left. The book must know the purchase."""
-    return _take(book, accrual, accrual.outstanding_points)
+    return _take_points(book, accrual, accrual.outstanding_points)
 
 
-def _take(book: Book, accrual: AccrualRow, points: int) -> Moved:
+def _take_points(book: Book, accrual: AccrualRow, points: int) -> AccrualMove:
     """Take points of an accrual: pending points are voided, credited points are taken back.
 
     An accrual in another state has no points to take.
     """
     if accrual.state is AccrualState.PENDING:
-        return _void(book, accrual, points)
+        return _void_points(book, accrual, points)
     if accrual.state in CREDITED:
-        return _reverse(book, accrual, points)
+        return _reverse_points(book, accrual, points)
     return accrual, None
 
 
-def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
+def _void_points(book: Book, accrual: AccrualRow, points: int) -> AccrualMove:
     """Void pending points of an accrual: all of them or a part."""
     if points:
         book.keep(remove_pending(book.account(accrual.customer_id), points))
@@ -217,7 +217,7 @@ def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
     return voided, None
 
 
-def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
+def _reverse_points(book: Book, accrual: AccrualRow, points: int) -> AccrualMove:
     """Take back credited points of an accrual: all of them or a part."""
     reversed_points = accrual.reversed_points + points
     state = state_of_reversed(accrual.points, accrual.voided_points, reversed_points)
@@ -227,7 +227,7 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
     return reversed_, change
 
 
-def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
+def take_points_back(book: Book, accrual: AccrualRow, points: int) -> AccrualMove:
     """Take credited points of an accrual back from the account, as its debt policy says.
 
     The book must know the purchase and the open lots. The caller must write the accrual that is returned.

@@ -16,17 +16,17 @@ def archive_in_book(
     book: Book, customer_id: CustomerId, note: str | None, cause: ArchiveCause = ArchiveCause.CALL
 ) -> None:
     """Archive a customer. An archived customer stays as they are. Refusal: ActiveHolds."""
-    _change(book, archive(book.account(customer_id), book.now), cause, None, note)
+    _change_archiving(book, archive(book.account(customer_id), book.now), cause, None, note)
 
 
 def bring_back(
     book: Book, customer_id: CustomerId, cause: ArchiveCause, cause_id: UUID | None = None, note: str | None = None
 ) -> None:
     """End the archiving of a customer. A customer who is not archived stays as they are."""
-    _change(book, unarchive(book.account(customer_id)), cause, cause_id, note)
+    _change_archiving(book, unarchive(book.account(customer_id)), cause, cause_id, note)
 
 
-def _change(book: Book, after: Account, cause: ArchiveCause, cause_id: UUID | None, note: str | None) -> None:
+def _change_archiving(book: Book, after: Account, cause: ArchiveCause, cause_id: UUID | None, note: str | None) -> None:
     """Book the account, a row of the archive history and an event, if the archiving of the customer changes."""
     customer_id = after.customer_id
     if after.archived_at == book.account(customer_id).archived_at:

@@ -139,7 +139,7 @@ class Lots:
             lot = replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry))
         self.move(customer_id, lot)
 
-    def sleep(self, customer_id: CustomerId) -> None:
+    def forget_activity(self, customer_id: CustomerId) -> None:
         """Forget that a customer was active, so that the next activity moves the expiry of the lots again.
 
         That is needed for a lot that had no points at the last activity, so its expiry did not move then.

@@ -62,7 +62,7 @@ class _LostTurn(Exception):
     """Another worker took the turn meanwhile. The writes of this worker are rolled back."""
 
 
-def registry_of_readers(*readers: Reader) -> Mapping[str, Reader]:
+def index_readers(*readers: Reader) -> Mapping[str, Reader]:
     """Return the readers by name. Raises TypeError if two readers have the same name."""
     by_name = {reader.name: reader for reader in readers}
     if len(by_name) != len(readers):
@@ -87,7 +87,7 @@ async def advance_reader(
         return False
     try:
         async with asyncio.timeout(MAX_WORK_SECONDS):
-            return await retry_transaction(lambda: _work(database, tenant_id, reader, turn))
+            return await retry_transaction(lambda: _run_turn(database, tenant_id, reader, turn))
     except (_LostTurn, TenantElsewhere):
         return False
     except Exception as error:
@@ -113,7 +113,7 @@ def retry_seconds(attempts: int) -> float:
     return min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 30))
 
 
-async def _work(database: Database, tenant_id: TenantId, reader: Reader, turn: Turn) -> bool:
+async def _run_turn(database: Database, tenant_id: TenantId, reader: Reader, turn: Turn) -> bool:
     """Let the handler work on the next events and move the position, in one transaction.
 
     Returns whether more events wait. Raises _LostTurn if another worker has taken the turn.

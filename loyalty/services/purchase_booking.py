@@ -7,7 +7,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.accruals import accrue, follow
+from loyalty.ledger.accruals import accrue, move_after_report
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book
 from loyalty.ledger.posting import post_and_commit
@@ -219,7 +219,7 @@ def _book_accrual(
         accrual, change = revalue(
             book, accrual, purchase, facts, moment, draft.refunds, draft.frozen, end_changed=end_changed
         )
-    accrual, moved = follow(book, accrual, purchase, facts, moment, end_changed=end_changed)
+    accrual, moved = move_after_report(book, accrual, purchase, facts, moment, end_changed=end_changed)
     return accrual, moved or change
 
 

@@ -121,7 +121,7 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
     given = parcels.give_back(book.lots.find(customer_id, lot.id), points)
     book.lots.allocate(customer_id, entry_id, lot.id, -points)
     # An exhausted lot did not move its expiry. So the customer's next activity must move the expiry again.
-    book.lots.sleep(customer_id)
+    book.lots.forget_activity(customer_id)
     if is_spendable(given, book.now):
         book.lots.move(customer_id, given)
     elif policy.restore is RestorePolicy.GRACE:

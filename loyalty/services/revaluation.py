@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from loyalty.ledger.accruals import Moved, count_kept_points, credit_points, follow, take_points_back
+from loyalty.ledger.accruals import AccrualMove, count_kept_points, credit_points, move_after_report, take_points_back
 from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post, post_and_commit
 from loyalty.ledger.program import CompiledProgram, earning_policy
@@ -102,7 +102,7 @@ def revalue(
     frozen: FrozenRules,
     *,
     end_changed: bool = False,
-) -> Moved:
+) -> AccrualMove:
     """Value a purchase again by its frozen rules. Return the accrual after that, and the tier change.
 
     ``purchase`` and ``facts`` are the purchase after the change, ``refunds`` are all its refunds. ``moment`` is the
@@ -184,7 +184,7 @@ async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | N
     for purchase, accrual, _, _, _ in changed:
         told = [row.refund for row in refunds.get(purchase.id, ())]
         valued, _ = revalue(book, accrual, purchase, facts[purchase.id], book.now, told, frozen[accrual.id])
-        follow(book, valued, purchase, facts[purchase.id], book.now, end_changed=False)
+        move_after_report(book, valued, purchase, facts[purchase.id], book.now, end_changed=False)
     await post_and_commit(tx, book.finish())
 
 
@@ -194,10 +194,10 @@ def _is_paid_otherwise(accrual: AccrualRow, facts: PurchaseFacts) -> bool:
     return valued != (facts.points_paid_minor, facts.cards_paid_minor)
 
 
-def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
+def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> AccrualMove:
     """Change the pending points of an accrual to its new valuation. ``gone`` points are lost to refunds.
 
-    If the pending points are due, `follow` credits them.
+    If the pending points are due, they are credited.
     """
     promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
     more = valued.points - gone - promised
@@ -214,7 +214,7 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
     return promised_anew, None
 
 
-def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
+def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> AccrualMove:
     """Add credited points, or take some back, so that the accrual has the points of its new valuation.
 
     ``gone`` points are lost to refunds.

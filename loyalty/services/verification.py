@@ -22,9 +22,9 @@ from loyalty.ledger.proof.asking import (
 from loyalty.ledger.proof.slicing import (
     FEW_ENTRIES,
     SLICE_ENTRIES,
-    be_patient,
     count_entries,
     prepare_for_many_rows,
+    raise_timeouts,
     read_heads_digest,
     read_slices,
 )
@@ -68,7 +68,7 @@ async def verify_ledger(
         if entries <= SLICE_ENTRIES:
             return await _verify_whole(tx, entries)
         await prepare_for_many_rows(tx)
-        await be_patient(tx)
+        await raise_timeouts(tx)
         work = _Work(progress)
         work.add(WHOLE_PASSES)
         snapshot = await tx.export_snapshot()
@@ -76,7 +76,7 @@ async def verify_ledger(
         async def help_out() -> None:
             async with world.database.tenant_transaction(tenant_id, snapshot=snapshot) as helping:
                 await prepare_for_many_rows(helping)
-                await be_patient(helping)
+                await raise_timeouts(helping)
                 await work.share(helping)
 
         async with asyncio.TaskGroup() as group:
@@ -108,7 +108,7 @@ async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> s
     every chain was computed again.
     """
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
-        await be_patient(tx)
+        await raise_timeouts(tx)
         return await read_heads_digest(tx, moment)
 
 

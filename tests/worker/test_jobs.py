@@ -10,7 +10,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
-from loyalty.jobs.kinds import ClaimedJob, JobType, Step, registry_of
+from loyalty.jobs.kinds import ClaimedJob, JobType, Step, index_job_types
 from loyalty.rules.earning import Conditions, EarningRule, FixedAward
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import JobId, RuleId
@@ -279,9 +279,9 @@ async def test_a_job_of_the_release_before_has_no_owner_and_is_done_all_the_same
 def test_every_kind_of_job_has_one_handler() -> None:
     retier = JOB_TYPES[JobKind.RETIER]
     with pytest.raises(TypeError, match="without one: RETIER"):
-        registry_of()
+        index_job_types()
     with pytest.raises(TypeError, match="without one: none"):
-        registry_of(retier, retier)
+        index_job_types(retier, retier)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from loyalty.log.events import LoggedEvent
-from loyalty.log.readers import Lag, Reader, TurnFailed, advance_reader, read_lag, registry_of_readers, retry_seconds
+from loyalty.log.readers import Lag, Reader, TurnFailed, advance_reader, index_readers, read_lag, retry_seconds
 from loyalty.rules.daily_figures import DailyFigure
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.events import EventKind
@@ -256,4 +256,4 @@ def test_rests_double_up_to_ten_minutes() -> None:
 
 def test_two_readers_of_one_name_are_refused() -> None:
     with pytest.raises(TypeError, match="name of its own"):
-        registry_of_readers(DAILY_FIGURES, DAILY_FIGURES)
+        index_readers(DAILY_FIGURES, DAILY_FIGURES)

@@ -104,11 +104,11 @@ async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
     """Run one pass inside one tenant and return the invariants that do not hold."""
     source, by = asked.source, asked.source.sliced_by
     bounds = {f"first_{by}": asked.slice.first, f"last_{by}": asked.slice.last} if by else {}
-    (counts,) = await tx.rows(_counting(source), **bounds)
+    (counts,) = await tx.rows(_build_count_statement(source), **bounds)
     differences = []
     for (invariant, broken), rows in zip(source.invariants.items(), counts, strict=True):
         if rows:
-            found = await tx.rows(_finding(source, broken), **bounds)
+            found = await tx.rows(_build_example_statement(source, broken), **bounds)
             examples = [row._asdict() for row in found]
             differences.append(Difference(invariant, rows, examples))
     return differences
@@ -131,14 +131,14 @@ def merge_differences(found: Iterable[Difference]) -> list[Difference]:
 
 
 @cache
-def _counting(source: Source) -> Executable:
+def _build_count_statement(source: Source) -> Executable:
     """Return the statement that counts, in one row, the rows that break each invariant of a source."""
     counts = ", ".join(f"count(*) FILTER (WHERE {broken.when})" for broken in source.invariants.values())
     return text(f"SELECT {counts} FROM ({source.rows}) AS found")  # noqa: S608 - made of constants
 
 
 @cache
-def _finding(source: Source, broken: Broken) -> Executable:
+def _build_example_statement(source: Source, broken: Broken) -> Executable:
     """Return the statement that finds at most MAX_EXAMPLES rows that break one invariant."""
     return text(
         f"SELECT {broken.shows} FROM ({source.rows}) AS found WHERE {broken.when} LIMIT {MAX_EXAMPLES}"  # noqa: S608 - as above

@@ -105,7 +105,7 @@ async def read_slices(tx: Transaction) -> Slices:
     """Return the slices of a large ledger, each of about SLICE_ENTRIES entries: whole customers, and spans of time."""
     customers = await tx.rows(_CUSTOMER_BOUNDS, size=SLICE_ENTRIES)
     ids = await tx.rows(_ID_BOUNDS, size=SLICE_ENTRIES)
-    return Slices(_between([row[0] for row in customers]), _between([row[0] for row in ids]))
+    return Slices(_cut_slices([row[0] for row in customers]), _cut_slices([row[0] for row in ids]))
 
 
 async def read_heads_digest(tx: Transaction, moment: datetime) -> str:
@@ -124,12 +124,12 @@ async def prepare_for_many_rows(tx: Transaction, *, scattered: bool = False) -> 
         await tx.run(_IN_ORDER_OF_PAGES)
 
 
-async def be_patient(tx: Transaction) -> None:
+async def raise_timeouts(tx: Transaction) -> None:
     """Raise two timeouts of the transaction: that of a statement, and that of idle time while other passes run."""
     await tx.run(_PATIENCE)
 
 
-def _between(bounds: Sequence[UUID]) -> Sequence[Slice]:
+def _cut_slices(bounds: Sequence[UUID]) -> Sequence[Slice]:
     """Return slices that together contain every id: a new slice begins at each bound."""
     marks = [EVERYTHING.first.int, *(bound.int for bound in bounds), EVERYTHING.last.int + 1]
     return tuple(Slice(UUID(int=first), UUID(int=beyond - 1)) for first, beyond in pairwise(marks))
