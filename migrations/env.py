@@ -14,7 +14,7 @@ STATEMENT_TIMEOUT = "10min"
 
 
 def run_migrations() -> None:
-    """Run what is asked for in one transaction per revision."""
+    """Run the revisions that the command asks for, each in its own transaction."""
     engine = create_engine(sqlalchemy_url(context.config.attributes["owner_url"]), poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))

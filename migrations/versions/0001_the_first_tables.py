@@ -603,6 +603,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """There is nothing before the first tables: a database is taken back by dropping it."""
+    """Refuse: there is nothing before the first tables. Drop the database instead."""
     message = "the first revision cannot be taken back"
     raise NotImplementedError(message)

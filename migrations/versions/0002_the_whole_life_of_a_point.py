@@ -54,7 +54,7 @@ REWRITTEN = (
     "tenants",
     "tier_changes",
 )
-"""Tables with rows to fill in. Under forced RLS not even their owner sees a row, so the force rests for a moment."""
+"""Tables with rows to fill in. Forced RLS hides the rows from their owner too, so it is off meanwhile."""
 
 ENTRY_TEXT = """
     concat_ws('|', e.id, e.customer_id, e.sequence, e.kind, e.points, e.balance_after, e.reference_kind,
@@ -124,13 +124,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Points that were held, redeemed or refunded cannot be told without these tables."""
+    """Refuse: the older tables have no place for points that were held, redeemed or refunded since."""
     message = "what happened since cannot be told in the older tables"
     raise NotImplementedError(message)
 
 
 def _add_columns() -> None:
-    """New columns, filled with what was true before they existed."""
+    """Add new columns, filled with the values that hold for rows from before."""
     no_entry = sa.text("decode(repeat('00', 32), 'hex')")
     no_id = sa.text("'00000000-0000-0000-0000-000000000000'")
     nothing = sa.text("0")
@@ -181,7 +181,7 @@ def _add_columns() -> None:
 
 
 def _constrain() -> None:
-    """Keys, references, checks and indexes on tables that were there already."""
+    """Create keys, references, checks and indexes on tables from before."""
     op.create_foreign_key(
         op.f("customers_customers_tenant_id_merged_into_fkey"),
         "customers",
@@ -233,6 +233,7 @@ def _constrain() -> None:
 
 
 def _create_tables() -> None:
+    """Create the new tables."""
     op.create_table(
         "customer_merges",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

@@ -1,4 +1,4 @@
-"""Whose lots an allocation and a hold take from, and when: proven without looking up each lot's owner.
+"""Allocations and lots of holds name their customer, so that the proof need not look up the owner of a lot.
 
 Revision ID: 0003
 Revises: 0002
@@ -13,14 +13,14 @@ branch_labels = None
 depends_on = None
 
 REWRITTEN = ("allocations", "hold_lots", "entries", "holds")
-"""Tables to read or fill in. Under forced RLS not even their owner sees a row, so the force rests for a moment."""
+"""Tables to read or fill in. Forced RLS hides the rows from their owner too, so it is off meanwhile."""
 
 BACKFILLS = (
     """
     UPDATE allocations t SET customer_id = e.customer_id, taken_at = e.occurred_at
     FROM entries e WHERE (e.tenant_id, e.id) = (t.tenant_id, t.entry_id)
     """,
-    # What the release of a hold settled of an earlier entry was taken when the hold ended.
+    # The release of a hold may pay the debt of an earlier entry. Such points were taken when the hold ended.
     """
     UPDATE allocations t SET taken_at = h.ended_at
     FROM holds h WHERE (h.tenant_id, h.id) = (t.tenant_id, t.settled_by) AND t.settled_by <> t.entry_id
@@ -48,7 +48,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What the columns say can be read from what they were filled with."""
+    """Drop the columns. Their values can be computed again from entries and holds."""
     op.drop_column("hold_lots", "customer_id")
     op.drop_column("allocations", "taken_at")
     op.drop_column("allocations", "customer_id")

@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the lists away."""
+    """Drop the indexes, and create those by customer and id again."""
     for table, name, _ in LISTS:
         op.drop_index(f"{table}_{name}_idx", table)
         op.drop_index(f"{table}_customer_idx", table)

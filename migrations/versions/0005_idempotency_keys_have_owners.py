@@ -14,7 +14,7 @@ depends_on = None
 
 TABLE, CONSTRAINT = "idempotency_keys", "idempotency_keys_pkey"
 READ_OR_FILLED = (TABLE, "holds")
-"""Under forced RLS not even their owner sees a row, so the force rests for a moment."""
+"""Tables to read or fill in. Forced RLS hides the rows from their owner too, so it is off meanwhile."""
 
 GIVE_CUSTOMERS_THEIR_KEYS = """
     UPDATE idempotency_keys k SET client = 'customer:' || h.customer_id
@@ -22,11 +22,11 @@ GIVE_CUSTOMERS_THEIR_KEYS = """
     WHERE (h.tenant_id, h.id) = (k.tenant_id, k.result_id)
       AND k.operation = 'redemptionHold' AND h.actor_kind = 'CUSTOMER'
 """
-"""Who used a key was not kept. A hold tells whether its customer made it; all other keys stay the tenant's."""
+"""The client of a key was not kept. A hold tells whether its customer made it; other keys stay without a client."""
 
 
 def upgrade() -> None:
-    """Apply. The default stays: servers of the release before go on while they are replaced."""
+    """Apply. The default of the column stays, so that servers of the release before can write until they are replaced."""
     for table in READ_OR_FILLED:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.add_column(TABLE, sa.Column("client", sa.Text(collation="C"), nullable=False, server_default=""))
@@ -38,5 +38,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: two clients may have used one key since."""
+    """Refuse: two clients may have used the same key since."""
     raise NotImplementedError("two clients may have used the same key since")

@@ -1,4 +1,4 @@
-"""Opening balances may be debt, and may tell the day on which their points were earned.
+"""Opening balances may be below zero (debt), and may tell the day on which their points were earned.
 
 Revision ID: 0006
 Revises: 0005
@@ -23,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the day away; debt that came along stays, so the older check does not come back."""
+    """Drop the column. The older check does not come back, because opening balances with debt stay."""
     op.drop_column("opening_balances", "earned_on")

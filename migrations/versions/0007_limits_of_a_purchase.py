@@ -1,4 +1,4 @@
-"""Limits of a redemption belong to the purchase: a row per purchase key, the terms of a hold, and what was lowered.
+"""Limits of a redemption belong to the purchase: checkouts, and the terms and the lowered points of holds.
 
 Revision ID: 0007
 Revises: 0006
@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply. Holds that were made before have no terms but the total of their purchase, and are captured by a call."""
+    """Apply. Holds from before have no terms: only the total of their purchase limits them. A call captures them."""
     op.create_table(
         "checkouts",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -54,7 +54,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What a hold gave back early cannot be told from what it has then; end such holds first."""
+    """Drop the table and the columns. Before that, end all holds that gave points back early: they would look whole."""
     op.execute(f"REVOKE UPDATE (discount_minor) ON holds FROM {APP}")
     op.drop_column("hold_lots", "lowered_points")
     for column in ("capture_on", "terms", "lowered_at", "lowered_points"):

@@ -28,7 +28,7 @@ CHANGED = (
     ("accruals_due_idx", "accruals", ("matures_at", "id"), "state = 'PENDING'"),
     ("purchases_evaluation_idx", "purchases", ("evaluates_at", "id"), "evaluates_at IS NOT NULL"),
 )
-"""Indexes that were there already, with fewer columns or more rows."""
+"""Indexes from before, which had fewer columns or more rows."""
 
 
 def upgrade() -> None:
@@ -40,11 +40,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The rows are the same; what needs fewer columns works with more."""
+    """Drop the new indexes. The changed indexes stay: they serve the release before as well."""
     for name, table, *_ in NEW:
         op.drop_index(name, table)
 
 
 def _create(name: str, table: str, columns: tuple[str, ...], condition: str | None) -> None:
+    """Create an index on a tenant's rows, or on those for which a condition holds."""
     where = None if condition is None else sa.text(condition)
     op.create_index(name, table, ["tenant_id", *columns], unique=False, postgresql_where=where)

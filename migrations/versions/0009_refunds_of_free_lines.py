@@ -1,4 +1,4 @@
-"""A refund may pay back nothing: that of lines which cost nothing, but earned points.
+"""A refund may pay back no money: lines that cost nothing may have earned points.
 
 Revision ID: 0009
 Revises: 0008
@@ -21,6 +21,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it back; fails where such refunds are recorded, because nothing of the ledger is dropped."""
+    """Create the older check again. That fails if a refund paid back nothing, because no refund is deleted."""
     op.drop_constraint(CHECK, "purchase_refunds")
     op.create_check_constraint(CHECK, "purchase_refunds", "amount_minor > 0")

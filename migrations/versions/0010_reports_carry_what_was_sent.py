@@ -34,7 +34,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Fails where the same report was recorded twice: the release before cannot tell such facts apart."""
+    """Drop the columns. That fails if the same report was recorded twice: the release before cannot have such facts."""
     op.drop_constraint(REPORT_KEY, "purchase_facts", type_="unique")
     op.drop_index("purchase_facts_fingerprint_idx", "purchase_facts")
     op.create_unique_constraint(FINGERPRINT_KEY, "purchase_facts", ["tenant_id", "purchase_id", "fingerprint"])

@@ -1,4 +1,4 @@
-"""How far the points of an accrual raised the standing: a reversal lowers it by no more.
+"""Accruals keep by how much their points raised the standing. A reversal lowers it by no more.
 
 Revision ID: 0011
 Revises: 0010
@@ -16,11 +16,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply. Nobody counted for accruals of releases before: their reversals take all of their points, as before."""
+    """Apply. For accruals from before it was not counted: the column is null, and a reversal lowers by all points."""
     op.add_column("accruals", sa.Column("raised_standing", sa.BigInteger(), nullable=True))
     op.execute(f"GRANT UPDATE (raised_standing) ON accruals TO {APP}")
 
 
 def downgrade() -> None:
-    """The right goes with its column."""
+    """Drop the column, and with it the right to write it."""
     op.drop_column("accruals", "raised_standing")

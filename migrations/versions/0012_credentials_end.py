@@ -17,13 +17,13 @@ depends_on = None
 TABLE = "credential_revocations"
 
 REMEMBER_MAKERS = "UPDATE api_tokens SET made_with = created_by WHERE created_by LIKE 'token:%'"
-"""What an API token made was known by its subject already; which sign-in of a person made one was not kept."""
+"""Tokens that an API token made name it in `created_by`. For tokens that people made, the sign-in is unknown."""
 
 KEEP_MAKING_CUSTOMER_TOKENS = """
     UPDATE api_tokens SET permissions = permissions || '["customers:sign_in"]'
     WHERE permissions ? 'tokens:manage' AND permissions ?| array['loyalty:read', 'loyalty:*']
 """
-"""Systems that make customer tokens keep doing so, with what they hold themselves."""
+"""API tokens that could make customer tokens until now get the new permission for it."""
 
 
 def upgrade() -> None:
@@ -52,5 +52,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: what was revoked would be let in again."""
+    """Refuse: revoked credentials would be let in again."""
     raise NotImplementedError("what was revoked would be let in again")

@@ -66,7 +66,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The family name is the last word of the name."""
+    """Drop the words, and fill the family name again: the last word of the name."""
     op.drop_table("customer_words")
     op.drop_column("customers", "search_mark")
     op.add_column("customers", sa.Column("search_family_name", sa.Text(collation="C"), nullable=True))
@@ -78,7 +78,8 @@ def downgrade() -> None:
 
 
 def _fill(connection: sa.Connection) -> None:
-    # Under forced RLS not even their owner sees a row, so the force rests for a moment.
+    """Write the words of every customer, BATCH customers at a time."""
+    # Forced RLS hides the rows from their owner too, so it is off meanwhile.
     connection.execute(sa.text("ALTER TABLE customers NO FORCE ROW LEVEL SECURITY"))
     last = {"tenant": "00000000-0000-0000-0000-000000000000", "id": "00000000-0000-0000-0000-000000000000"}
     while rows := connection.execute(_READ, {**last, "batch": BATCH}).all():

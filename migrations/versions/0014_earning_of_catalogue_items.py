@@ -31,6 +31,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the columns away."""
+    """Drop the columns."""
     for column in COLUMNS:
         op.drop_column("catalog_items", column)

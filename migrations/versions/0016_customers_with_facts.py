@@ -66,7 +66,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_table("customer_consents")
     for column in ("facts_at", "consent_kept", "consent_source", "phone"):
         op.drop_column("customers", column)

@@ -1,4 +1,4 @@
-"""A tier change keeps the minima of its tiers: a later edit of a tier does not turn a past upgrade upside down.
+"""A tier change keeps the minima of its tiers. So a past upgrade stays one when a tier is edited later.
 
 Revision ID: 0017
 Revises: 0016
@@ -16,12 +16,12 @@ COLUMNS = ("from_min_points", "to_min_points")
 
 
 def upgrade() -> None:
-    """Apply. What the minima were at past changes is not known: they stay empty and are not compared."""
+    """Apply. The minima at past changes are not known: they stay null, and the proof does not compare them."""
     for column in COLUMNS:
         op.add_column("tier_changes", sa.Column(column, sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
-    """Forget the minima."""
+    """Drop the columns."""
     for column in COLUMNS:
         op.drop_column("tier_changes", column)

@@ -1,4 +1,4 @@
-"""Purchases that change are valued anew: what an accrual was credited with, its former valuations, former items.
+"""Purchases that change are valued again: accruals keep their credited points, former valuations and former items.
 
 Revision ID: 0018
 Revises: 0017
@@ -16,7 +16,7 @@ branch_labels = None
 depends_on = None
 
 REWRITTEN = ("accruals", "entries")
-"""Tables to read or fill in. Under forced RLS not even their owner sees a row, so the force rests for a moment."""
+"""Tables to read or fill in. Forced RLS hides the rows from their owner too, so it is off meanwhile."""
 
 BACKFILL = """
     UPDATE accruals a SET earned_points = e.earned, taken_points = e.taken
@@ -86,7 +86,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Points stay as the newest valuation gave them; what they were before is forgotten."""
+    """Drop tables and columns. Points stay as the newest valuation gave them; former valuations are lost."""
     op.drop_table("catalog_history")
     op.drop_table("former_valuations")
     for name in ("frozen", "points_paid_minor", "valuation", "taken_points", "earned_points"):

@@ -71,7 +71,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_table("customer_tags")
     op.drop_table("customer_identifiers")
     for name in PARTIAL_INDEXES:

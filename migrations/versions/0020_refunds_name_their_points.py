@@ -1,4 +1,4 @@
-"""A refund keeps which part of it points had paid, and what of that went back; a return says what it did of a refund.
+"""A refund keeps the points that had paid its part, and how many went back. A return keeps its part for refunds.
 
 Revision ID: 0020
 Revises: 0019
@@ -21,7 +21,7 @@ COUNTED = (
 
 
 def upgrade() -> None:
-    """Apply. What refunds before have left to do is not known, so nothing is counted for them."""
+    """Apply. For refunds from before nothing is counted: the points that had paid their part are not known."""
     for name in ("point_share", "point_share_minor"):
         op.add_column("purchase_refunds", sa.Column(name, sa.BigInteger(), nullable=True))
     for table, name in COUNTED:
@@ -45,7 +45,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Points that went back stay so; which refund they belonged to is forgotten."""
+    """Drop the columns. Points that went back stay returned; which refund they belonged to is lost."""
     for table, name in COUNTED:
         op.drop_column(table, name)
     for name in ("point_share", "point_share_minor"):

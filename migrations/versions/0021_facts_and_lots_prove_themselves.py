@@ -1,4 +1,4 @@
-"""A fact carries a digest of all it says, and a lot keeps the expiry that it was opened with.
+"""A fact of a purchase carries a digest of its columns, and a lot keeps the expiry that it was opened with.
 
 Revision ID: 0021
 Revises: 0020
@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 REWRITTEN = ("purchase_facts", "lots")
-"""Tables to fill in. Under forced RLS not even their owner sees a row, so the force rests for a moment."""
+"""Tables to fill in. Forced RLS hides the rows from their owner too, so it is off meanwhile."""
 
 FILL_DIGESTS = """
     UPDATE purchase_facts SET digest = sha256(convert_to(concat_ws('|', purchase_id, version, fingerprint, status,
@@ -22,7 +22,7 @@ FILL_DIGESTS = """
 """
 
 FILL_EXPIRIES = "UPDATE lots SET opened_expires_at = expires_at WHERE expires_at IS NOT NULL"
-"""What a lot began with is not known any more where it was put off: it is taken as it stands now."""
+"""The first expiry of a lot that was put off is not known any more: its present expiry is taken."""
 
 
 def upgrade() -> None:
@@ -39,6 +39,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget both."""
+    """Drop both columns."""
     op.drop_column("lots", "opened_expires_at")
     op.drop_column("purchase_facts", "digest")

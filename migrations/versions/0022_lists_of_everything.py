@@ -1,4 +1,4 @@
-"""Lists of what is about one thing, and of the lots of a customer, read an index.
+"""Indexes for two lists: the entries about one object, and the lots of a customer.
 
 Revision ID: 0022
 Revises: 0021
@@ -21,6 +21,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_index("lots_customer_idx", "lots")
     op.drop_index("entries_reference_idx", "entries")

@@ -53,7 +53,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_table("customer_archivings")
     op.drop_index("accounts_archived_idx", "accounts")
     op.drop_constraint(op.f("accounts_archived_check"), "accounts", type_="check")

@@ -1,4 +1,4 @@
-"""A tenant says which browser pages may call; none may until it does.
+"""A tenant allows the origins of browser pages that may call. Until then none may.
 
 Revision ID: 0024
 Revises: 0023
@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_column("tenants", "allowed_origins")

@@ -27,7 +27,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_table("gift_card_product_versions")
     op.drop_table("gift_card_products")
 

@@ -24,7 +24,7 @@ NEW_COLUMNS = {
 
 
 def upgrade() -> None:
-    """Apply; rows from before stay without a name."""
+    """Apply. Rows from before have no name."""
     for table, columns in NEW_COLUMNS.items():
         for column in columns:
             op.add_column(table, sa.Column(column, sa.Text(), nullable=True))
@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     for table, columns in NEW_COLUMNS.items():
         for column in columns:
             op.drop_column(table, column)

@@ -20,7 +20,7 @@ MARK_SECRETS = """
     FROM token_directory d WHERE d.tenant_id = api_tokens.tenant_id AND d.token_id = api_tokens.id
 """
 MARK_THE_REST = "UPDATE api_tokens SET kind = 'TOKEN', secret_mark = '' WHERE secret_mark IS NULL"
-"""A token without a way to it can be presented by nobody."""
+"""A token without a row in the directory cannot be used, so it needs no mark."""
 
 
 def upgrade() -> None:
@@ -43,5 +43,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: tokens that are for some networks only would work everywhere."""
+    """Refuse: a token that is limited to networks would work everywhere."""
     raise NotImplementedError("tokens that are for some networks only would work everywhere")

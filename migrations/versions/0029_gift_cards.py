@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 KINDS = ("EARNED", "REDEEMED", "ADJUSTED", "EXPIRED", "EARN_REVERSED", "REDEMPTION_RETURNED", "GIFT_CARD")
-"""The kinds of entries of points before gift cards could be cancelled; then OPENING and MERGED."""
+"""The kinds of entries before this revision, without OPENING and MERGED, which come last."""
 
 
 def upgrade() -> None:
@@ -262,7 +262,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     _allow_kinds((*KINDS, "OPENING", "MERGED"))
     op.drop_table("gift_card_entries")
     op.drop_table("gift_card_holds")
@@ -270,7 +270,7 @@ def downgrade() -> None:
 
 
 def _allow_kinds(kinds: tuple[str, ...]) -> None:
-    """Let entries of points be of these kinds; the rows are checked without keeping others from writing."""
+    """Replace the check on the kinds of entries. Others can write while the rows are checked."""
     listed = ", ".join(f"'{kind}'" for kind in kinds)
     op.drop_constraint("entries_kind_check", "entries")
     op.execute(f"ALTER TABLE entries ADD CONSTRAINT entries_kind_check CHECK (kind IN ({listed})) NOT VALID")

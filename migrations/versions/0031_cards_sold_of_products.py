@@ -20,6 +20,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_constraint("gift_card_products_sold_check", "gift_card_products")
     op.drop_column("gift_card_products", "sold")

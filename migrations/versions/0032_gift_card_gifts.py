@@ -1,4 +1,4 @@
-"""Gift cards are handed to somebody, and taken.
+"""Gift cards are given to somebody, and claimed.
 
 Revision ID: 0032
 Revises: 0031
@@ -61,5 +61,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_table("gift_card_gifts")

@@ -1,4 +1,4 @@
-"""Tenants are closed, and granted the loyalty module; the relay's role creates and changes them.
+"""Tenants can be closed, and are granted the loyalty module. The relay's role creates and changes tenants.
 
 Revision ID: 0034
 Revises: 0033
@@ -18,7 +18,7 @@ STATE_CHECK = "tenants_state_check"
 
 
 def upgrade() -> None:
-    """Apply. Tenants so far have the module."""
+    """Apply. Tenants from before have the module."""
     op.drop_constraint(op.f(STATE_CHECK), "tenants")
     op.create_check_constraint(op.f(STATE_CHECK), "tenants", "state IN ('ACTIVE', 'SUSPENDED', 'CLOSED')")
     op.add_column(
@@ -31,5 +31,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: a closed tenant would be open again."""
+    """Refuse: a closed tenant would be open again."""
     raise NotImplementedError("a closed tenant would be open again")

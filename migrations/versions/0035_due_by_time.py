@@ -1,4 +1,4 @@
-"""Rows that wait for a time are sorted by it across tenants, for the relay's question who has something due.
+"""Indexes by due time across tenants: the relay asks with them which tenants have something due.
 
 Revision ID: 0035
 Revises: 0034
@@ -35,7 +35,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_index("tenants_ahead_idx", "tenants")
     for name, table, _, _ in WAITING:
         op.drop_index(name, table)

@@ -21,7 +21,7 @@ NEW_COLUMNS = {
 
 
 def upgrade() -> None:
-    """Apply; rows from before stay without."""
+    """Apply. Rows from before have neither."""
     for table, columns in NEW_COLUMNS.items():
         for column in columns:
             op.add_column(table, sa.Column(column, sa.Text(), nullable=True))
@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     for table, columns in NEW_COLUMNS.items():
         for column in columns:
             op.drop_column(table, column)

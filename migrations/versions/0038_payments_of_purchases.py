@@ -28,7 +28,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Points stay as the newest valuation gave them; what was told of payments is forgotten."""
+    """Drop the columns. Points stay as the newest valuation gave them; the told payments are lost."""
     for table in VALUED:
         op.drop_column(table, "cards_paid_minor")
     op.drop_column("purchases", "payments")

@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_constraint(op.f("tenants_budget_size_check"), "tenants")
     op.drop_constraint(op.f("tenants_budget_check"), "tenants")
     op.drop_column("tenants", "budget_per_second")

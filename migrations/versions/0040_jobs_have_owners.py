@@ -1,4 +1,4 @@
-"""Jobs keep who asked for them, what they were asked to do, and what came of it.
+"""Jobs keep their owner, their arguments and their result.
 
 Revision ID: 0040
 Revises: 0039
@@ -17,7 +17,7 @@ DOCUMENT = postgresql.JSONB(none_as_null=True)
 
 
 def upgrade() -> None:
-    """Apply. All may be empty: servers of the release before put jobs in line without any of it."""
+    """Apply. All columns may be null: servers of the release before put jobs in line without them."""
     for name in ("arguments", "result"):
         op.add_column("jobs", sa.Column(name, DOCUMENT, nullable=True))
     for name in ("actor_kind", "actor_subject", "actor"):
@@ -25,6 +25,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     for name in ("arguments", "result", "actor_kind", "actor_subject", "actor"):
         op.drop_column("jobs", name)

@@ -1,4 +1,4 @@
-"""A person can be erased: texts go, and the hashes that chains cover stay beside them.
+"""A person can be erased: texts are removed, and the hashes that chains cover stay in their place.
 
 Revision ID: 0041
 Revises: 0040
@@ -19,7 +19,7 @@ ERASED = {
     "entries": "num_nonnulls(actor_name, actor_name_hash) < 2 AND num_nonnulls(reason, reason_hash) < 2",
     "gift_card_entries": "num_nonnulls(reason, reason_hash) < 2",
 }
-"""A text is there, or its hash, never both."""
+"""A row has a text or its hash, never both."""
 
 GRANTED = {
     "adjustments": "internal_note, customer_description",
@@ -41,10 +41,10 @@ GRANTED = {
     "redemptions": "purchase_external_id, actor",
     "tier_changes": "note, actor_name",
 }
-"""Columns that an erasure writes. What a chain or a digest covers cannot change unseen: the proof compares it."""
+"""Columns that an erasure writes. The proof finds any other change of a column that a chain or a digest covers."""
 
 CHAINED = ("gift_card_entries", "gift_cards")
-"""The chain of gift cards covers the hash of a reason from now on, and no release has covered the reason itself."""
+"""Tables whose chain is computed again: it covers the hash of a reason now. No release had covered the reason itself."""
 
 CHAIN_ANEW = """
     WITH RECURSIVE texts AS (
@@ -76,7 +76,7 @@ HEADS_ANEW = """
 
 
 def upgrade() -> None:
-    """Apply. Under forced RLS not even the owner of a table sees a row, so the force rests for a moment."""
+    """Apply. Forced RLS hides the rows from the owner of a table too, so it is off while they are filled in."""
     op.add_column("customers", sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True))
     for table, hashes in HASHES.items():
         for column in hashes:
@@ -93,5 +93,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: what was erased is gone, and chains cover hashes of reasons."""
+    """Refuse: erased texts are gone, and the chains of gift cards cover hashes of reasons now."""
     raise NotImplementedError("what was erased is gone")

@@ -24,11 +24,11 @@ FILL = """
         'identifiers', nullif(identifiers, '[]'), 'tags', nullif(tags, '[]')))
     WHERE erased_at IS NULL
 """
-"""What is known now is what the history begins with."""
+"""The history begins with the present profile of each customer."""
 
 
 def upgrade() -> None:
-    """Apply. Under forced RLS not even the owner of a table sees a row, so the force rests for a moment."""
+    """Apply. Forced RLS hides the rows from the owner of a table too, so it is off while they are filled in."""
     op.add_column("customers", sa.Column("profile_kept", postgresql.JSONB(), nullable=True))
     op.execute("ALTER TABLE customers NO FORCE ROW LEVEL SECURITY")
     op.execute(FILL)
@@ -55,12 +55,12 @@ def upgrade() -> None:
     op.create_index(
         "customer_profile_changes_customer_idx", TABLE, ["tenant_id", "customer_id", "recorded_at", "id"], unique=False
     )
-    # An erasure takes the history away with the person.
+    # When a person is erased, the history of the profile is deleted.
     for statement in wall(TABLE, app="SELECT, INSERT, DELETE"):
         op.execute(statement)
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_table(TABLE)
     op.drop_column("customers", "profile_kept")

@@ -1,4 +1,4 @@
-"""Members of the team, the roles that tenants make, and how much somebody adjusts a day.
+"""Tables for members of the team, for roles that tenants make, and for the points that somebody adjusts in a day.
 
 Revision ID: 0043
 Revises: 0042
@@ -84,11 +84,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: who was removed would be let in again."""
+    """Refuse: removed members would be let in again."""
     raise NotImplementedError("who was removed would be let in again")
 
 
 def _who_and_when() -> list[sa.Column[object]]:
+    """Return the columns that say who made and changed a row, and when."""
     return [
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
@@ -98,6 +99,7 @@ def _who_and_when() -> list[sa.Column[object]]:
 
 
 def _of_tenants(table: str, key: str = "id") -> list[sa.Constraint]:
+    """Return the primary key of a table, and its reference to the table of tenants."""
     return [
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name=op.f(f"{table}_tenants_tenant_id_fkey")),
         sa.PrimaryKeyConstraint("tenant_id", key, name=op.f(f"{table}_pkey")),

@@ -58,12 +58,12 @@ def upgrade() -> None:
     )
     op.execute(f"GRANT SELECT, INSERT, UPDATE (revoked_at, last_used_at) ON platform_tokens TO {RELAY}")
     op.execute(f"GRANT SELECT, INSERT ON platform_actions, platform_tenants TO {RELAY}")
-    # The tenant reads in its audit log what the platform changed of it. The relay's role cannot read the log.
+    # The tenant's audit log holds what the platform changed at the tenant. The relay's role adds it, but cannot read it.
     op.execute(f"GRANT INSERT ON audit_entries TO {RELAY}")
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.execute(f"REVOKE INSERT ON audit_entries FROM {RELAY}")
     for table in ("platform_tenants", "platform_actions", "platform_tokens"):
         op.drop_table(table)

@@ -1,4 +1,4 @@
-"""The wall is for the application and the owner, no longer for everybody, and the relay writes where it must.
+"""The policies of the wall name their roles, application and owner, and the relay has policies for what it writes.
 
 Revision ID: 0046
 Revises: 0045
@@ -24,7 +24,7 @@ FOR_EVERYBODY = sa.text(
 
 
 def upgrade() -> None:
-    """Apply. The relay added rows under the wall of everybody: it has a policy of its own for that."""
+    """Apply. Until now the relay added rows under the wall's policies for every role. It gets policies of its own."""
     for table, policy in op.get_bind().execute(FOR_EVERYBODY).all():
         op.execute(f"ALTER POLICY {policy} ON {table} TO {WALLED_IN}")
     for table in ADDED:
@@ -39,5 +39,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: nobody needs a wall for everybody."""
+    """Refuse: there is no reason to go back to walls that hold for every role."""
     raise NotImplementedError("nobody needs a wall for everybody")

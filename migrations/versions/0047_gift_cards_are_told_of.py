@@ -1,4 +1,4 @@
-"""Somebody is told before a gift card expires, and codes are sealed anew under another key.
+"""Gift cards have notices of their expiry, and their codes can be encrypted again with another key.
 
 Revision ID: 0047
 Revises: 0046
@@ -19,7 +19,7 @@ CHANGING = "notice_at, code_hash, code_sealed"
 
 def upgrade() -> None:
     """Apply."""
-    # The sweep looks at each card that is there once, and finds out when it is next to be told of.
+    # Every card from before is due now: the sweep looks at it once, and sets the time of its next notice.
     op.add_column("gift_cards", sa.Column("notice_at", sa.DateTime(timezone=True), server_default=sa.func.now()))
     op.alter_column("gift_cards", "notice_at", server_default=None)
     where = sa.text("notice_at IS NOT NULL")
@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.execute(f"REVOKE UPDATE (code_hash, code_sealed) ON gift_cards FROM {APP}")
     op.drop_index("gift_cards_notice_at_idx", "gift_cards")
     op.drop_index("gift_cards_notice_idx", "gift_cards")

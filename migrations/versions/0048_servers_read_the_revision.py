@@ -20,5 +20,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it back."""
+    """Take the right away."""
     op.execute(f"REVOKE SELECT ON alembic_version FROM {APP}")  # noqa: S608 - a constant of ours

@@ -19,7 +19,7 @@ NEEDED = """'["PAYMENTS", "CUSTOMER_LOGIN", "COUPONS", "GIFT_CARDS"]'::jsonb"""
 
 
 def upgrade() -> None:
-    """Apply. At tenants so far everything is on that the program needs."""
+    """Apply. For tenants from before, all features are on that the program needs."""
     op.add_column(
         "tenants",
         sa.Column(
@@ -35,6 +35,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.execute(f"REVOKE UPDATE (features) ON tenants FROM {APP}")
     op.drop_column("tenants", "features")

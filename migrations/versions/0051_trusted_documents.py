@@ -18,7 +18,7 @@ RULES = "ANY CUSTOMERS EVERYBODY"
 
 
 def upgrade() -> None:
-    """Apply. At tenants so far everybody may run every document."""
+    """Apply. At tenants from before everybody may run every document."""
     op.create_table(
         "trusted_documents",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -48,7 +48,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.execute(f"REVOKE UPDATE (document_rule, documents_version) ON tenants FROM {APP}")
     op.drop_column("tenants", "documents_version")
     op.drop_column("tenants", "document_rule")

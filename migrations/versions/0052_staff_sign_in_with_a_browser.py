@@ -58,7 +58,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     op.drop_table(TABLE)
     op.execute(f"REVOKE UPDATE ({CLIENT}) ON oidc_issuers FROM {APP}")
     op.drop_column("oidc_issuers", "client_secret")

@@ -44,5 +44,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: a tenant that has moved would be open in two clusters."""
+    """Refuse: a tenant that has moved would be open in two clusters."""
     raise NotImplementedError("a tenant that has moved would be open in two clusters")

@@ -20,7 +20,7 @@ LOCATED = ("adjustments", "holds", "redemptions", "gift_card_holds")
 
 
 def upgrade() -> None:
-    """Apply; rows from before name no location and are limited to none."""
+    """Apply. Rows from before name no location, and have no scope of locations."""
     for table in SCOPED:
         op.add_column(table, sa.Column("locations", postgresql.JSONB(), nullable=True))
     op.execute(f"GRANT UPDATE (locations) ON members TO {APP}")
@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     for table in LOCATED:
         op.drop_column(table, "location")
     for table in SCOPED:

@@ -41,5 +41,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """None: an event without a customer has no place in the table of before."""
+    """Refuse: the older table has no place for an event without a customer."""
     raise NotImplementedError("an event without a customer has no place in the table of before")

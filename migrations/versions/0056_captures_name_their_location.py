@@ -1,4 +1,4 @@
-"""A hold that names no location takes that of the counter that captures it.
+"""A hold without a location gets the location at which it is captured.
 
 Revision ID: 0056
 Revises: 0055
@@ -17,12 +17,12 @@ HOLDS = ("holds", "gift_card_holds")
 
 
 def upgrade() -> None:
-    """Apply; holds that were captured before stay as they are."""
+    """Apply. Holds that were captured before stay as they are."""
     for table in HOLDS:
         op.execute(f"GRANT UPDATE (location) ON {table} TO {APP}")
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     for table in HOLDS:
         op.execute(f"REVOKE UPDATE (location) ON {table} FROM {APP}")

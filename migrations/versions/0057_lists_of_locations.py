@@ -1,4 +1,4 @@
-"""Lists that are narrowed to locations read their page from an index. Rows that name no location are not in it.
+"""Indexes for lists that are narrowed to locations. Rows without a location are not in them.
 
 Revision ID: 0057
 Revises: 0056
@@ -18,7 +18,7 @@ LISTS = {
     "holds": "created_at",
     "redemptions": "redeemed_at",
 }
-"""The time that each list is ordered by."""
+"""The tables, each with the column of the time by which its list is ordered."""
 
 
 def upgrade() -> None:
@@ -33,6 +33,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Undo this revision."""
     for table in LISTS:
         op.drop_index(f"{table}_location_idx", table)
