@@ -172,7 +172,7 @@ class Clusters(Database):
         return [row for rows in answers for row in rows]
 
     def doors(self) -> dict[str, Door]:
-        """The doors of the home cluster; those of the others are asked of `clusters`."""
+        """Return the doors of the home cluster. Ask each of `clusters` for its own doors."""
         return self._home.doors()
 
     async def close(self) -> None:
@@ -181,11 +181,16 @@ class Clusters(Database):
             await cluster.close()
 
     def _find_cluster(self, name: str) -> Database:
+        """Return the cluster with a name. Raises UnknownCluster."""
         if name not in self._clusters:
             raise UnknownCluster(name)
         return self._clusters[name]
 
     def _remember(self, tenant_id: TenantId, place: str) -> str:
+        """Remember in which cluster a tenant lives, and return the cluster's name.
+
+        If too many are remembered, the tenant that was not used for longest is forgotten.
+        """
         self._places[tenant_id] = place
         self._places.move_to_end(tenant_id)
         if len(self._places) > MAX_REMEMBERED_PLACES:

@@ -51,9 +51,8 @@ _TIMEOUTS = (
 DIRECT = {"options": _TIMEOUTS}
 DIRECT_READER = {"options": f"{_TIMEOUTS} -c default_transaction_read_only=on"}
 POOLED: dict[str, Any] = {"prepare_threshold": None}
-"""A pooler drops the options of a new connection, and another connection does not know a prepared statement.
-
-So behind a pooler the time limits are those of the database roles, see runtime/roles.py."""
+"""A pooler drops the options of a new connection, so behind it the time limits are those of the database roles, see
+runtime/roles.py. And no statement is prepared: another connection does not know it."""
 
 DOOR_OF = {Lane.FAST: "reads", Lane.SLOW: "reports"}
 """The name of the door of each lane."""
@@ -200,7 +199,7 @@ class Database:
         )
 
     async def place_of(self, tenant_id: TenantId) -> str:  # noqa: ARG002 - see Clusters
-        """The name of the cluster where a tenant lives."""
+        """Return the name of the cluster where a tenant lives."""
         return HOME
 
     @property
@@ -276,6 +275,7 @@ class Database:
         return wanted
 
     def _recall_way(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
+        """Return the tenant and the token id that are remembered for a hash; None if they are not remembered."""
         known = self._ways.get(sha256)
         if known is not None:
             self._ways.move_to_end(sha256)

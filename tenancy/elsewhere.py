@@ -25,6 +25,8 @@ _MARK = "this tenant is in another cluster"
 
 
 class _Refused(psycopg.OperationalError):
+    """Stands for the driver's error inside of TenantElsewhere."""
+
     sqlstate: str | None = REFUSED_STATE
 
 

@@ -12,7 +12,7 @@ from tenancy.traffic import Door
 LABELS = ("role", "door")
 
 
-class _Measured(NamedTuple):
+class _DoorMetric(NamedTuple):
     """One metric of every door: its name, its meaning, and how it is read."""
 
     name: str
@@ -21,51 +21,51 @@ class _Measured(NamedTuple):
 
 
 _GAUGES = (
-    _Measured("treue_database_connections", "Open connections to PostgreSQL.", lambda door: door.open_connections),
-    _Measured(
+    _DoorMetric("treue_database_connections", "Open connections to PostgreSQL.", lambda door: door.open_connections),
+    _DoorMetric(
         "treue_database_connections_busy",
         "Connections that carry a request, or belong to a transaction.",
         lambda door: door.busy_connections,
     ),
-    _Measured(
+    _DoorMetric(
         "treue_database_connections_most",
         "Connections that the settings allow.",
         lambda door: door.most_connections,
     ),
-    _Measured("treue_database_waiting", "Requests that wait for a connection.", lambda door: door.waiting),
-    _Measured(
+    _DoorMetric("treue_database_waiting", "Requests that wait for a connection.", lambda door: door.waiting),
+    _DoorMetric(
         "treue_database_oldest_wait_seconds",
         "How long the oldest waiting request has waited for a connection.",
         lambda door: door.oldest_wait_seconds,
     ),
 )
 _COUNTERS = (
-    _Measured(
+    _DoorMetric(
         "treue_database_round_trips",
         "Requests that were sent to PostgreSQL, each answered as a whole.",
         lambda door: door.traffic.round_trips,
     ),
-    _Measured(
+    _DoorMetric(
         "treue_database_statements",
         "Statements that were sent to PostgreSQL, with those that begin a transaction or enter a tenant.",
         lambda door: door.traffic.statements,
     ),
-    _Measured(
+    _DoorMetric(
         "treue_database_answer_seconds",
         "Time from sending to the answer, all round trips together.",
         lambda door: door.traffic.answer_seconds,
     ),
-    _Measured(
+    _DoorMetric(
         "treue_database_waited_seconds",
         "Time that requests waited for a connection, all together.",
         lambda door: door.traffic.waited_seconds,
     ),
-    _Measured(
+    _DoorMetric(
         "treue_database_refused",
         "Requests that were refused because no connection became free in time.",
         lambda door: door.traffic.refused,
     ),
-    _Measured(
+    _DoorMetric(
         "treue_database_lost_connections",
         "Connections that were lost or given up.",
         lambda door: door.traffic.lost_connections,
@@ -109,6 +109,8 @@ def collect_by_cluster(collectors: Mapping[str, Collector]) -> Collector:
 
 
 class _ByCluster(Collector):
+    """Joins the metrics of the collectors of several clusters."""
+
     def __init__(self, collectors: Mapping[str, Collector]) -> None:
         self._collectors = collectors
 

@@ -1,4 +1,4 @@
-"""Copies a tenant from one cluster to another, as the owner of the tables in both clusters.
+"""Copy a tenant from one cluster to another, as the owner of the tables in both clusters.
 
 Forced RLS holds for the owner as well, so a copy reads and writes the rows of one tenant only. PostgreSQL refuses COPY
 into a table with RLS. So the rows go by COPY (binary form) into a temporary table, and from there into their table. A
@@ -68,7 +68,7 @@ _NOT_COPIED = {tenant_directory.name, token_directory.name, *platform_metadata.t
 _DIRECTORIES = [
     CopiedTable(table.name, [column.name for column in table.c]) for table in (token_directory, platform_tenants)
 ]
-"""Tables that lead to a tenant: credentials, and its name for the platform. A move copies it, and deletes nothing."""
+"""Tables that lead to a tenant: by credentials, and by its id for the platform. A move copies, but never deletes."""
 
 
 @asynccontextmanager
@@ -207,6 +207,7 @@ async def delete_copy(connection: Connection, tenant_id: TenantId, state: str) -
 
 
 async def _refuse_open_tenant(connection: Connection, tenant_id: TenantId) -> None:
+    """Raise TenantOpen if the tenant can be used in this cluster."""
     found = await connection.execute(
         "SELECT 1 FROM tenants WHERE tenant_id = %s AND NOT state = ANY (%s)", [tenant_id, list(ELSEWHERE)]
     )
@@ -215,6 +216,7 @@ async def _refuse_open_tenant(connection: Connection, tenant_id: TenantId) -> No
 
 
 async def _delete_rows(connection: Connection, tenant_id: TenantId, *, keep_tenant: bool) -> int:
+    """Delete all rows of a tenant, and return how many. With ``keep_tenant`` the tenant's own row stays."""
     deleted = 0
     for table in reversed(list_copied_tables()):
         if not (keep_tenant and table.name == tenants.name):
@@ -276,4 +278,5 @@ async def _read_fills(connection: Connection, tenant_id: TenantId) -> Mapping[st
 
 
 def _list_names(names: Sequence[str]) -> sql.Composed:
+    """Return names of columns as SQL, quoted and with commas between them."""
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)

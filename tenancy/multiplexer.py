@@ -213,6 +213,7 @@ class _Lane:
                 self._traffic.waited_seconds += request.sent_at - request.came_at
 
     def _open_one(self) -> None:
+        """Begin to open a connection, without waiting for it."""
         task = asyncio.ensure_future(self._open())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
@@ -239,6 +240,7 @@ class _Lane:
         self._feed()
 
     def _ask_again(self, request: Request) -> None:
+        """Put a request back as the first in line, because the server has forgotten its prepared statement."""
         self.waiting.appendleft(request)
         self._feed()
 
@@ -262,6 +264,7 @@ class _Lane:
     # ── requests that wait too long ──────────────────────────────────────────────────────────────────────────────
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Plan the next look for overdue requests, unless one is planned."""
         if self._sweeping is None:
             shortest = min(self._answer_seconds, self._wait_seconds)
             self._sweeping = loop.call_later(shortest / SWEEPS, self._sweep, loop)
@@ -296,6 +299,7 @@ class _Lane:
         self.waiting = deque(request for request in self.waiting if not request.answered.done())
 
     def _fail_waiting(self, error: Exception) -> None:
+        """Refuse all waiting requests with an error."""
         while self.waiting:
             self.waiting.popleft().fail(error)
 

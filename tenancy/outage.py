@@ -59,7 +59,7 @@ def is_away(error: Exception) -> bool:
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return _tells_away(find_cause(error))
+    return _says_away(find_cause(error))
 
 
 def is_passing(error: Exception) -> bool:
@@ -92,7 +92,8 @@ def sqlstate_of(error: BaseException) -> str | None:
     return state if isinstance(state, str) else None
 
 
-def _tells_away(error: BaseException) -> bool:
+def _says_away(error: BaseException) -> bool:
+    """Return whether an error of the driver says that the database is away."""
     sqlstate = sqlstate_of(error)
     if sqlstate is None:
         # Without a SQLSTATE the driver could not ask: the server did not answer, or the connection broke.

@@ -153,7 +153,7 @@ class Pipeline:
         self._loop.add_reader(self._socket, self._read)
 
     def __len__(self) -> int:
-        """How many segments wait for their answer."""
+        """Return how many segments wait for their answer."""
         return len(self._in_flight)
 
     def send(self, request: Request) -> None:
@@ -189,6 +189,7 @@ class Pipeline:
         self._on_lost(self, pending, error)
 
     def _close(self) -> None:
+        """Close the connection, and stop watching its socket."""
         self.is_open = False
         self._in_flight.clear()
         self._loop.remove_reader(self._socket)
@@ -220,6 +221,7 @@ class Pipeline:
         return name
 
     def _end_preparation(self, statement: CompiledStatement | None) -> None:
+        """End the segment of a preparation. ``statement`` is None if the segment drops a prepared statement."""
         self._pgconn.pipeline_sync()
         self._in_flight.append(_Preparation(statement))
 
@@ -256,6 +258,7 @@ class Pipeline:
         self._writing = waits
 
     def _write_on(self) -> None:
+        """Go on writing when the network takes more."""
         try:
             self._write()
         except psycopg.Error as error:

@@ -22,7 +22,7 @@ _OF_CREDENTIAL = f"sha256 = current_setting('{CREDENTIAL_SETTING}', true)"
 
 
 def wall(table: str, *, app: str) -> list[str]:
-    """Close a tenant's table: RLS is forced, only rows of the current tenant are visible, and ``app`` names the rights.
+    """Return the statements that wall a tenant's table: RLS is forced, and shows only rows of the current tenant.
 
     ``app`` are the rights of the application role, for example ``SELECT, INSERT`` for a ledger that only grows.
     """
@@ -35,7 +35,7 @@ def wall(table: str, *, app: str) -> list[str]:
 
 
 def visible_to_relay(table: str, *, rights: str) -> list[str]:
-    """Let the relay role read rows of all tenants in a table.
+    """Return the statements that let the relay role read rows of all tenants in a table.
 
     ``rights`` limit what it reads, for example ``SELECT`` on the columns that tell which tenants have due work.
     """
@@ -46,12 +46,18 @@ def visible_to_relay(table: str, *, rights: str) -> list[str]:
 
 
 def kept_by_relay(table: str) -> str:
-    """Let the relay role read and write a table across tenants: the outbox, and the list of tenants."""
+    """Return the statement that opens a table to the relay role across tenants, as far as the role has rights on it.
+
+    It is for the outbox, its positions and readers, and the list of tenants.
+    """
     return f"CREATE POLICY relay_keeps_all ON {table} TO {RELAY} USING (true) WITH CHECK (true)"
 
 
 def added_by_relay(table: str) -> list[str]:
-    """Let the relay role add rows of one tenant, inside of that tenant. It cannot read them again."""
+    """Return the statements that let the relay role add rows of a tenant, inside of that tenant.
+
+    The role cannot read these rows again.
+    """
     return [
         f"CREATE POLICY relay_adds ON {table} FOR INSERT TO {RELAY} WITH CHECK ({_OF_TENANT})",
         f"GRANT INSERT ON {table} TO {RELAY}",
@@ -59,7 +65,7 @@ def added_by_relay(table: str) -> list[str]:
 
 
 def visible_to_followers(table: str) -> list[str]:
-    """Let the application read rows of the tenants that a transaction names, and of no others.
+    """Return the statement that lets the application read rows of the tenants that a transaction names, and no others.
 
     It is for the newest positions of logs: a process asks once for all logs that its subscriptions follow.
     """
@@ -67,12 +73,15 @@ def visible_to_followers(table: str) -> list[str]:
 
 
 def read_inside_tenant(table: str) -> str:
-    """Let the owner read a tenant's rows of a directory inside that tenant: a move copies them."""
+    """Return the statement that lets the owner read the rows of a directory inside their tenant: a move copies them."""
     return f"CREATE POLICY owner_reads ON {table} FOR SELECT TO CURRENT_ROLE USING ({_OF_TENANT})"
 
 
 def wall_of_directory(table: str) -> list[str]:
-    """Close a directory: a row is visible only with its own credential, and is written only inside its tenant."""
+    """Return the statements that wall a directory.
+
+    A row is visible only to who presents its credential, and is written only inside its tenant.
+    """
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",

@@ -188,10 +188,10 @@ async def read_tenants(
     database: Database, wanted: TenantFilter, limit: int, after: UUID | None = None
 ) -> list[ListedTenant]:
     """Return tenants of all clusters by their ids, which is the order of their creation; runs as the relay's role."""
-    statement = _narrow(_LISTED, wanted).order_by(tenants.c.tenant_id).limit(limit)
+    statement = _add_conditions(_LISTED, wanted).order_by(tenants.c.tenant_id).limit(limit)
     if after is not None:
         statement = statement.where(tenants.c.tenant_id > after)
-    found = await _find_tenants(database, statement, _parameters(wanted))
+    found = await _find_tenants(database, statement, _list_parameters(wanted))
     return sorted(found, key=lambda one: one.tenant_id)[:limit]
 
 
@@ -206,13 +206,14 @@ async def read_known_tenants(database: Database, external_ids: Sequence[str]) ->
 
 async def count_tenants(database: Database, wanted: TenantFilter, ceiling: int) -> int:
     """Count the tenants of a list in all clusters. Each cluster counts up to a ceiling."""
-    counted = _narrow(_LISTED, wanted).limit(ceiling).subquery("counted")
+    counted = _add_conditions(_LISTED, wanted).limit(ceiling).subquery("counted")
     statement = select(func.count()).select_from(counted)
-    counts = await _count_everywhere(database, statement, _parameters(wanted))
+    counts = await _count_everywhere(database, statement, _list_parameters(wanted))
     return min(sum(counts.values()), ceiling)
 
 
-def _narrow(statement: Select[Any], wanted: TenantFilter) -> Select[Any]:
+def _add_conditions(statement: Select[Any], wanted: TenantFilter) -> Select[Any]:
+    """Return a statement with the conditions of a filter."""
     if wanted.states is not None:
         statement = statement.where(among(tenants.c.state, "states"))
     if wanted.ids is not None:
@@ -222,7 +223,8 @@ def _narrow(statement: Select[Any], wanted: TenantFilter) -> Select[Any]:
     return statement
 
 
-def _parameters(wanted: TenantFilter) -> dict[str, Any]:
+def _list_parameters(wanted: TenantFilter) -> dict[str, Any]:
+    """Return the parameters for the conditions of a filter."""
     return {name: list(values) for name, values in wanted._asdict().items() if values is not None}
 
 

@@ -46,7 +46,7 @@ async def retry_transaction(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except (DBAPIError, StaleRead) as disturbance:
-            cause = _cause(disturbance)
+            cause = _name_cause(disturbance)
             if cause is None or attempt == MAX_ATTEMPTS:
                 raise
             retries[cause] += 1
@@ -55,7 +55,8 @@ async def retry_transaction(work: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError
 
 
-def _cause(disturbance: Exception) -> str | None:
+def _name_cause(disturbance: Exception) -> str | None:
+    """Return the name of the cause for which a transaction runs again; None for an error that would only come again."""
     if isinstance(disturbance, StaleRead):
         return "stale_read"
     return _CAUSES.get(sqlstate_of(disturbance) or "")

@@ -97,6 +97,7 @@ async def refuse_unready(database: Database, newest_revision: str = ANY_REVISION
 
 
 async def _refuse_unfit(cluster: Database, newest_revision: str) -> None:
+    """Refuse a cluster with a wrong role, setting or revision, and one that is away."""
     await refuse_unsafe_role(cluster)
     if newest_revision != ANY_REVISION:
         await refuse_old_tables(cluster, newest_revision)

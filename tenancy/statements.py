@@ -43,6 +43,7 @@ class _BytesAsHex(Dumper):
     """Writes bytes as text. The driver's own class asks the connection how to write them, and here there is none."""
 
     def dump(self, obj: Any) -> bytes:
+        """Return bytes in the hexadecimal form of PostgreSQL."""
         return b"\\x" + bytes(obj.obj if isinstance(obj, psycopg.Binary) else obj).hex().encode()
 
 
@@ -144,6 +145,7 @@ class CompiledStatement:
         return self._row_type
 
     def _new_row_type(self, result: PGresult) -> Callable[[Sequence[Any]], Any]:
+        """Build the function that `row_type` returns, from the names of the columns of a result."""
         names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
         row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 - known only now
         make = partial(tuple.__new__, row)
@@ -165,6 +167,7 @@ class CompiledStatement:
 
 
 def _write(values: Sequence[Any]) -> Sequence[bytes | None]:
+    """Return values in the text form that PostgreSQL reads. Raises psycopg.Error for a value that has none."""
     written = _writer.dump_sequence(values, [PyFormat.TEXT] * len(values))
     return [None if value is None else bytes(value) for value in written]
 

@@ -118,6 +118,7 @@ def enter_span(span: S | None) -> AbstractContextManager[S | None]:
 
 @contextlib.contextmanager
 def _enter_span(span: S) -> Iterator[S]:
+    """Do what `enter_span` says for a span that exists."""
     try:
         with span.within():
             yield span
@@ -169,6 +170,7 @@ class RoundTrips:
 
 
 def _end_with_answer(span: Span, answered: "asyncio.Future[Any]") -> None:
+    """End the span of a round trip, with the error of the answer if there is one."""
     if answered.cancelled():
         span.fail(CANCELLED)
     else:

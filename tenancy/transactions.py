@@ -79,7 +79,7 @@ class Conversation:
         if len(self._pipeline):
             self._pipeline.lose(psycopg.OperationalError("the one who asked has gone away"))
         elif not self._beginning and self._pipeline.is_open:
-            request = _request([_ROLLBACK])
+            request = _build_request([_ROLLBACK])
             request.answered.cancel()
             self._pipeline.send(request)
 
@@ -92,6 +92,7 @@ class Conversation:
         return asked
 
     def _note_commit(self, end: Answer) -> None:
+        """Note that the transaction is committed. Raises DBAPIError if the answer says that it was rolled back."""
         if end.command != _COMMITTED:
             error = psycopg.InternalError("a statement of the transaction has failed before")
             raise wrap_error(error, _COMMIT.statement)
@@ -101,7 +102,7 @@ class Conversation:
         """Send questions that travel together, and return their answers."""
         if not self._pipeline.is_open:
             raise wrap_error(psycopg.OperationalError("the connection was closed"), None, lost=True)
-        request = _request(questions)
+        request = _build_request(questions)
         if self._trips is not None:
             self._trips.watch(request.sources(), request.answered)
         self._pipeline.send(request)
@@ -114,7 +115,8 @@ class Conversation:
             raise wrap_error(error, None, lost=True) from None
 
 
-def _request(questions: Sequence[Question]) -> Request:
+def _build_request(questions: Sequence[Question]) -> Request:
+    """Build a request that comes now, with a future for its answers."""
     loop = asyncio.get_running_loop()
     return Request(questions, loop.create_future(), loop.time())
 
@@ -261,6 +263,7 @@ class TransactionPool:
         self._open_more()
 
     def _fail_waiting(self, error: psycopg.Error) -> None:
+        """Refuse all transactions that wait for a connection."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.lent.done():

@@ -26,7 +26,7 @@ GIVE_CUSTOMERS_THEIR_KEYS = """
 
 
 def upgrade() -> None:
-    """Apply. The default of the column stays, so that servers of the release before can write until they are replaced."""
+    """Apply. The default of the column stays, so that servers of the release before can write meanwhile."""
     for table in READ_OR_FILLED:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.add_column(TABLE, sa.Column("client", sa.Text(collation="C"), nullable=False, server_default=""))

@@ -44,7 +44,7 @@ GRANTED = {
 """Columns that an erasure writes. The proof finds any other change of a column that a chain or a digest covers."""
 
 CHAINED = ("gift_card_entries", "gift_cards")
-"""Tables whose chain is computed again: it covers the hash of a reason now. No release had covered the reason itself."""
+"""Tables whose chain is computed again: it covers the hash of a reason now. No release has covered the reason."""
 
 CHAIN_ANEW = """
     WITH RECURSIVE texts AS (

@@ -58,7 +58,7 @@ def upgrade() -> None:
     )
     op.execute(f"GRANT SELECT, INSERT, UPDATE (revoked_at, last_used_at) ON platform_tokens TO {RELAY}")
     op.execute(f"GRANT SELECT, INSERT ON platform_actions, platform_tenants TO {RELAY}")
-    # The tenant's audit log holds what the platform changed at the tenant. The relay's role adds it, but cannot read it.
+    # The tenant's audit log holds what the platform changed at the tenant. The relay's role adds it, but never reads.
     op.execute(f"GRANT INSERT ON audit_entries TO {RELAY}")
 
 
