@@ -23,9 +23,10 @@ def allows_any(actor: Actor, *permissions: Permission) -> bool:
 
 
 def find_held(actor: Actor) -> frozenset[Permission]:
-    """Return the permissions of the actor. Permissions over oneself count only for customers.
+    """Return the permissions of the actor that count. Permissions over oneself count only for customers.
 
-    Nobody else has points of their own. So such a permission admits only customers, who see only their own data.
+    Nobody else has points of their own. So a check of such a permission lets only customers pass, who see only their
+    own data.
     """
     return actor.permissions if actor.kind is ActorKind.CUSTOMER else actor.permissions - SELF_PERMISSIONS
 

@@ -368,7 +368,7 @@ class _PooledReader:
 
 
 def _begin_inside(tenant_id: TenantId, *, snapshot: SnapshotId | bool) -> list[Question]:
-    """Return the statements that begin a transaction inside a tenant."""
+    """Return the statements that begin a transaction inside a tenant. `tenant_transaction` explains ``snapshot``."""
     beginning = [_BEGIN_SNAPSHOT if snapshot else _BEGIN]
     if isinstance(snapshot, str):
         beginning.append(Question(_import_snapshot(snapshot), ()))

@@ -115,7 +115,7 @@ class _ByCluster(Collector):
         self._collectors = collectors
 
     def collect(self) -> Iterator[Metric]:
-        """Return the metrics as they are now, each once, with the samples of all clusters."""
+        """Return the metrics as they are now, each once. Its samples of all clusters have a label with the cluster."""
         found: dict[str, Metric] = {}
         for cluster, collector in self._collectors.items():
             for metric in collector.collect():

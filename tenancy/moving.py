@@ -261,7 +261,10 @@ async def _keep_arrived(target: Connection, table: CopiedTable, *, known_stay: b
 
 
 async def _read_fills(connection: Connection, tenant_id: TenantId) -> Mapping[str, Fill]:
-    """Return the number of rows and the sum of their hashes, for each table."""
+    """Return, for each table, the number of a tenant's rows and the sum of their hashes.
+
+    The tenant's state is not part of a hash: a move changes it.
+    """
     fills: dict[str, Fill] = {}
     async with inside(connection, tenant_id):
         for table in list_copied_tables():

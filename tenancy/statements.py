@@ -119,9 +119,9 @@ class CompiledStatement:
         self._row_width = 0
 
     def values(self, parameters: Mapping[str, Any]) -> Values:
-        """Return the parameters in their order.
+        """Return the parameters by name in the order of the statement's text, in the form that PostgreSQL reads.
 
-        Raises sqlalchemy.exc.DBAPIError for a value that PostgreSQL cannot read.
+        Raises sqlalchemy.exc.DBAPIError for a value that PostgreSQL cannot read, and TypeError for a missing parameter.
         """
         given = []
         for name, process in zip(self._names, self._processors, strict=True):

@@ -123,7 +123,7 @@ def unique(*columns: str, name: str | None = None) -> UniqueConstraint:
 
 
 def index(name: str, *columns: Any, where: ColumnElement[bool] | TextClause | None = None, **options: Any) -> Index:
-    """Return an index within a tenant; ``columns`` follow ``tenant_id``."""
+    """Return an index within a tenant; ``columns`` follow ``tenant_id``. ``where`` selects the rows that are in it."""
     if where is not None:
         options["postgresql_where"] = where
     return Index(name, "tenant_id", *columns, **options)
@@ -146,7 +146,7 @@ def one_of(column_name: str, values: Sequence[str]) -> CheckConstraint:
 
 
 def check(name: str, condition: str) -> CheckConstraint:
-    """Return a rule that the database enforces for every write."""
+    """Return a constraint: the database refuses a row for which the condition is false."""
     return CheckConstraint(condition, name=name)
 
 

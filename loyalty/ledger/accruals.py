@@ -162,7 +162,7 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
     The book must know the purchase. The caller must write the accrual that is returned.
     """
     customer_id = accrual.customer_id
-    stood = book.account(customer_id).standing
+    standing_before = book.account(customer_id).standing
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
     book.lots.keep_alive(customer_id)
     phase = f"EARN-{accrual.valuation}" if accrual.earned_points else "EARN"
@@ -171,7 +171,7 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
     available = earned.account.available
     then = book.describe_purchase(accrual.purchase_id)
     book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available, *then))
-    raised = max(0, book.account(customer_id).standing - stood)
+    raised = max(0, book.account(customer_id).standing - standing_before)
     change = book.tiers.change(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
         accrual = accrual._replace(raised_standing=accrual.raised_standing + raised)

@@ -15,14 +15,21 @@ from loyalty.storage.customer_archivings import ArchivingRow
 def archive_in_book(
     book: Book, customer_id: CustomerId, note: str | None, cause: ArchiveCause = ArchiveCause.CALL
 ) -> None:
-    """Archive a customer. An archived customer stays as they are. Refusal: ActiveHolds."""
+    """Archive a customer. An archived customer stays as they are. Refusal: ActiveHolds.
+
+    ``note`` is the caller's own text in the archive history.
+    """
     _change_archiving(book, archive(book.account(customer_id), book.now), cause, None, note)
 
 
 def bring_back(
     book: Book, customer_id: CustomerId, cause: ArchiveCause, cause_id: UUID | None = None, note: str | None = None
 ) -> None:
-    """End the archiving of a customer. A customer who is not archived stays as they are."""
+    """End the archiving of a customer. A customer who is not archived stays as they are.
+
+    ``cause_id`` is the id of what brings the customer back, such as a purchase; None for a call. ``note`` is the
+    caller's own text in the archive history.
+    """
     _change_archiving(book, unarchive(book.account(customer_id)), cause, cause_id, note)
 
 

@@ -94,8 +94,9 @@ def add_part(
 ) -> None:
     """Register how new rows of a class are written: by a plain INSERT, or by ``statement``.
 
-    ``left_out`` are the fields that are no columns. ``computed`` are the columns that the database computes. Raises
-    TypeError if other fields and columns differ.
+    ``documents`` says how some fields become JSON documents. ``left_out`` are the fields that are no columns.
+    ``computed`` are the columns that the database computes. ``options`` are other fields of `Part`. Raises TypeError if
+    the fields and the columns differ otherwise.
     """
     names = tuple(name for name in _fields_of(row_class) if name not in left_out)
     if statement is None:

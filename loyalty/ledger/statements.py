@@ -138,7 +138,10 @@ def drop_labels(table: Table, owners: str, told: tuple[str, ...] = ()) -> Any:
 
 
 def any_customer_of(parameter: str) -> Any:
-    """Return the customers of a parameter as an array, so that the index serves any number of them."""
+    """Return an expression that is equal to the id of each customer in a parameter.
+
+    It is ANY of an array, so that the index serves any number of customers.
+    """
     owners = rows_parameter(customers, parameter, ["id"])
     return func.any(func.array(select(owners.c.id).scalar_subquery()))
 

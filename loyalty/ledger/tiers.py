@@ -26,7 +26,7 @@ class Tiers:
     def __init__(self, sheet: Sheet, accounts: Accounts) -> None:
         self._sheet = sheet
         self._accounts = accounts
-        self._standing_before: dict[CustomerId, int] = {}
+        self._last_standing: dict[CustomerId, int] = {}
         self._causes: dict[CustomerId, tuple[TierChangeCause, UUID]] = {}
         self._unsettled: set[CustomerId] = set()
         self._spared: Counter[CustomerId] = Counter()
@@ -48,7 +48,7 @@ class Tiers:
         account = turn_windows(self.policy, account, now, zone)
         if account != locked:
             self.keep(account)
-        self._standing_before[customer_id] = account.standing
+        self._last_standing[customer_id] = account.standing
         first = tier_for(self._sheet.program.tiers, account.standing)
         if account.sequence == 0 and account.tier_id is None and first is not None and not account.tier_locked:
             self.keep(replace(self._accounts[customer_id], tier_id=first.id))
@@ -112,7 +112,7 @@ class Tiers:
     def follow_customer(self, customer_id: CustomerId) -> None:
         """Change the tier of one account, if its standing has changed since the last check."""
         cause = self._causes.pop(customer_id, None)
-        if cause is not None and self._accounts[customer_id].standing != self._standing_before[customer_id]:
+        if cause is not None and self._accounts[customer_id].standing != self._last_standing[customer_id]:
             self.change(customer_id, *cause)
 
     def change(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID | None) -> TierChangeRow | None:
@@ -122,7 +122,7 @@ class Tiers:
         not even in one that begins at 0 points.
         """
         account = self._accounts[customer_id]
-        self._standing_before[customer_id] = account.standing
+        self._last_standing[customer_id] = account.standing
         if account.tier_locked:
             return None
         program = self._sheet.program

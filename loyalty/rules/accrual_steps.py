@@ -76,7 +76,7 @@ def choose_first_state(points: int, kept: int, due_at: datetime | None, now: dat
     """Return the first state of an accrual.
 
     The accrual gives `points`. Refunds before the evaluation have left `kept` of them. The points mature at `due_at`;
-    None means that this time is not known yet.
+    None means that this time is not known yet. An accrual without points is AVAILABLE at once.
     """
     if points and not kept:
         return AccrualState.VOIDED

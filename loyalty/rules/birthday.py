@@ -38,7 +38,7 @@ def tidy_birthday(told: str) -> str:
 
 
 def check_birthday(birthday: str, path: tuple[str, ...] = ("birthday",)) -> Problem | None:
-    """Return what is wrong with a birthday, or None. Whether it lies in the future is another check."""
+    """Return what is wrong with a birthday in the long form; None if it is right, or lies in the future."""
     match = _LONG.fullmatch(birthday)
     if match is None or day_of_year(birthday) is None:
         return Problem(path, _REASON)

@@ -173,6 +173,7 @@ def _has_own_award(item: CatalogItem) -> bool:
 
 
 def _has_tidy_id(item: CatalogItem) -> bool:
+    """Tell whether the external id of an item is stored in tidy form."""
     return tidy_id(item.external_id) == item.external_id
 
 

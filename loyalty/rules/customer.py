@@ -59,7 +59,7 @@ class CustomerProfile:
     """When the told values became true; None for the time of the call."""
 
     def list_told_values(self) -> dict[str, Any]:
-        """Return the told values, by field; None for a field to clear."""
+        """Return the told values, by field. The value of a field to clear is None."""
         said = {name: value for name in TOLD_FIELDS if (value := getattr(self, name)) is not None}
         return said | dict.fromkeys(self.cleared & set(CLEARABLE_FIELDS))
 

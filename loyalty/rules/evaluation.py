@@ -151,6 +151,7 @@ def _value_reasons(conditions: Conditions, names: Names) -> Iterator[tuple[Condi
 
 
 def _total_reasons(conditions: Conditions, currency: str) -> Iterator[tuple[ConditionKind, str]]:
+    """Yield the reason for each limit of the total that a rule has."""
     limits = (
         (ConditionKind.TOTAL_GREATER_THAN, "over", conditions.total_greater_than_minor),
         (ConditionKind.TOTAL_LESS_THAN, "under", conditions.total_less_than_minor),

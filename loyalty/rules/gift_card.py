@@ -125,7 +125,7 @@ def move(account: CardAccount, amount_minor: int) -> CardAccount:
 
 
 def extend(account: CardAccount, expires_at: datetime, lost_minor: int) -> CardAccount:
-    """Give a card a later expiry. ``lost_minor`` is the money that has expired since; it comes back."""
+    """Return the account of a card with a later expiry. The money that had expired (``lost_minor``) comes back."""
     return move(replace(account, expires_at=expires_at), lost_minor)
 
 

@@ -86,6 +86,7 @@ def _compute_figures(
         return Money(-sum(moved.get((currency, kind), 0) for kind in kinds), currency)
 
     def issued(origin: GiftCardOrigin) -> SoldCards:
+        """Return the cards of an origin that were issued."""
         one = sold.get((currency, origin), CardSales(currency, origin, 0, 0, 0, 0))
         return SoldCards(one.cards, Money(one.face_minor, currency), one.points, Money(one.price_minor, currency))
 

@@ -36,8 +36,8 @@ def check_email(email: str, path: tuple[str, ...]) -> Problem | None:
 def check_daily_points(points: int, *, adjusts: bool, path: tuple[str, ...] = ("daily_points",)) -> Problem | None:
     """Return what is wrong with the points that a role may adjust in a day; None if it is right.
 
-    ``adjusts`` says that POINTS_ADJUST alone lets the role adjust points. Then the limit is required, else it must be
-    0.
+    ``adjusts`` says that the role adjusts points by POINTS_ADJUST alone, without LOYALTY_ADJUST. Then the limit is
+    required, else it must be 0.
     """
     if not adjusts:
         return Problem(path, "goes with POINTS_ADJUST alone") if points else None

@@ -70,6 +70,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _address_of(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the address that a host is; None for a name."""
     try:
         return ip_address(host)
     except ValueError:

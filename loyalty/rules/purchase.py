@@ -228,6 +228,7 @@ def _line_id_problems(lines: Sequence[PurchaseLine]) -> Iterator[Problem | None]
 
 
 def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Problem | None]:
+    """Yield the problems of one line, and None for checks that find none."""
     yield _check_optional_id(line.item, (*path, "item"))
     yield _check_optional_id(line.category, (*path, "category"))
     if not 0 < line.quantity <= LINE_MAX_QUANTITY or SCALE * line.quantity % 1:

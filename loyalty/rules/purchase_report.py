@@ -140,7 +140,7 @@ def validate_report(report: PurchaseReport) -> list[Problem]:
 
 
 def forget_time_ahead(facts: PurchaseFacts, now: datetime) -> PurchaseFacts:
-    """Return facts without `occurred_at` if it is in the future; an earlier release allowed that.
+    """Return facts without `occurred_at` if it is more than an hour ahead of now; an earlier release allowed that.
 
     With such a time every later report would be late.
     """
@@ -148,7 +148,7 @@ def forget_time_ahead(facts: PurchaseFacts, now: datetime) -> PurchaseFacts:
 
 
 def check_not_ahead(occurred_at: datetime | None, now: datetime) -> Problem | None:
-    """Return a problem if the time of a report is in the future: it would make every later report late."""
+    """Return a problem if the time of a report is more than an hour ahead: it would make every later report late."""
     if occurred_at is None or occurred_at <= now + MAX_AHEAD:
         return None
     return Problem(("occurred_at",), "must not be more than an hour ahead of the clock")

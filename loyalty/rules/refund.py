@@ -147,8 +147,8 @@ def refuse_below_refunds(purchase: Refundable, refunds: Sequence[Refund], sent: 
 def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> list[int]:
     """Return how much money a refund pays back for each of its lines, in minor units and in their order.
 
-    A unit pays back its part of the amount paid for the line. The parts are rounded so that all units give the whole
-    amount.
+    ``before`` are the earlier refunds of the purchase. A unit pays back its part of the amount paid for the line. The
+    parts are rounded so that all units give the whole amount.
     """
     gone = _sum_taken(before)
     paid = purchase.paid() if refund.lines else ()

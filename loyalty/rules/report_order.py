@@ -84,7 +84,7 @@ def judge_report(
 
 
 def status_after(report: PurchaseReport, status: PurchaseStatus, state: KnownState) -> PurchaseStatus:
-    """Return the status of a purchase after a report.
+    """Return the status of a purchase after a report. ``status`` is the status that the report tells.
 
     A late report changes no status. A purchase of generation 0 stays called off, unless a report tells a later time.
     """

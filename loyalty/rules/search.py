@@ -38,7 +38,11 @@ def fold_text(text: str) -> str:
 def search_words(
     external_id: str, full_name: str, email: str | None, phone: str | None = None, identifiers: tuple[str, ...] = ()
 ) -> frozenset[str]:
-    """Return the words by which a customer is found. A search finds each word by its beginning."""
+    """Return the words by which a customer is found. A search finds each word by its beginning.
+
+    They are the parts of the name and of the ids, the e-mail address, and the telephone number with and without its
+    first digits: these may be the country code.
+    """
     words = {word for part in full_name.split() for word in _name_words(part)}
     for text in (external_id, *identifiers):
         words |= {_compose_word(text), *(_compose_word(part) for part in text.split()), _without_signs(fold_text(text))}
