@@ -75,6 +75,10 @@ _SCALARS: tuple[tuple[Any, Callable[[Any], Json]], ...] = (
 """The functions that write single values. A ``datetime`` is a ``date``, and its time is written, too."""
 
 
+_AS_THEY_ARE = frozenset({types.NoneType, bool, int, str})
+"""The types whose values stand in a document as they are."""
+
+
 class _Reader(NamedTuple):
     """Reads one field from a document."""
 
@@ -86,20 +90,7 @@ class _Reader(NamedTuple):
 
 def to_document(value: Any) -> Json:
     """Return a value as a JSON document. Raises TypeError for a value that has no form in JSON."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _object_of(value)
-    if isinstance(value, Mapping):
-        return {name: to_document(one) for name, one in value.items()}
-    if isinstance(value, tuple | list | frozenset):
-        ordered = sorted(value, key=_place) if isinstance(value, frozenset) else value
-        return [to_document(one) for one in ordered]
-    if value is None or type(value) in (bool, int, str):
-        return value
-    for kind, write in _SCALARS:
-        if isinstance(value, kind):
-            return write(value)
-    message = f"{type(value).__name__} has no form in a document"
-    raise TypeError(message)
+    return _writer_of(cast("Hashable", type(value)))(value)
 
 
 def from_document(kind: type[T], stored: Json) -> T:
@@ -143,25 +134,59 @@ def read_payments(stored: Json) -> tuple[Payment, ...]:
     return tuple(from_document(Payment, payment) for payment in stored or ())
 
 
-def _object_of(value: Any) -> dict[str, Json]:
-    shape = SHAPES.get(type(value), _PLAIN)
-    members: dict[str, Json] = {} if shape.kind is None else {KIND: shape.kind}
-    for field in fields(value):
-        one = getattr(value, field.name)
-        if field.name in shape.sparse and one == _default_of(field):
-            continue
-        if field.name in shape.texts:
-            members[field.name] = shape.texts[field.name][0](one)
-        elif field.name in shape.flat:
-            members |= _object_of(one)
-        else:
-            members[field.name] = to_document(one)
-    return members
+@cache
+def _writer_of(kind: Any) -> Callable[[Any], Json]:
+    """Return the function that writes values of a class. It is made once for each class."""
+    if is_dataclass(kind):
+        return _writer_of_object(cast("type", kind))
+    if issubclass(kind, Mapping):
+        return lambda value: {name: to_document(one) for name, one in value.items()}
+    if issubclass(kind, frozenset):
+        return lambda value: [to_document(one) for one in sorted(value, key=_place)]
+    if issubclass(kind, tuple | list):
+        return lambda value: [to_document(one) for one in value]
+    if kind in _AS_THEY_ARE:
+        return lambda value: value
+    for scalar, write in _SCALARS:
+        if issubclass(kind, scalar):
+            return write
+    message = f"{kind.__name__} has no form in a document"
+    raise TypeError(message)
+
+
+def _writer_of_object(kind: type) -> Callable[[Any], Json]:
+    shape = SHAPES.get(kind, _PLAIN)
+    first: dict[str, Json] = {} if shape.kind is None else {KIND: shape.kind}
+    sparse = {field.name: _default_of(field) for field in fields(kind) if field.name in shape.sparse}
+    texts = {name: write for name, (write, _) in shape.texts.items()}
+    names = tuple(field.name for field in fields(kind))
+    special = {*sparse, *texts, *shape.flat}
+
+    def write(value: Any) -> dict[str, Json]:
+        members = first.copy()
+        for name in names:
+            one = getattr(value, name)
+            if name not in special:
+                members[name] = one if type(one) in _AS_THEY_ARE else to_document(one)
+            elif name in texts:
+                members[name] = texts[name](one)
+            elif name in shape.flat:
+                members |= to_document(one)
+            elif one != sparse[name]:
+                members[name] = to_document(one)
+        return members
+
+    return write
 
 
 def _place(value: Any) -> Any:
     """Return the sorting key of a value: members of an enum in the order of their definition, others in their own."""
-    return list(type(value)).index(value) if isinstance(value, Enum) else value
+    return _places(type(value))[value] if isinstance(value, Enum) else value
+
+
+@cache
+def _places(kind: type[Enum]) -> dict[Enum, int]:
+    return {member: place for place, member in enumerate(kind)}
 
 
 @cache
