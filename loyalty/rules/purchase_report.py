@@ -53,8 +53,7 @@ class PurchaseReport:
     @classmethod
     def of(cls, facts: PurchaseFacts) -> Self:
         """Return a report that tells all these facts. Facts that are None or an empty list are left out."""
-        told = {name: value for name in TOLD_FIELDS if (value := getattr(facts, name)) is not None and value != ()}
-        return cls(facts.kind, facts.external_id, **told, occurred_at=facts.occurred_at)
+        return cls(facts.kind, facts.external_id, **list_told_facts(facts), occurred_at=facts.occurred_at)
 
     def given(self) -> dict[str, Any]:
         """Return the facts that were sent, by name."""
@@ -68,6 +67,11 @@ class PurchaseReport:
     def taken_away(self) -> list[str]:
         """Return the names of the facts that the report removes."""
         return [name for name, value in self.given().items() if value is None or value == ()]
+
+
+def list_told_facts(facts: PurchaseFacts) -> dict[str, Any]:
+    """Return the facts that a report which tells all of them has, by name. None and empty lists are left out."""
+    return {name: value for name in TOLD_FIELDS if (value := getattr(facts, name)) is not None and value != ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,8 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
 def validate_report(report: PurchaseReport) -> list[Problem]:
     """Return everything wrong with the sent fields of a report, in their order (see `validate_facts`)."""
     stand_in = Money(0, report.currency or "EUR")
-    facts = PurchaseFacts(report.kind, report.external_id, stand_in, occurred_at=report.occurred_at)
-    return validate_facts(replace(facts, **report.given()))
+    told = {"total": stand_in, **report.given()}
+    return validate_facts(PurchaseFacts(report.kind, report.external_id, **told, occurred_at=report.occurred_at))
 
 
 def forget_time_ahead(facts: PurchaseFacts, now: datetime) -> PurchaseFacts:

@@ -22,7 +22,7 @@ from loyalty.services.purchase_draft import RecordingItem
 from loyalty.services.purchase_judgement import convert_to_program_currency, judge_in_program
 from loyalty.services.purchase_key import settle_keys
 from loyalty.services.purchase_location import place_recording
-from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, RecordingResult
+from loyalty.services.purchase_recording import Fingerprints, PurchaseRecording, RecordedPurchase, RecordingResult
 from loyalty.services.world import World
 from loyalty.storage.accruals import (
     AccrualRow,
@@ -202,7 +202,7 @@ async def _record_wave(
     world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: Refused
 ) -> list[RecordingResult]:
     """Record one wave in one transaction: judge each report, answer replays, and book new reports."""
-    marks = [recording.fingerprint() async for recording in yield_slices(wave)]
+    marks = [recording.fingerprints() async for recording in yield_slices(wave)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         wanted = [_build_wanted(actor, *one) async for one in yield_slices(zip(wave, marks, strict=True))]
         context = await prepare_recording(tx, wanted)
@@ -218,7 +218,7 @@ async def _record_wave(
                 continue
             try:
                 recording = place_recording(actor, sent, known)
-                judged = judge_in_program(recording, marks[position], known, program, now)
+                judged = judge_in_program(recording, marks[position].present, known, program, now)
             except LoyaltyError as refusal:
                 results[position] = refusal
                 continue
@@ -226,7 +226,7 @@ async def _record_wave(
                 replays[position] = known
             else:
                 told = recording._replace(report=convert_to_program_currency(recording.report, known, program))
-                items[position] = RecordingItem(told, marks[position], known, judged.news, judged.status)
+                items[position] = RecordingItem(told, marks[position].present, known, judged.news, judged.status)
         if replays:
             results |= await _answer_replays(tx, replays)
             results |= await _refresh_replays(world, actor, tx, program, wave, replays, results)
@@ -235,13 +235,11 @@ async def _record_wave(
     return [results[position] for position in range(len(wave))]
 
 
-def _build_wanted(actor: Actor, recording: PurchaseRecording, mark: str) -> WantedPurchase:
+def _build_wanted(actor: Actor, recording: PurchaseRecording, marks: Fingerprints) -> WantedPurchase:
     return WantedPurchase(
         recording.report.kind,
         recording.report.external_id,
-        mark,
-        recording.former_fingerprint(),
-        recording.first_fingerprint(),
+        *marks,
         recording.idempotency_key,
         actor.client,
         recording.status,

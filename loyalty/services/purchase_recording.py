@@ -1,15 +1,16 @@
 """The report of a caller about a purchase, its fingerprints, and its answer."""
 
-from collections.abc import Hashable
-from dataclasses import replace
+from collections.abc import Hashable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.exchange import format_rate
+from loyalty.rules.money import Ratio
 from loyalty.rules.payments import Payment
-from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseLine, PurchaseStatus
-from loyalty.rules.purchase_report import PurchaseReport
+from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport, list_told_facts
 from loyalty.rules.quantity import quantity_document
 from loyalty.rules.text import tidy_id
 from loyalty.services.fingerprint import fingerprint, money_identity
@@ -34,15 +35,15 @@ class PurchaseRecording(NamedTuple):
 
     def fingerprint(self) -> str:
         """Return the fingerprint of this report: facts, status and customer id, without the customer's profile."""
-        return fingerprint(self._identity(), taken_away=self.report.taken_away() or None)
+        return self.fingerprints().present
 
-    def former_fingerprint(self) -> str:
-        """Return the fingerprint that release 0.1.0 gave it; there null was the same as absent."""
-        return fingerprint(self._identity())
-
-    def first_fingerprint(self) -> str:
-        """Return the fingerprint from before lines had kinds and points paid for purchases."""
-        return fingerprint([_identify_first_report(self.report), self.status, self.customer.external_id])
+    def fingerprints(self) -> "Fingerprints":
+        """Return the fingerprint of this report, and those that earlier releases gave it."""
+        identity, taken_away = identify_report(self.report), self.report.taken_away()
+        values = [identity, self.status, self.customer.external_id]
+        former = fingerprint(values)
+        present = fingerprint(values, taken_away=taken_away) if taken_away else former
+        return Fingerprints(present, former, fingerprint([_identify_first_report(identity), *values[1:]]))
 
     def list_claims(self) -> dict[Hashable, object]:
         """Return the claims on its purchase and its customer.
@@ -57,8 +58,15 @@ class PurchaseRecording(NamedTuple):
             profile.external_id: described,
         }
 
-    def _identity(self) -> list[Any]:
-        return [identify_report(self.report), self.status, self.customer.external_id]
+
+class Fingerprints(NamedTuple):
+    """The fingerprint of a report, and those that earlier releases gave it."""
+
+    present: str
+    former: str
+    """The fingerprint that release 0.1.0 gave; there null was the same as absent."""
+    first: str
+    """The fingerprint from before lines had kinds and points paid for purchases."""
 
 
 class RecordedPurchase(NamedTuple):
@@ -86,11 +94,20 @@ def identify_report(report: PurchaseReport) -> dict[str, Any]:
 
     Absent fields are written as release 0.1.0 wrote them; it had no way to leave a field out.
     """
-    given = report.given()
+    return _identify(report.kind, report.external_id, report.given(), report.occurred_at, report.exchange_rate)
+
+
+def _identify(
+    kind: PurchaseKind,
+    external_id: str,
+    given: Mapping[str, Any],
+    occurred_at: datetime | None,
+    exchange_rate: Ratio | None,
+) -> dict[str, Any]:
     total = given.get("total")
     return {
-        "kind": report.kind,
-        "external_id": report.external_id,
+        "kind": kind,
+        "external_id": external_id,
         "total": total and money_identity(total),
         "lines": [_line_identity(line) for line in given.get("lines") or () if not line.is_removed],
         "location": given.get("location"),
@@ -99,26 +116,26 @@ def identify_report(report: PurchaseReport) -> dict[str, Any]:
         "starts_at": given.get("starts_at"),
         "ends_at": given.get("ends_at"),
         "customer_category": None,
-        "occurred_at": report.occurred_at,
+        "occurred_at": occurred_at,
         "points_paid_minor": 0,
-        **({} if report.exchange_rate is None else {"exchange_rate": format_rate(report.exchange_rate)}),
+        **({} if exchange_rate is None else {"exchange_rate": format_rate(exchange_rate)}),
         **({"payments": [_payment_identity(one) for one in given["payments"]]} if given.get("payments") else {}),
     }
 
 
-def _identify_first_report(report: PurchaseReport) -> dict[str, Any]:
+def _identify_first_report(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values for the fingerprint of revision 0001: without kinds of lines and without points."""
-    identity = identify_report(report)
-    del identity["points_paid_minor"]
-    for line in identity["lines"]:
-        if line["kind"] is LineKind.ITEM:
-            del line["kind"]
-    return identity
+    first = {name: value for name, value in identity.items() if name != "points_paid_minor"}
+    first["lines"] = [
+        {name: value for name, value in line.items() if name != "kind" or value is not LineKind.ITEM}
+        for line in identity["lines"]
+    ]
+    return first
 
 
 def mark_state(facts: PurchaseFacts, status: PurchaseStatus) -> str:
     """Return a mark of the facts and the status after a report, without the time of the report."""
-    return fingerprint([identify_report(PurchaseReport.of(replace(facts, occurred_at=None))), status])
+    return fingerprint([_identify(facts.kind, facts.external_id, list_told_facts(facts), None, None), status])
 
 
 def _payment_identity(payment: Payment) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def test_a_thousand_requests_keep_the_fingerprints_of_release_0_1_0() -> None:
 
 
 def test_a_thousand_reports_are_known_by_the_fingerprints_of_the_first_tables() -> None:
-    found = [report.first_fingerprint()[:16] for report in golden_first_reports()]
+    found = [report.fingerprints().first[:16] for report in golden_first_reports()]
 
     assert len(found) == NUMBER
     assert found == GOLDEN_FIRST.read_text().splitlines()

@@ -227,9 +227,9 @@ async def test_a_retry_across_the_upgrade_is_a_replay(world: World, salon: Salon
                 "UPDATE purchase_facts SET fingerprint = :mark, state_mark = NULL"
                 " WHERE tenant_id = :current_tenant AND version = 1"
             ),
-            mark=sent.former_fingerprint(),
+            mark=sent.fingerprints().former,
         )
-    assert sent.former_fingerprint() != sent.fingerprint()
+    assert sent.fingerprints().former != sent.fingerprint()
     again = await earn(world, salon, sent)
     assert (again.replayed, again.purchase.status) == (True, PAID)
 
