@@ -39,6 +39,7 @@ class Accounts:
         self._sheet = sheet
         self._customers: dict[CustomerId, LockedCustomer] = {}
         self._changed: set[CustomerId] = set()
+        self._shown: dict[CustomerId, tuple[LockedCustomer, CustomerRow]] = {}
 
     def __contains__(self, customer_id: CustomerId) -> bool:
         return customer_id in self._customers
@@ -76,8 +77,12 @@ class Accounts:
 
     def customer(self, customer_id: CustomerId) -> CustomerRow:
         """Return the customer as it will be after the commit."""
-        profile, account = self._customers[customer_id]
-        return customer_row(
+        locked = self._customers[customer_id]
+        shown = self._shown.get(customer_id)
+        if shown is not None and shown[0] is locked:
+            return shown[1]
+        profile, account = locked
+        row = customer_row(
             profile,
             account,
             tier=self._sheet.program.tier(account.tier_id),
@@ -85,6 +90,8 @@ class Accounts:
             counted=count_qualifying(self._sheet.program.row.settings.tiering, account),
             point_value=self._sheet.program.point_value,
         )
+        self._shown[customer_id] = (locked, row)
+        return row
 
     def write(self) -> None:
         """Add the changed accounts to the posting."""

@@ -23,6 +23,7 @@ from loyalty.rules.accrual_steps import (
 from loyalty.rules.earning import evaluate
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
+from loyalty.rules.evaluation import Evaluation, EvaluationLine
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
 from loyalty.rules.ids import AccrualId
 from loyalty.rules.lots import Parcel, allocate_own_first, drop_soonest, merge_parcels
@@ -47,7 +48,7 @@ def accrue(
     Points for the part that was refunded before the evaluation are voided at once.
     """
     book.know_purchase(purchase)
-    accrual = _evaluate(book, purchase, facts, moment)
+    accrual, evaluation = _evaluate(book, purchase, facts, moment)
     kept = count_kept_points(accrual, refundable(purchase), refunds) if refunds else accrual.points
     state = choose_first_state(accrual.points, kept, accrual.matures_at, book.now)
     accrual = accrual._replace(state=state, voided_points=accrual.points - kept)
@@ -55,7 +56,8 @@ def accrue(
     if state is AccrualState.AVAILABLE:
         accrual = accrual._replace(matured_at=book.now)
         if kept:
-            accrual, change = credit_points(book, accrual, kept, build_parcels(book, accrual))
+            parcels = _build_parcels(book, evaluation.lines, accrual.voided_points)
+            accrual, change = credit_points(book, accrual, kept, parcels)
     elif state is AccrualState.PENDING:
         book.keep(add_pending(book.account(accrual.customer_id), kept))
         then = book.describe_purchase(purchase.id)
@@ -64,12 +66,14 @@ def accrue(
     return accrual, change
 
 
-def _evaluate(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime) -> AccrualRow:
-    """Evaluate the rules in force for a purchase, and return the new accrual. Nothing is booked yet."""
+def _evaluate(
+    book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime
+) -> tuple[AccrualRow, Evaluation]:
+    """Evaluate the rules in force for a purchase. Return the new accrual and its evaluation; nothing is booked yet."""
     settings = book.program.row.settings
     tier = book.program.tier(book.account(purchase.customer_id).tier_id)
     evaluation = evaluate(book.program.rules, facts, moment, tier)
-    return AccrualRow(
+    accrual = AccrualRow(
         id=AccrualId(uuid7()),
         purchase_id=purchase.id,
         customer_id=purchase.customer_id,
@@ -91,6 +95,7 @@ def _evaluate(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: d
         frozen=frozen_document(facts.customer_category, moment, tier),
         config_version=book.program.row.config_version,
     )
+    return accrual, evaluation
 
 
 def move_after_report(
@@ -183,8 +188,13 @@ def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
 
     Voided points are left out: they are taken from the parcels that expire first.
     """
-    given = [book.lots.parcel(line.points, line.expiry) for line in accrual.lines if line.points]
-    return drop_soonest(merge_parcels(given), accrual.voided_points)
+    return _build_parcels(book, accrual.lines, accrual.voided_points)
+
+
+def _build_parcels(book: Book, lines: Sequence[EvaluationLine], voided_points: int) -> list[Parcel]:
+    """Return the parcels of the lines of an accrual. A line whose rule has no expiry policy has that of the program."""
+    given = [book.lots.parcel(line.points, line.expiry) for line in lines if line.points]
+    return drop_soonest(merge_parcels(given), voided_points)
 
 
 def forfeit(book: Book, accrual: AccrualRow) -> AccrualMove:

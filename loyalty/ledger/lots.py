@@ -30,6 +30,8 @@ class Lots:
         self._moved: dict[LotId, Lot] = {}
         self._opened: dict[LotId, OpenedLot] = {}
         self._kept_alive: set[CustomerId] = set()
+        self._expiries: dict[tuple[ExpiryPolicy, datetime, datetime], tuple[datetime | None, datetime | None]] = {}
+        """Expiry and first notice, by the policy, the time from which points count, and the time of the book."""
 
     @property
     def _now(self) -> datetime:
@@ -66,14 +68,11 @@ class Lots:
         """
         policy = self._sheet.program.row.settings.expiry if policy is None else policy
         opened_at = self._begin_of(earned_on)
-        expiry = expires_at(policy, opened_at or self._now, self._zone)
-        return Parcel(
-            points,
-            expiry,
-            self.next_notice_at(expiry),
-            opened_at=opened_at,
-            inactivity_days=inactivity_days(policy),
-        )
+        key = (policy, opened_at or self._now, self._now)
+        if key not in self._expiries:
+            expiry = expires_at(policy, opened_at or self._now, self._zone)
+            self._expiries[key] = (expiry, self.next_notice_at(expiry))
+        return Parcel(points, *self._expiries[key], opened_at=opened_at, inactivity_days=inactivity_days(policy))
 
     def parcel_of_another(self, points: int, policy: ExpiryPolicy | None, earned_on: date) -> Parcel:
         """Return a parcel of points that another customer had since a local day. They expire as they did there.

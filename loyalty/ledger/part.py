@@ -8,7 +8,10 @@ from typing import Any, Protocol
 class PostedRow(Protocol):
     """A row of a posting: a NamedTuple."""
 
-    def _asdict(self) -> dict[str, Any]: ...
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 Documents = Mapping[str, Callable[[Any], Any]]
@@ -45,9 +48,10 @@ class Part:
 
         ``seen`` is the row as it was read. Its values that must not have changed are added as ``seen_…``.
         """
-        values = row._asdict()
-        if len(self.fields) != len(values):
-            values = {name: values[name] for name in self.fields}
+        if self.fields == row._fields:
+            values = dict(zip(self.fields, row, strict=True))
+        else:
+            values = {name: getattr(row, name) for name in self.fields}
         for name, encoded in self.documents.items():
             if name in values:
                 values[name] = encoded(values[name])

@@ -46,6 +46,8 @@ class CompiledProgram:
 
     def tier(self, tier_id: TierId | None) -> Tier | None:
         """Return the tier with this id, also a deleted one; None without one."""
+        if tier_id is None:
+            return None
         return next((tier for tier in (*self.tiers, *self.former_tiers) if tier.id == tier_id), None)
 
     def tier_above(self, account: Account) -> Tier | None:

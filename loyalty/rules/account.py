@@ -112,14 +112,16 @@ def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> 
     """
     _require_positive(points)
     paid_debt = min(account.debt, points)
+    counted = points if qualifying else 0
     after = replace(
         account,
         available=account.available + points - paid_debt,
         debt=account.debt - paid_debt,
         lifetime_earned=account.lifetime_earned + (points if earned else 0),
         sequence=account.sequence + 1,
+        qualifying=account.qualifying + counted,
+        window_points=account.window_points + (0 if account.window_started_at is None else counted),
     )
-    after = _qualify(after, points if qualifying else 0)
     refuse_beyond_limit(after)
     return Credit(after, paid_debt, points - paid_debt)
 

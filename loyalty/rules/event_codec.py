@@ -70,9 +70,11 @@ def encode_payload(event: AnyEvent, then: CustomerThen | None) -> dict[str, Any]
 
 def encode_event(event: AnyEvent) -> JsonObject:
     """Return the version and the fields of an event, ids as text."""
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
-    told = {name: value if value is None or isinstance(value, int) else str(value) for name, value in values.items()}
-    return {"version": event.version, **told}
+    told: JsonObject = {"version": event.version}
+    for name in _list_names(cast("Hashable", type(event))):
+        value = getattr(event, name)
+        told[name] = value if value is None or isinstance(value, int) else str(value)
+    return told
 
 
 def decode_event(kind: str, payload: Mapping[str, Any]) -> AnyEvent:
@@ -108,6 +110,11 @@ def _read_member(member: _Member, payload: Mapping[str, Any], *, is_earlier: boo
     if is_earlier and member.default is not MISSING and member.name not in payload:
         return member.default
     return member.read(payload[member.name])
+
+
+@cache
+def _list_names(known: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(known))
 
 
 @cache

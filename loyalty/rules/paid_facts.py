@@ -14,4 +14,6 @@ def count_paid(facts: PurchaseFacts, points_minor: int, cards: PaidWithCards, re
     """
     share_minor = cards.share_of(facts.total.amount_minor, refunded_minor)
     paid = add_told(facts.payments, points_minor, share_minor, cards.gross_minor)
+    if paid == (facts.points_paid_minor, facts.cards_paid_minor):
+        return facts
     return replace(facts, points_paid_minor=paid.points_minor, cards_paid_minor=paid.cards_minor)

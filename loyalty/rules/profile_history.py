@@ -27,6 +27,7 @@ class ProfileField(DescribedEnum):
 
 INTERNAL_FIELDS = frozenset({ProfileField.CATEGORY, ProfileField.TAGS})
 """The fields that customers cannot read about themselves."""
+_ATTRIBUTES = tuple(field.attribute for field in ProfileField)
 OWN_FIELDS = tuple(field for field in ProfileField if field not in INTERNAL_FIELDS)
 
 
@@ -40,8 +41,7 @@ class ProfileDifference(NamedTuple):
 
 def read_known_profile(profile: object) -> dict[str, Any]:
     """Return the known values of a customer, by field; fields without a value are left out."""
-    values = ((field.attribute, getattr(profile, field.attribute)) for field in ProfileField)
-    return {name: value for name, value in values if value}
+    return {name: value for name in _ATTRIBUTES if (value := getattr(profile, name))}
 
 
 def compare_profiles(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[ProfileDifference]:

@@ -145,7 +145,8 @@ def _count_paid(draft: PurchaseDraft, points_minor: int) -> PurchaseDraft:
     path = choose_path_above_total(draft.item.news.changed)
     if path is not None:
         refuse_above_total(draft.facts, points_minor, cards, path)
-    return replace(draft, facts=count_paid(draft.facts, points_minor, cards, refunded_minor))
+    facts = count_paid(draft.facts, points_minor, cards, refunded_minor)
+    return draft if facts is draft.facts else replace(draft, facts=facts)
 
 
 async def _call_off(tx: Transaction, book: Book, draft: PurchaseDraft, paid: PaidWithPoints) -> RecordedPurchase:
@@ -190,7 +191,7 @@ def _build_fact(book: Book, draft: PurchaseDraft, purchase: PurchaseRow) -> Purc
         version=purchase.version,
         fingerprint=draft.item.fingerprint,
         status=purchase.status,
-        facts=facts_document(replace(draft.facts, lines=lines)),
+        facts=facts_document(draft.facts, lines),
         recorded_at=book.now,
         recorded_by=book.actor.subject,
         actor_kind=book.actor.kind,

@@ -105,14 +105,18 @@ def draft_items(items: dict[int, RecordingItem], facts: LockedFacts) -> dict[int
     return {
         position: PurchaseDraft(
             item,
-            # Kept with the facts, so that the purchase can be valued again.
-            replace(item.news.facts, customer_category=category),
+            _keep_category(item.news.facts, category),
             owners[position],
             facts.refunds.get(position, ()),
             facts.frozen.get(position),
         )
         for (position, item), category in zip(items.items(), follow_categories(told), strict=True)
     }
+
+
+def _keep_category(facts: PurchaseFacts, category: str | None) -> PurchaseFacts:
+    """Return the facts with the customer's category, so that the purchase can be valued again."""
+    return facts if facts.customer_category == category else replace(facts, customer_category=category)
 
 
 async def refuse_stale_accruals(tx: Transaction, items: dict[int, RecordingItem]) -> None:

@@ -1,7 +1,6 @@
 """The accruals of purchases, with their newest and their former valuations."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -233,5 +232,6 @@ def breakdown_document(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dic
     ``expiry`` is for lines whose rule has no expiry policy.
     """
     return [
-        to_document(replace(line, expiry=(line.expiry or expiry) if line.points else None)) for line in evaluation.lines
+        {**to_document(line), "expiry": to_document(line.expiry or expiry) if line.points else None}
+        for line in evaluation.lines
     ]

@@ -12,7 +12,7 @@ from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.money import Money
 from loyalty.rules.paid_facts import count_paid
 from loyalty.rules.payments import PaidWithCards
-from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
 from loyalty.rules.refund import Refundable
 from loyalty.storage.documents import from_optional, read_lines, read_payments, to_document
 from loyalty.storage.tables import purchases
@@ -77,10 +77,14 @@ async def read_purchase_by_key(tx: Reads, kind: PurchaseKind, external_id: str) 
     return purchase_row(row) if row else None
 
 
-def facts_document(facts: PurchaseFacts) -> dict[str, Any]:
-    """Return the reported facts of a purchase as a document to store."""
+def facts_document(facts: PurchaseFacts, lines: tuple[PurchaseLine, ...]) -> dict[str, Any]:
+    """Return the reported facts of a purchase as a document to store, with the ``lines`` of the report."""
     values = {name: getattr(facts, name) for name in _FACTS}
-    documents = {name: to_document(values[name]) for name in ("lines", "exchange", "payments")}
+    documents = {
+        "lines": to_document(lines),
+        "exchange": to_document(facts.exchange),
+        "payments": to_document(facts.payments),
+    }
     return values | documents
 
 
