@@ -33,8 +33,8 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
         owners = [hold.customer_id for hold in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), owners)
         # Read the holds again under the locks: some may have been captured or released meanwhile.
-        now = await read_holds_by_id(tx, [hold.id for hold in seen])
-        due = [hold for hold in seen if now[hold.id] == hold]
+        present = await read_holds_by_id(tx, [hold.id for hold in seen])
+        due = [hold for hold in seen if present[hold.id] == hold]
         parts = await read_held_lots(tx, [hold.id for hold in due])
         for hold in due:
             await end_hold(tx, book, hold, HoldState.EXPIRED, parts[hold.id])

@@ -157,14 +157,14 @@ async def _create(
         await refuse_too_many(tx, TOKEN, row.created_at, "API tokens", MAX_TOKENS)
         refuse_problems(await find_unknown_locations(tx, row.locations))
         if replaces is not None:
-            row = row._replace(client_id=await _client_of(tx, replaces))
+            row = row._replace(client_id=await _find_client_id(tx, replaces))
         await insert_api_token(tx, row, sha256)
         await note_changes(tx, actor, row.created_at, [describe_credential(None, row)])
         await once.keep(tx, row.id, row.created_at)
     return CreatedToken(row, replayed=False)
 
 
-async def _client_of(tx: Transaction, token_id: UUID) -> UUID:
+async def _find_client_id(tx: Transaction, token_id: UUID) -> UUID:
     """Return the id under which a token keeps its idempotency keys: its own id, or the id that it took over.
 
     Refusal: NotFound.

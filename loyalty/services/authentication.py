@@ -48,7 +48,7 @@ async def _actor_of_secret(world: World, sha256: str, kind: str) -> Actor | None
     if standing is None or standing.token is None:
         world.database.forget_token(sha256)
         return None
-    actor = _partner(tenant_id, standing, mark_of_secret(sha256), kind, now)
+    actor = _build_partner(tenant_id, standing, mark_of_secret(sha256), kind, now)
     if actor is not None:
         world.uses.note(tenant_id, TokenId(token_id), standing.token.last_used_at, now)
     return actor
@@ -119,26 +119,26 @@ async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]
     trusted documents. It must also end if the customer was merged: the customer has to connect again, as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
-    for now in refreshed:
-        if isinstance(now, Actor):
-            world.documents.newest_version(tenant_id, now.documents.version)
-    return {actor for actor, now in zip(actors, refreshed, strict=True) if not _may_stay(actor, now)}
+    for present in refreshed:
+        if isinstance(present, Actor):
+            world.documents.remember_version(tenant_id, present.documents.version)
+    return {actor for actor, present in zip(actors, refreshed, strict=True) if not _may_stay(actor, present)}
 
 
-def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
+def _may_stay(actor: Actor, present: Actor | TenantNotActive | None) -> bool:
     """Tell whether the connection of an actor may stay open.
 
-    ``actor`` is the actor as the connection began, ``now`` the result of refreshing it.
+    ``actor`` is the actor as the connection began, ``present`` the result of refreshing it.
     """
-    if not isinstance(now, Actor) or now.customer_id != actor.customer_id:
+    if not isinstance(present, Actor) or present.customer_id != actor.customer_id:
         return False
-    if actor.loyalty_entitled and not now.loyalty_entitled:
+    if actor.loyalty_entitled and not present.loyalty_entitled:
         return False
-    if actor.issuer is not None and _show_membership(now) != _show_membership(actor):
+    if actor.issuer is not None and _show_membership(present) != _show_membership(actor):
         return False
-    if now.runs_trusted_documents_only and not actor.runs_trusted_documents_only:
+    if present.runs_trusted_documents_only and not actor.runs_trusted_documents_only:
         return False
-    return replace(now, origin=actor.origin).comes_from_allowed_page
+    return replace(present, origin=actor.origin).comes_from_allowed_page
 
 
 def _show_membership(actor: Actor) -> tuple[frozenset[Permission], UUID | None, Scope]:
@@ -154,12 +154,12 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
     if standing is None:
         return None
     if actor.kind is ActorKind.API_TOKEN and not actor.signed:
-        return _partner(actor.tenant_id, standing, actor.secret_mark, TOKEN, now)
+        return _build_partner(actor.tenant_id, standing, actor.secret_mark, TOKEN, now)
     if standing.revoked or _has_ended(actor, now):
         return None
     if actor.kind is ActorKind.API_TOKEN:
-        return _with_access_token(actor, standing, now)
-    person = _with_roles(actor, standing) if _has_what_it_stands_on(actor, standing, now) else None
+        return _judge_access_token(actor, standing, now)
+    person = _give_roles(actor, standing) if _has_what_it_stands_on(actor, standing, now) else None
     if person is None:
         return None
     _refuse_inactive(standing)
@@ -176,7 +176,7 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
     )
 
 
-def _with_roles(actor: Actor, standing: Standing) -> Actor | None:
+def _give_roles(actor: Actor, standing: Standing) -> Actor | None:
     """Return the actor with its present roles; None for a person of a provider who has no role, or was removed.
 
     A member has the role of the team. Another person of a provider has the roles of the claims.
@@ -195,11 +195,11 @@ def _with_roles(actor: Actor, standing: Standing) -> Actor | None:
         roles=held,
         permissions=join_permissions(held),
         daily_points=most_daily_points(held),
-        locations=_scope_of(member and member.locations),
+        locations=_freeze_scope(member and member.locations),
     )
 
 
-def _scope_of(locations: Sequence[str] | None) -> Scope:
+def _freeze_scope(locations: Sequence[str] | None) -> Scope:
     return None if locations is None else frozenset(locations)
 
 
@@ -256,12 +256,12 @@ def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> b
     return actor.maker_token_id is None or (standing.maker is not None and is_live(standing.maker, now))
 
 
-def _with_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor | None:
+def _judge_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor | None:
     """Return the actor of an access token.
 
     The token ends with its client, and with the client's secret used to get it.
     """
-    client = _partner(actor.tenant_id, standing, actor.secret_mark, CLIENT, now)
+    client = _build_partner(actor.tenant_id, standing, actor.secret_mark, CLIENT, now)
     if client is None:
         return None
     ends = [end for end in (actor.expires_at, client.expires_at) if end is not None]
@@ -273,7 +273,7 @@ def _with_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor
     )
 
 
-def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: str, now: datetime) -> Actor | None:
+def _build_partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: str, now: datetime) -> Actor | None:
     """Return the actor of a partner system, for the credential in ``standing``; None if the credential is not valid.
 
     ``mark`` is the mark of the secret that the caller presented, ``kind`` the kind of credential that it must belong
@@ -294,7 +294,7 @@ def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: st
         token_client_id=None if token.client_id is None else TokenId(token.client_id),
         secret_mark=mark,
         networks=None if token.networks is None else tuple(token.networks),
-        locations=_scope_of(token.locations),
+        locations=_freeze_scope(token.locations),
         loyalty_enabled=standing.loyalty_enabled,
         loyalty_entitled=standing.loyalty_entitled,
         allowed_origins=standing.allowed_origins,

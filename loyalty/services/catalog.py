@@ -81,17 +81,17 @@ class KeptCatalog(NamedTuple):
 
 
 async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) -> Sequence[CatalogItem]:
-    """Edit the catalogue as `keep_catalog_items` does, and return only the items."""
-    return (await keep_catalog_items(world, actor, edit)).items
+    """Edit the catalogue as `upsert_catalog_items_once` does, and return only the items."""
+    return (await upsert_catalog_items_once(world, actor, edit)).items
 
 
-async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> KeptCatalog:
+async def upsert_catalog_items_once(world: World, actor: Actor, given: CatalogEdit) -> KeptCatalog:
     """Edit the catalogue and return its stored items. Removals are done first.
 
     Refusals: InvalidInput, LimitReached, IdempotencyConflict.
     """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
-    refuse_problems(_key_problems(given))
+    refuse_problems(_find_key_problems(given))
 
     once = call_once(actor, given.idempotency_key, "catalogItemsUpsert", given.fingerprint())
 
@@ -230,7 +230,7 @@ def _key(one: CatalogItem | CatalogChange) -> CatalogPlace:
     return CatalogPlace(one.kind, one.external_id)
 
 
-def _key_problems(edit: CatalogEdit) -> list[Problem | None]:
+def _find_key_problems(edit: CatalogEdit) -> list[Problem | None]:
     """Return a problem for each external id that is not valid or stands in the edit twice.
 
     Raises InvalidInput for too few or too many items.

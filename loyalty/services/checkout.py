@@ -149,7 +149,7 @@ async def quote_checkout(
     price = Price(
         currency=program.row.currency,
         total_minor=checkout.total_minor,
-        payable_minor=payable_minor(checkout, known),
+        payable_minor=count_payable_minor(checkout, known),
         points_minor=points_minor,
         applied_minor=0 if loyalty is None else loyalty.discount.amount_minor,
     )
@@ -170,7 +170,7 @@ def _quote_points(
     paid = known.paid.without(replaced).sum
     if not found.balance:
         return None, known.paid.sum.discount_minor
-    usable = Usable(found.spendable, payable_minor(checkout, known), paid, known.beside_points_minor)
+    usable = Usable(found.spendable, count_payable_minor(checkout, known), paid, known.beside_points_minor)
     try:
         refuse_payer(known.build_purchase_to_pay(), customer_id)
     except LoyaltyError as error:
@@ -226,7 +226,7 @@ def _find_limit(allowed: Offer, checkout: Checkout, usable: Usable) -> DiscountL
     return allowed.limited_by
 
 
-def payable_minor(checkout: Checkout, known: KnownCheckout) -> int:
+def count_payable_minor(checkout: Checkout, known: KnownCheckout) -> int:
     """Return the amount to pay before points: the recorded amount, or the caller's if that is less."""
     purchase = known.purchase
     if purchase is None or purchase.currency != checkout.subtotal.currency:

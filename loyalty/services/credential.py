@@ -75,8 +75,8 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
     refuse_problems(
         [
             check_text(wanted.name, ("name",), NAME_MAX_LENGTH),
-            _problem_of_permissions(actor, wanted.permissions),
-            _problem_of_end(actor, wanted.expires_at, now),
+            _check_permissions(actor, wanted.permissions),
+            _check_end(actor, wanted.expires_at, now),
             wrong_networks,
             *check_locations(wanted.locations),
             check_scope(wanted.permissions, wanted.locations, ("permissions",)),
@@ -168,7 +168,7 @@ async def refuse_too_many(tx: Transaction, kind: str, now: datetime, what: str, 
         raise LimitReached(what, maximum)
 
 
-def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
+def find_takeover_problem(actor: Actor, row: ApiTokenRow) -> str | None:
     """Return why the actor must not learn a secret of this credential; None if the actor may learn it.
 
     The actor must not learn it if the credential can do more than the actor: by its permissions, networks or end.
@@ -179,13 +179,13 @@ def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
         return f"must hold no more than you; you lack {join_names(beyond)}"
     if actor.networks is not None and not are_within(row.networks or ("0.0.0.0/0", "::/0"), actor.networks):
         return "must be held to your networks"
-    latest = latest_end(actor)
+    latest = find_latest_end(actor)
     if latest is not None and (row.expires_at is None or row.expires_at > latest):
         return f"must end at {latest.isoformat()} at the latest, when you do"
     return None
 
 
-def latest_end(actor: Actor) -> datetime | None:
+def find_latest_end(actor: Actor) -> datetime | None:
     """Return when a credential made by the actor must end at the latest.
 
     None for a person: credentials made by people stay with the tenant.
@@ -208,7 +208,7 @@ def _choose_networks(actor: Actor, wanted: Sequence[str] | None) -> tuple[tuple[
     return networks, None
 
 
-def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
+def _check_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
     """Return why the actor must not give these permissions to a credential; None if it may."""
     path = ("permissions",)
     if problem := check_grantable(permissions, PEOPLE_PERMISSIONS, "people of the team", path):
@@ -218,7 +218,7 @@ def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) ->
     return check_reading(permissions, path)
 
 
-def _problem_of_end(actor: Actor, expires_at: datetime | None, now: datetime) -> Problem | None:
+def _check_end(actor: Actor, expires_at: datetime | None, now: datetime) -> Problem | None:
     """Return why a credential made by the actor must not end at this time; None if it may.
 
     It never ends without a time.
@@ -226,7 +226,7 @@ def _problem_of_end(actor: Actor, expires_at: datetime | None, now: datetime) ->
     path = ("expires_at",)
     if expires_at is not None and expires_at <= now:
         return Problem(path, "must be in the future")
-    latest = latest_end(actor)
+    latest = find_latest_end(actor)
     if latest is not None and (expires_at is None or expires_at > latest):
         return Problem(path, f"must be at most {latest.isoformat()}, when the token that makes it ends")
     return None

@@ -117,7 +117,7 @@ async def get_customer(world: World, actor: Actor, key: CustomerKey, *path: str)
     return await _get_visible(world, actor, key, path)
 
 
-def key_or_caller(actor: Actor, key: CustomerKey | None) -> CustomerKey:
+def choose_customer_key(actor: Actor, key: CustomerKey | None) -> CustomerKey:
     """Return the key of the named customer, or of the calling customer.
 
     Raises NotFound if no customer is named and the caller is no customer.
@@ -143,7 +143,7 @@ async def _get_visible(world: World, actor: Actor, key: CustomerKey, path: tuple
     shared = key.name_shared_key()
     async with limit_lookups(world, actor, shared, *path):
         tx = world.database.reading(actor.tenant_id)
-        found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
+        found = [row for row in await _read_by_key(tx, key) if may_see_customer(actor, row.id)]
         if not found:
             raise NotFound("customer", path)
     if len(found) > 1:
@@ -302,7 +302,7 @@ def visible_lists(actor: Actor, found: Mapping[K, list[R]]) -> dict[K, list[R]]:
     return {key: [row for row in rows if may_see_row(actor, row)] for key, rows in found.items()}
 
 
-async def _read(tx: Reads, key: CustomerKey) -> list[CustomerRow]:
+async def _read_by_key(tx: Reads, key: CustomerKey) -> list[CustomerRow]:
     """Return all customers with a key, also those whom the caller may not see."""
     shared = key.name_shared_key()
     if shared is not None:

@@ -94,7 +94,7 @@ async def _decide(
     return Booked(
         book,
         customer_id,
-        lambda: ErasedCustomer(_without_person(book, customer_id), replayed=False),
+        lambda: ErasedCustomer(_strip_person(book, customer_id), replayed=False),
         partial(_write, person=person, customer_id=customer_id),
     )
 
@@ -114,7 +114,7 @@ async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], cu
     await note_changes(tx, book.actor, book.now, [change])
 
 
-def _without_person(book: Book, customer_id: CustomerId) -> CustomerRow:
+def _strip_person(book: Book, customer_id: CustomerId) -> CustomerRow:
     """Return the customer without the data of the person, as it will be after the commit."""
     return book.customer(customer_id)._replace(
         external_id=f"{ERASED_PREFIX}{customer_id}",

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from loyalty.services.customer import CustomerKey, get_customer, key_or_caller
+from loyalty.services.customer import CustomerKey, choose_customer_key, get_customer
 from loyalty.services.world import World
 from loyalty.storage.held_data import BEGINNING, HeldPlace, HeldRecord, read_held_data, read_people
 from permissions.actor import Actor, ActorKind
@@ -25,7 +25,7 @@ async def export_customer(
     Refusals: NotFound, AmbiguousCustomer.
     """
     require_any(actor, Permission.CUSTOMERS_EXPORT, Permission.SELF_READ)
-    found = await get_customer(world, actor, key_or_caller(actor, customer), "customer")
+    found = await get_customer(world, actor, choose_customer_key(actor, customer), "customer")
     tx = world.database.reading(actor.tenant_id)
     people = await read_people(tx, found.id)
     to_team = actor.kind is not ActorKind.CUSTOMER

@@ -77,8 +77,8 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
         raise InvalidInput.one("lifetime_minutes", reason=f"must be between 1 and {MAX_LIFETIME_MINUTES}")
     permissions = request.permissions
     if permissions is None:
-        permissions = grantable(actor)
-    refuse_problems([_problem_of_permissions(actor, permissions)])
+        permissions = list_grantable_permissions(actor)
+    refuse_problems([_check_permissions(actor, permissions)])
     if actor.expires_at is not None and actor.expires_at - world.clock() < SHORTEST:
         raise InvalidInput.one("lifetime_minutes", reason="must end with your own credential, which ends now")
     found = await choose_customer_to_sign_in(world, actor, request.customer, "customer")
@@ -92,7 +92,7 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
         timedelta(minutes=request.lifetime_minutes),
         ends_by=actor.expires_at,
         id=token_id,
-        issued_at=_moment_of(token_id) if token_id else None,
+        issued_at=_read_moment(token_id) if token_id else None,
         replayed=replayed,
     )
 
@@ -118,24 +118,24 @@ async def _choose_token_id(world: World, actor: Actor, request: CustomerTokenReq
     return await retry_transaction(find_or_keep)
 
 
-def _moment_of(token_id: UUID) -> datetime:
+def _read_moment(token_id: UUID) -> datetime:
     """Return when an id was made: the first 48 bits of a UUIDv7 are Unix milliseconds (RFC 9562, 5.7)."""
     return datetime.fromtimestamp((token_id.int >> 80) / 1_000, UTC)
 
 
-def grantable(actor: Actor) -> frozenset[Permission]:
+def list_grantable_permissions(actor: Actor) -> frozenset[Permission]:
     """Return the permissions that the actor may give to a customer."""
     return frozenset(given for given, needed in NEEDED_TO_GRANT.items() if needed in actor.permissions)
 
 
-def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
+def _check_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
     """Return why the actor must not give these permissions to a customer; None if it may."""
     path = ("permissions",)
     if not permissions:
         return Problem(path, "must name at least one permission")
     if strange := permissions - SELF_PERMISSIONS:
         return Problem(path, f"must be for customers; {join_names(strange)} is not")
-    if beyond := permissions - grantable(actor):
+    if beyond := permissions - list_grantable_permissions(actor):
         needed = join_names(NEEDED_TO_GRANT[permission] for permission in beyond)
         return Problem(path, f"must not go beyond your own; you lack {needed}")
     return None

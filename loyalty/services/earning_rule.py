@@ -121,7 +121,7 @@ async def update_earning_rule(
                 raise NotFound("earning rule", ("id",))
             if expected_version is not None and expected_version != stored.version:
                 raise VersionConflict(expected=expected_version, actual=stored.version)
-            before = _rule(stored)
+            before = _build_rule(stored)
             after = change(before)
             refuse_problems(validate_rule(after))
             if after == before:
@@ -223,7 +223,7 @@ def _list_set_fields(value: "DataclassInstance") -> dict[str, Any]:
     return {name: one for name, one in sorted(asdict(value).items()) if one is not None}
 
 
-def _rule(row: EarningRuleRow) -> EarningRule:
+def _build_rule(row: EarningRuleRow) -> EarningRule:
     return EarningRule(
         id=row.id,
         name=row.name,

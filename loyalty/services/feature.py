@@ -15,24 +15,24 @@ from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
 
-class SetFeature(NamedTuple):
+class SwitchedFeature(NamedTuple):
     """The tenant after a switch, and the features that were switched on because the feature needs them."""
 
     tenant: TenantRow
     also_enabled: tuple[Feature, ...]
 
 
-async def set_feature(world: World, actor: Actor, feature: Feature, *, on: bool) -> SetFeature:
+async def set_feature(world: World, actor: Actor, feature: Feature, *, on: bool) -> SwitchedFeature:
     """Switch a feature on or off. A feature in that state stays. LOYALTY is the switch of the program.
 
     Refusals: DependencyRequired, IncompatibleFeature.
     """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
 
-    async def switch() -> SetFeature:
+    async def switch() -> SwitchedFeature:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             came = await _switch(world, tx, actor, feature, on=on)
-            return SetFeature(await read_tenant(tx), came)
+            return SwitchedFeature(await read_tenant(tx), came)
 
     return await retry_transaction(switch)
 

@@ -78,7 +78,7 @@ async def _decide(
     points = product.points_cost or 0
     await bring_open_lots(tx, book, [customer_id])
     card_id = GiftCardId(uuid7())
-    _burn(book, customer_id, card_id, points)
+    _spend_points(book, customer_id, card_id, points)
     terms = CardTerms(
         origin=GiftCardOrigin.POINTS,
         face=product.face,
@@ -90,7 +90,7 @@ async def _decide(
     return issue_card(world, book, card_id, terms)
 
 
-def _burn(book: Book, customer_id: CustomerId, card_id: GiftCardId, points: int) -> None:
+def _spend_points(book: Book, customer_id: CustomerId, card_id: GiftCardId, points: int) -> None:
     """Book the points that a card costs. It is an activity, so lots that expire by inactivity expire later.
 
     Refusal: InsufficientPoints.

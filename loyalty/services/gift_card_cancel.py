@@ -83,7 +83,7 @@ async def _decide(
 
 async def _return_points(tx: Transaction, book: Book, card: GiftCardRow) -> None:
     """Book that the points of a card come back to its buyer, into the lots they came from. They pay debt first."""
-    customer_id, points = _buyer(card)
+    customer_id, points = _find_buyer(card)
     taken = await read_taken_lots(tx, card.id)
     credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
     entry = book.enter(
@@ -94,7 +94,7 @@ async def _return_points(tx: Transaction, book: Book, card: GiftCardRow) -> None
     give_lots_back(book, entry, taken, given)
 
 
-def _buyer(card: GiftCardRow) -> tuple[CustomerId, int]:
+def _find_buyer(card: GiftCardRow) -> tuple[CustomerId, int]:
     """Return the buyer of a card and its price in points. Raises ValueError for a card that points did not buy."""
     if card.buyer_id is None or card.points_cost is None:
         message = "a card that points bought has a buyer and a cost"

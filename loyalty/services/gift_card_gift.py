@@ -117,7 +117,7 @@ async def claim_gift_card(
 
 async def load_gifts(world: World, actor: Actor, ids: Sequence[GiftCardGiftId]) -> dict[GiftCardGiftId, GiftRow]:
     """Return the gifts among ``ids`` that the actor may see."""
-    if not _reads_gifts(actor):
+    if not _may_read_gifts(actor):
         return {}
     found = await read_gifts_by_id(world.database.reading(actor.tenant_id), ids)
     return {gift_id: gift for gift_id, gift in found.items() if may_see_gift(actor, gift)}
@@ -125,7 +125,7 @@ async def load_gifts(world: World, actor: Actor, ids: Sequence[GiftCardGiftId]) 
 
 async def load_gifts_of_cards(world: World, actor: Actor, ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftRow]]:
     """Return the newest gifts of each card that the actor may see."""
-    if not _reads_gifts(actor):
+    if not _may_read_gifts(actor):
         return {}
     found = await read_gifts_of_cards(world.database.reading(actor.tenant_id), ids)
     return {card_id: [gift for gift in gifts if may_see_gift(actor, gift)] for card_id, gifts in found.items()}
@@ -135,13 +135,13 @@ async def load_gifts_of_givers(
     world: World, actor: Actor, ids: Sequence[CustomerId]
 ) -> dict[CustomerId, list[GiftRow]]:
     """Return the newest gifts of each giver that the actor may see."""
-    if not _reads_gifts(actor):
+    if not _may_read_gifts(actor):
         return {}
     found = await read_gifts_of_givers(world.database.reading(actor.tenant_id), ids)
     return {giver_id: [gift for gift in gifts if may_see_gift(actor, gift)] for giver_id, gifts in found.items()}
 
 
-def _reads_gifts(actor: Actor) -> bool:
+def _may_read_gifts(actor: Actor) -> bool:
     """Tell whether an actor may read gifts. Another actor who may read cards or the ledger finds no gifts.
 
     Raises PermissionDenied for an actor who may read none of these.

@@ -30,7 +30,7 @@ async def limit_guesses(
     ``known`` says whether a card has the code. The caller must not tell that before this returns. The codes of one
     document, of many requests and of many processes wait for each other here. Refusal: TooManyWrongCodes.
     """
-    limits, now = _limits(world, actor, code), world.clock()
+    limits, now = _find_limits(world, actor, code), world.clock()
 
     async def count() -> None:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
@@ -41,7 +41,7 @@ async def limit_guesses(
     await retry_transaction(count)
 
 
-def _limits(world: World, actor: Actor, code: GiftCardCode) -> Mapping[str, int]:
+def _find_limits(world: World, actor: Actor, code: GiftCardCode) -> Mapping[str, int]:
     """Return the scopes that a code counts for, and how many wrong codes each allows."""
     is_customer = actor.kind is ActorKind.CUSTOMER
     # The prefix is hashed like a code, so that a copy of the database tells nothing about any card.

@@ -120,7 +120,7 @@ async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -
         world.database,
         actor.tenant_id,
         call,
-        ask=_ask_to_hold(request, card_id),
+        ask=_choose_question(request, card_id),
         decide=partial(_decide_hold, world, actor, request),
         replay=_read_held,
     )
@@ -355,7 +355,7 @@ async def _open_card_of_hold(
     return book, card, prepared.purchase
 
 
-def _ask_to_hold(request: CardHoldRequest, card_id: GiftCardId) -> AskForCard:
+def _choose_question(request: CardHoldRequest, card_id: GiftCardId) -> AskForCard:
     """Return the function that reads what a hold needs, with the purchase if the hold has one."""
     if request.purchase is None:
         return partial(prepare_for_card, card_id=card_id)

@@ -179,7 +179,9 @@ def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) 
     card, _ = enter_card(book, blank, GiftCardEntryKind.ISSUED, after, expires_at=blank.expires_at)
     book.posting.add(card)
     tell_of_card(book, card, GiftCardIssued, amount_minor=card.face_minor)
-    return Booked(book, card_id, lambda: IssuedCard(card, code, _customer(book, terms.customer_id), replayed=False))
+    return Booked(
+        book, card_id, lambda: IssuedCard(card, code, _find_customer(book, terms.customer_id), replayed=False)
+    )
 
 
 def _new_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms, code: GiftCardCode) -> GiftCardRow:
@@ -221,7 +223,7 @@ async def read_issued(world: World, by: Actor, tx: Transaction, result_id: UUID)
     return IssuedCard(card, open_code(world, by, card), customer, replayed=True)
 
 
-def _customer(book: Book, customer_id: CustomerId | None) -> CustomerRow | None:
+def _find_customer(book: Book, customer_id: CustomerId | None) -> CustomerRow | None:
     return None if customer_id is None else book.customer(customer_id)
 
 

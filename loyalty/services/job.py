@@ -71,12 +71,12 @@ async def _advance(
         known = job_types.get(job.kind)
         if known is None:
             raise UnknownJob(f"jobs of kind {job.kind!r} are unknown")
-        step = await known.work(world, tx, _claim_job(job, known, tenant_id))
+        step = await known.work(world, tx, _build_claimed_job(job, known, tenant_id))
         await save_job(tx, _move_job(job, step)._replace(updated_at=world.clock()))
     return not step.finished
 
 
-def _claim_job(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId) -> ClaimedJob[Any, Any]:
+def _build_claimed_job(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId) -> ClaimedJob[Any, Any]:
     """Return a claimed job in the form that its handler gets."""
     return ClaimedJob(
         arguments=from_document(known.arguments, job.arguments or {}),

@@ -22,7 +22,7 @@ class KnownDocuments:
         self._versions: OrderedDict[TenantId, int] = OrderedDict()
         self.kept_bytes = 0
 
-    def newest_version(self, tenant_id: TenantId, version: int) -> int:
+    def remember_version(self, tenant_id: TenantId, version: int) -> int:
         """Remember the version of a tenant's documents, and return the newest version that is known.
 
         That is ``version``, or a newer one that another request had. So a socket learns of a new version from other

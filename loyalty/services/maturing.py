@@ -32,8 +32,8 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
         owners = [accrual.customer_id for accrual in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), owners)
         # Read the accruals again under the locks: some may have matured or been voided meanwhile.
-        now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
-        due = [accrual for accrual in seen if now[accrual.id] == accrual]
+        present = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
+        due = [accrual for accrual in seen if present[accrual.id] == accrual]
         for purchase in (await read_purchases_by_id(tx, [accrual.purchase_id for accrual in due])).values():
             book.know_purchase(purchase)
         for accrual in due:

@@ -28,7 +28,7 @@ from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.location_scope import find_unknown_locations
-from loyalty.services.revocation import revoke_in
+from loyalty.services.revocation import revoke_tokens_in
 from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock_team
 from loyalty.services.team_audit import describe_member
 from loyalty.services.world import World
@@ -183,7 +183,7 @@ async def end_membership(
             await note_changes(tx, actor, now, [describe_member(before, row)])
             ended = NOTHING_ENDED
             if row.subject is not None:
-                await revoke_in(tx, actor, row.subject, now)
+                await revoke_tokens_in(tx, actor, row.subject, now)
                 if not keep_credentials:
                     ended = await end_credentials_beyond(tx, actor, {row.subject}, (), now)
             issuers = [one for one in await read_issuers(tx) if one.changed_by == row.subject]

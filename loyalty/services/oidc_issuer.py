@@ -98,14 +98,14 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
     (role), LimitReached.
     """
     require_person(actor, Permission.TOKENS_MANAGE)
-    refuse_problems(_problems(world, request))
+    refuse_problems(_find_problems(world, request))
     now = world.clock()
     row = OidcIssuerRow(
         id=uuid7(),
         issuer=request.issuer,
         audience=request.audience,
         role_claim=request.role_claim,
-        roles=[_find_stored_role(one) for one in request.roles],
+        roles=[_build_stored_role(one) for one in request.roles],
         version=1,
         created_at=now,
         changed_at=now,
@@ -122,7 +122,7 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
             await _check_count(tx, before)
             # A secret is sealed with the id of its provider, so the id is chosen first.
             named = row if before else await _claim_audience(world, tx, row)
-            with_client = _with_client(world, actor.tenant_id, request, before, named)
+            with_client = _add_client(world, actor.tenant_id, request, before, named)
             kept = await _keep(world, tx, before, with_client)
             await _claim_client(world, tx, kept)
             await note_changes(tx, actor, now, [_describe_change(before, kept)])
@@ -197,7 +197,7 @@ async def find_provider(world: World, tenant_id: TenantId, issuer_id: UUID) -> F
     return FoundIssuer(tenant_id, row) if row is not None and row.client_id is not None else None
 
 
-def _with_client(
+def _add_client(
     world: World, tenant_id: TenantId, request: OidcIssuerRequest, known: OidcIssuerRow | None, row: OidcIssuerRow
 ) -> OidcIssuerRow:
     """Return the row with the tenant's application at the provider.
@@ -291,7 +291,7 @@ async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row:
     return row
 
 
-def _find_stored_role(one: RoleValue) -> dict[str, str]:
+def _build_stored_role(one: RoleValue) -> dict[str, str]:
     """Return a value of the claim and its role in stored form."""
     named = {"role": one.role.name} if isinstance(one.role, TeamRole) else {"role_id": str(one.role)}
     return {"value": one.value, **named}
@@ -309,13 +309,13 @@ async def _check_roles(tx: Transaction, by: Actor, mapped: Sequence[RoleValue]) 
     refuse_problems(problems)
 
 
-def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
+def _find_problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
     """Return the problems of a request to set a provider, without a look at the database."""
     problems = [
         check_provider_url(request.issuer, ("issuer",), private=world.private_providers),
         check_text(request.audience, ("audience",), AUDIENCE_MAX_LENGTH),
         check_text(request.role_claim, ("role_claim",), CLAIM_MAX_LENGTH),
-        *_problems_of_client(request),
+        *_find_client_problems(request),
     ]
     if not 1 <= len(request.roles) <= MAX_ROLE_VALUES:
         return [*problems, Problem(("roles",), f"must have 1 to {MAX_ROLE_VALUES} entries")]
@@ -329,7 +329,7 @@ def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
     return problems
 
 
-def _problems_of_client(request: OidcIssuerRequest) -> list[Problem | None]:
+def _find_client_problems(request: OidcIssuerRequest) -> list[Problem | None]:
     """Return the problems of the application in a request."""
     problems: list[Problem | None] = []
     if isinstance(request.client_id, str):

@@ -53,7 +53,7 @@ class Opening(NamedTuple):
     earned_on: date | None = None
     """The local day on which the points were earned; None for today."""
 
-    def is_that_of(self, row: OpeningBalanceRow) -> bool:
+    def equals_stored(self, row: OpeningBalanceRow) -> bool:
         """Tell whether this opening balance equals the stored one."""
         return (row.numbers, row.expires_on, row.earned_on) == (self.numbers, self.expires_on, self.earned_on)
 
@@ -134,7 +134,7 @@ async def _answer_known(
         named = known.get(opening.customer.external_id)
         if named is None or named.balance is None:
             continue
-        if opening.is_that_of(named.balance):
+        if opening.equals_stored(named.balance):
             replayed[position] = named.balance
         else:
             results[position] = OpeningBalanceExists(named.balance.points)
@@ -178,14 +178,14 @@ async def _book_items(
 
 def _answer_duplicate(first: OpenedBalance, opening: Opening) -> OpeningResult:
     """Return the result for a customer who is in the batch once more."""
-    if opening.is_that_of(first.balance):
+    if opening.equals_stored(first.balance):
         return first._replace(tier_change=None, replayed=True)
     return OpeningBalanceExists(first.balance.points)
 
 
 def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Opening) -> OpenedBalance:
     """Book one opening balance: its row, its entry if it has points or debt, its event and the tier change."""
-    parcel = _parcel(book, opening)
+    parcel = _build_parcel(book, opening)
     row = OpeningBalanceRow(
         id=OpeningBalanceId(uuid7()),
         customer_id=customer_id,
@@ -215,7 +215,7 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
     return OpenedBalance(row, book.customer(customer_id), change, replayed=False)
 
 
-def _parcel(book: Book, opening: Opening) -> Parcel:
+def _build_parcel(book: Book, opening: Opening) -> Parcel:
     """Return the points of an opening balance as a parcel.
 
     Raises InvalidInput for a day in the future, and for points that have expired already.

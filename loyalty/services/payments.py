@@ -35,12 +35,12 @@ async def read_named_payments(tx: Transaction, news: Sequence[AppliedReport]) ->
     found: dict[UUID, NamedPayment] = {}
     if cards:
         rows = await read_card_holds_by_id(tx, [GiftCardHoldId(one) for one in cards])
-        found |= {row.id: _of_card(row) for row in rows.values()}
+        found |= {row.id: _describe_card_hold(row) for row in rows.values()}
     if points:
         holds = await read_holds_by_id(tx, [HoldId(one) for one in points])
         redemptions = await read_redemptions_by_id(tx, [RedemptionId(one) for one in points])
-        found |= {row.id: _of_points(row) for row in holds.values()}
-        found |= {row.id: _of_points(row) for row in redemptions.values()}
+        found |= {row.id: _describe_points(row) for row in holds.values()}
+        found |= {row.id: _describe_points(row) for row in redemptions.values()}
     return found
 
 
@@ -79,7 +79,7 @@ def refuse_above_total(facts: PurchaseFacts, points_minor: int, cards: PaidWithC
         raise PaymentsExceedTotal(facts.total, Money(paid_minor, facts.total.currency), path)
 
 
-def _of_card(row: GiftCardHoldRow) -> NamedPayment:
+def _describe_card_hold(row: GiftCardHoldRow) -> NamedPayment:
     """Return what a payment can have paid that names this hold of a gift card.
 
     While the hold is active this is the held money, after that the captured money.
@@ -88,6 +88,6 @@ def _of_card(row: GiftCardHoldRow) -> NamedPayment:
     return NamedPayment(PaymentKind.GIFT_CARD, row.purchase, most_minor)
 
 
-def _of_points(row: HoldRow | RedemptionRow) -> NamedPayment:
+def _describe_points(row: HoldRow | RedemptionRow) -> NamedPayment:
     """Return what a payment can have paid that names this hold or redemption of points: its discount."""
     return NamedPayment(PaymentKind.POINTS, row.purchase, row.discount_minor)

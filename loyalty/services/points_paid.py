@@ -63,7 +63,7 @@ class Payable(NamedTuple):
     is_new: bool
 
 
-def profiles_of_payers(paid: Sequence[PaidWithPoints]) -> list[CustomerProfile]:
+def list_payers(paid: Sequence[PaidWithPoints]) -> list[CustomerProfile]:
     """Return the customers whose held points pay for purchases.
 
     Their accounts are locked together with the accounts of the buyers, all in one order.

@@ -20,7 +20,8 @@ from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
 PRIORITY = 100
-_UNBORN = RuleId(UUID(int=0))
+_NO_ID = RuleId(UUID(int=0))
+"""The id of a draft. The stored rule gets its own id."""
 
 
 class PresetRequest(NamedTuple):
@@ -64,5 +65,5 @@ async def _apply(world: World, tx: Transaction, actor: Actor, request: PresetReq
     if config is None or any(gives_points(rule, now) for rule in config.rules):
         return AppliedPreset(program, None)
     award = preset_award(request.preset, program.currency)
-    draft = EarningRule(_UNBORN, f"Preset {request.preset.value}", 1, PRIORITY, active=True, award=award)
+    draft = EarningRule(_NO_ID, f"Preset {request.preset.value}", 1, PRIORITY, active=True, award=award)
     return AppliedPreset(program, await add_rule(world, tx, actor, draft))

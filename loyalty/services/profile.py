@@ -87,7 +87,7 @@ async def refresh_profiles(
     book = Book(program, by, now)
     ids = _open_all(book, await open_customers(tx, profiles, now))
     await post(tx, book.finish())
-    return _customers_of(book, ids)
+    return _list_customers(book, ids)
 
 
 async def open_customers(
@@ -99,14 +99,14 @@ async def open_customers(
     newest value counts, whether it was told about the source or about the target.
     """
     told = list(profiles)
-    opened = await open_accounts(tx, profile_rows(told, now))
+    opened = await open_accounts(tx, build_profile_rows(told, now))
     targets = {name: one.profile.external_id for name, one in opened.items() if one.profile.external_id != name}
     if not any(profile.external_id in targets and profile.list_told_values() for profile in told):
         return opened
     names = targets | {target: target for target in targets.values()}
     become = await open_accounts(
         tx,
-        profile_rows(
+        build_profile_rows(
             [
                 replace(profile, external_id=names[profile.external_id])
                 for profile in told
@@ -118,7 +118,7 @@ async def open_customers(
     return opened | become | {name: become[target] for name, target in targets.items()}
 
 
-def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
+def build_profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
     """Return profiles in the form for ``open_accounts``, one row for each customer."""
     return [
         {
@@ -165,7 +165,7 @@ async def _upsert(
             book = Book(program, actor, now)
             ids = _open_all(book, opened)
             await post_and_commit(tx, book.finish())
-            written = _customers_of(book, ids)
+            written = _list_customers(book, ids)
     return [refused.get(position) or written[profile.external_id] for position, profile in enumerate(profiles)]
 
 
@@ -181,7 +181,7 @@ def _open_all(book: Book, opened: Mapping[str, LockedCustomer]) -> dict[str, Cus
     return {external_id: book.open(locked) for external_id, locked in opened.items()}
 
 
-def _customers_of(book: Book, ids: Mapping[str, CustomerId]) -> dict[str, CustomerRow]:
+def _list_customers(book: Book, ids: Mapping[str, CustomerId]) -> dict[str, CustomerRow]:
     """Return the customers of a book by the external ids of ``ids``."""
     return {external_id: book.customer(customer_id) for external_id, customer_id in ids.items()}
 
@@ -195,10 +195,10 @@ async def _refuse_taken_identifiers(
     refused.
     """
     told_first = {profile.external_id: opened[profile.external_id] for profile in profiles.values()}
-    taken = _find_taken(told_first, await read_identifier_owners(tx, _keys_of(told_first.values())))
+    taken = _find_taken(told_first, await read_identifier_owners(tx, _list_keys(told_first.values())))
     may_know = allows(actor, Permission.LOYALTY_READ)
     refused = {
-        position: _refusal_of(profile, key, owner if may_know else None)
+        position: _build_refusal(profile, key, owner if may_know else None)
         for position, profile in profiles.items()
         if profile.external_id in taken
         for key, owner in (taken[profile.external_id],)
@@ -207,7 +207,7 @@ async def _refuse_taken_identifiers(
         raise LateRefusals(refused)
 
 
-def _keys_of(customers: Iterable[LockedCustomer]) -> list[IdentifierKey]:
+def _list_keys(customers: Iterable[LockedCustomer]) -> list[IdentifierKey]:
     """Return the keys of all identifiers of customers."""
     return [one.key for locked in customers for one in identifiers_of(locked.profile.identifiers)]
 
@@ -217,13 +217,13 @@ def _find_taken(
 ) -> dict[str, tuple[IdentifierKey, CustomerCandidate]]:
     """Return the first identifier of each customer that another customer has, with its owner, by external id."""
     ids = {name: CustomerId(locked.profile.id) for name, locked in opened.items()}
-    kept = {(ids[name], key) for name, locked in opened.items() for key in _keys_of([locked])}
+    kept = {(ids[name], key) for name, locked in opened.items() for key in _list_keys([locked])}
     # A customer of the batch whose profile no longer has an identifier gives it up.
     holders = {key: owner for key, owner in owners.items() if owner.id not in ids.values() or (owner.id, key) in kept}
     taken: dict[str, tuple[IdentifierKey, CustomerCandidate]] = {}
     for name, locked in opened.items():
         profile = locked.profile
-        for key in _keys_of([locked]):
+        for key in _list_keys([locked]):
             holder = holders.setdefault(key, CustomerCandidate(ids[name], profile.external_id, profile.full_name))
             if holder.id != ids[name]:
                 taken[name] = (key, holder)
@@ -231,7 +231,7 @@ def _find_taken(
     return taken
 
 
-def _refusal_of(profile: CustomerProfile, key: IdentifierKey, owner: CustomerCandidate | None) -> IdentifierTaken:
+def _build_refusal(profile: CustomerProfile, key: IdentifierKey, owner: CustomerCandidate | None) -> IdentifierTaken:
     """Return the refusal of an item, with the path of the taken identifier if the item has it.
 
     An ``owner`` of None is not told to the caller.

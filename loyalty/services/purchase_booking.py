@@ -33,7 +33,7 @@ from loyalty.rules.refund import Refundable, refuse_below_refunds
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.batch import LateRefusals, yield_slices
 from loyalty.services.payments import NamedPayment, refuse_above_total, refuse_named_payments
-from loyalty.services.points_paid import Payable, profiles_of_payers, settle_points
+from loyalty.services.points_paid import Payable, list_payers, settle_points
 from loyalty.services.profile import open_customers
 from loyalty.services.purchase_draft import (
     LockedFacts,
@@ -63,7 +63,7 @@ async def book_items(
     Raises LateRefusals with every item that is refused only here, so that one more attempt is enough.
     """
     paying = {position: item.key for position, item in items.items() if item.is_paid_with_points}
-    payers = profiles_of_payers([items[position].known.paid for position in paying])
+    payers = list_payers([items[position].known.paid for position in paying])
     # Of several profiles of one customer the later one counts. The profile of a payer is empty.
     profiles = [*payers, *(item.recording.customer for item in items.values())]
     opened = await open_customers(tx, profiles, world.now(program))

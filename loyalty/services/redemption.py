@@ -28,7 +28,7 @@ from loyalty.rules.points import check_points
 from loyalty.rules.redemption import Application, HoldState, apply_points, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.checkout import (
-    payable_minor,
+    count_payable_minor,
     prepare_hold,
     refuse_checkout,
     refuse_currency,
@@ -220,7 +220,7 @@ async def _decide_hold(
     checkout = request.checkout
     program = await program_at(world, tx, prepared and prepared.config_version)
     refuse_currency(program, checkout)
-    customer_id = _owner(actor, prepared, "customer")
+    customer_id = _find_owner(actor, prepared, "customer")
     book = await open_book(world, tx, program, actor, [customer_id])
     found = await read_checkout_lots(tx, customer_id, checkout.purchase, request.points, book.now)
     refuse_payer(found.known.build_purchase_to_pay(), customer_id)
@@ -264,7 +264,7 @@ async def _decide_capture(
     prepared: Prepared | None,
 ) -> Booked[CapturedPoints]:
     """Decide a capture: check the hold against its purchase, and book the spent points."""
-    book = await _open_owner(world, tx, actor, prepared)
+    book = await _open_book_of_owner(world, tx, actor, prepared)
     hold, purchase = await read_hold_with_purchase(tx, hold_id)
     refuse_hold_elsewhere(actor.locations, hold.location)
     there = choose_capture_location(actor.locations, hold.location, location)
@@ -282,7 +282,7 @@ async def _decide_release(
     world: World, actor: Actor, hold_id: HoldId, reason: str | None, tx: Transaction, prepared: Prepared | None
 ) -> Booked[HeldPoints] | Unchanged[HeldPoints]:
     """Decide a release: free the points, unless they were freed before."""
-    book = await _open_owner(world, tx, actor, prepared)
+    book = await _open_book_of_owner(world, tx, actor, prepared)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
     refuse_hold_elsewhere(actor.locations, hold.location)
     if not must_release(hold.state):
@@ -304,7 +304,7 @@ async def _decide_return(
     """Decide a return: book the points that come back to their lots."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     # The customer may have been merged since: the points come back to the target.
-    customer_id = _owner(actor, prepared, "redemption")
+    customer_id = _find_owner(actor, prepared, "redemption")
     book = await open_book(world, tx, program, actor, [customer_id])
     book.reason = reason
     redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
@@ -337,7 +337,7 @@ def _apply(program: CompiledProgram, known: KnownCheckout, request: HoldRequest,
     """Return the discount of the wanted points, beside all other payments of the purchase; the same as in a quote."""
     replaced = frozenset() if request.replaces is None else frozenset({request.replaces})
     paid = known.paid.without(replaced).sum
-    total_minor = payable_minor(request.checkout, known)
+    total_minor = count_payable_minor(request.checkout, known)
     policy = program.row.settings.redemption
     return apply_points(policy, spendable, total_minor, request.points, paid, known.beside_points_minor)
 
@@ -354,7 +354,7 @@ def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> C
 # ── what every operation begins with ─────────────────────────────────────────────────────────────────────────────
 
 
-def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
+def _find_owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
     """Return the customer of an operation, if the actor may act for this customer.
 
     Else NotFound is raised; it names ``what`` the caller named.
@@ -365,16 +365,10 @@ def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
     return customer_id
 
 
-def _refuse_hold_elsewhere(actor: Actor, hold: HoldRow) -> None:
-    """Refuse a hold at a location outside the caller's scope. Refusal: NotFound."""
-    if not is_hold_in_scope(actor.locations, hold.location):
-        raise NotFound("hold", ("hold",))
-
-
-async def _open_owner(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> Book:
+async def _open_book_of_owner(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> Book:
     """Return a book with the locked account of a hold's customer."""
     program = await program_at(world, tx, prepared and prepared.config_version)
-    return await open_book(world, tx, program, actor, [_owner(actor, prepared, "hold")])
+    return await open_book(world, tx, program, actor, [_find_owner(actor, prepared, "hold")])
 
 
 def _refuse_key_and_points(key: str, points: int | None) -> None:

@@ -201,7 +201,7 @@ async def _decide_refund(
     save_version(
         book, after, ["refund", row.id], {"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines}
     )
-    split = _split(row, after, points)
+    split = _split_refund(row, after, points)
 
     def answer() -> RefundedPurchase:
         customer = book.customer(purchase.customer_id)
@@ -320,7 +320,7 @@ def _build_row(
     )
 
 
-def _split(row: RefundRow, purchase: PurchaseRow, points: RefundedPoints) -> RefundSplit:
+def _split_refund(row: RefundRow, purchase: PurchaseRow, points: RefundedPoints) -> RefundSplit:
     """Return what the caller still has to do after a refund."""
     currency = purchase.total.currency
     left, value = count_left_to_do(points, currency)
@@ -339,10 +339,10 @@ async def _read_refunded(tx: Transaction, result_id: UUID) -> RefundedPurchase:
     changes = await read_tier_changes(tx, [purchase.id])
     return RefundedPurchase(
         row,
-        _split(row, purchase, points),
+        _split_refund(row, purchase, points),
         purchase,
         accrual,
-        await _customer(tx, row.customer_id),
+        await _read_customer(tx, row.customer_id),
         next((change for change in changes if change.changed_at == row.recorded_at), None),
         replayed=True,
         points=points,
@@ -356,8 +356,8 @@ async def _read_matured(tx: Transaction, result_id: UUID) -> MaturedPurchase:
     purchase = (await read_purchases_by_id(tx, [accrual.purchase_id]))[accrual.purchase_id]
     changes = await read_tier_changes(tx, [purchase.id])
     change = next((change for change in changes if change.changed_at == accrual.matured_at), None)
-    return MaturedPurchase(purchase, accrual, await _customer(tx, accrual.customer_id), change, replayed=True)
+    return MaturedPurchase(purchase, accrual, await _read_customer(tx, accrual.customer_id), change, replayed=True)
 
 
-async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
+async def _read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
     return (await read_customers_by_id(tx, [customer_id]))[customer_id]

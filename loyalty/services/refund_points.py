@@ -65,9 +65,9 @@ async def give_points_of_refund_back(
     If nothing is left of the purchase, its holds end, and its redemptions give all points back if the program says so.
     """
     key = PurchaseKey(purchase.kind, purchase.external_id)
-    payers = _payers(purchase, (await read_paid_with_points(tx, [key]))[0])
+    payers = _find_payers(purchase, (await read_paid_with_points(tx, [key]))[0])
     is_over, is_auto = after.status is PurchaseStatus.REFUNDED, mode is ReturnPoints.AUTO
-    part = await _part_of_refund(tx, purchase, after, earlier, payers, with_holds=is_auto)
+    part = await _count_part_of_refund(tx, purchase, after, earlier, payers, with_holds=is_auto)
     returns_all = book.program.row.settings.redemption.return_on_cancel
     given = decide_returns(part, payers, mode, is_over=is_over, returns_all=returns_all)
     if is_over:
@@ -96,7 +96,7 @@ async def read_points_of_refund(tx: Transaction, purchase: PurchaseRow, row: Ref
     return RefundedPoints(part, returns, await read_holds_moved_at(tx, key, row.recorded_at), freed)
 
 
-def _payers(purchase: PurchaseRow, paid: PaidWithPoints) -> PayersOfRefund:
+def _find_payers(purchase: PurchaseRow, paid: PaidWithPoints) -> PayersOfRefund:
     """Return the holds and redemptions of the purchase's own customer that pay for it."""
     owner_id = purchase.customer_id
     return PayersOfRefund(
@@ -106,7 +106,7 @@ def _payers(purchase: PurchaseRow, paid: PaidWithPoints) -> PayersOfRefund:
     )
 
 
-async def _part_of_refund(
+async def _count_part_of_refund(
     tx: Transaction,
     purchase: PurchaseRow,
     after: PurchaseRow,

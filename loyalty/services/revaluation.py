@@ -78,14 +78,14 @@ async def read_frozen_rules(
         return found
     programs = await read_former_programs(
         tx,
-        rules=[version for accrual, _ in former for version in _rule_versions(accrual)],
+        rules=[version for accrual, _ in former for version in _list_rule_versions(accrual)],
         versions=[accrual.program_version for accrual, _ in former],
-        items=[name for _, facts in former for name in _item_names(facts)],
+        items=[name for _, facts in former for name in _list_item_names(facts)],
         since=min(accrual.config_version for accrual, _ in former),
     )
     for accrual, _ in former:
         settings = programs.settings[accrual.program_version]
-        rules = [programs.rules[version] for version in _rule_versions(accrual)]
+        rules = [programs.rules[version] for version in _list_rule_versions(accrual)]
         catalog = programs.catalog_at(accrual.config_version)
         policy = earning_policy(settings, program.row)
         found[accrual.id] = FrozenRules(compile_rules(policy, rules, catalog), settings.expiry)
@@ -112,7 +112,9 @@ def revalue(
     book.know_purchase(purchase)
     stored: dict[str, Any] = accrual.frozen or {}
     facts = replace(facts, customer_category=stored["customer_category"])
-    evaluation = evaluate(frozen.rules, facts, datetime.fromisoformat(stored["moment"]), _tier(stored["tier"]))
+    evaluation = evaluate(
+        frozen.rules, facts, datetime.fromisoformat(stored["moment"]), _read_stored_tier(stored["tier"])
+    )
     valued = accrual._replace(
         points=evaluation.points,
         breakdown=breakdown_document(evaluation, frozen.expiry),
@@ -123,18 +125,18 @@ def revalue(
     kept = count_kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
     # The points that refunds leave may change even with lines for which no rule gives points.
     is_left_alone = not refunds or kept == accrual.outstanding_points
-    if is_left_alone and _valuation_content(valued) == _valuation_content(accrual):
+    if is_left_alone and _dump_valuation(valued) == _dump_valuation(accrual):
         return accrual, None
     _keep_former(book, accrual)
     gone = valued.points - kept
     if accrual.earned_points and (accrual.state in CREDITED or accrual.state is AccrualState.REVERSED):
-        return _correct(book, accrual, valued, gone)
+        return _correct_credited(book, accrual, valued, gone)
     if accrual.state in CREDITED:
         # The accrual gave no points so far: its points mature when they would have matured.
         told = (facts, purchase.status)
         due_at = matures_at_after(accrual.policy, told, accrual.matures_at, moment, end_changed=end_changed)
         valued = valued._replace(matures_at=due_at, matured_at=None, state=AccrualState.PENDING)
-    return _change_promise(book, accrual, valued, gone)
+    return _change_pending(book, accrual, valued, gone)
 
 
 async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None]) -> None:
@@ -194,13 +196,13 @@ def _is_paid_otherwise(accrual: AccrualRow, facts: PurchaseFacts) -> bool:
     return valued != (facts.points_paid_minor, facts.cards_paid_minor)
 
 
-def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> AccrualMove:
+def _change_pending(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> AccrualMove:
     """Change the pending points of an accrual to its new valuation. ``gone`` points are lost to refunds.
 
     If the pending points are due, they are credited.
     """
-    promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
-    more = valued.points - gone - promised
+    pending = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
+    more = valued.points - gone - pending
     customer_id, then = accrual.customer_id, book.describe_purchase(accrual.purchase_id)
     if more > 0:
         book.keep(add_pending(book.account(customer_id), more))
@@ -209,12 +211,12 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
         book.keep(remove_pending(book.account(customer_id), -more))
         book.tell(PointsVoided(customer_id, accrual.purchase_id, accrual.id, -more, *then))
     state = state_of_pending(valued.points, gone) if valued.points else AccrualState.PENDING
-    promised_anew = valued._replace(state=state, voided_points=gone, reversed_points=0)
-    book.posting.move(promised_anew, seen=accrual)
-    return promised_anew, None
+    changed = valued._replace(state=state, voided_points=gone, reversed_points=0)
+    book.posting.move(changed, seen=accrual)
+    return changed, None
 
 
-def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> AccrualMove:
+def _correct_credited(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> AccrualMove:
     """Add credited points, or take some back, so that the accrual has the points of its new valuation.
 
     ``gone`` points are lost to refunds.
@@ -260,14 +262,14 @@ def _keep_former(book: Book, accrual: AccrualRow) -> None:
     )
 
 
-def _valuation_content(accrual: AccrualRow) -> bytes:
+def _dump_valuation(accrual: AccrualRow) -> bytes:
     """Return the whole content of a valuation in one form, to compare two valuations."""
     # Valuations from before gift cards counted took them as no payment.
     said = [accrual.points, accrual.points_paid_minor, accrual.cards_paid_minor or 0, accrual.breakdown]
     return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
 
-def _tier(stored: dict[str, Any] | None) -> Tier | None:
+def _read_stored_tier(stored: dict[str, Any] | None) -> Tier | None:
     """Return the tier that was stored with an accrual; None without a tier, or without an earning factor.
 
     Only the id, the name and the factor of the tier are stored.
@@ -278,7 +280,7 @@ def _tier(stored: dict[str, Any] | None) -> Tier | None:
     return Tier(TierId(UUID(stored["id"])), stored["name"], "#000000", 0, factor)
 
 
-def _rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
+def _list_rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
     """Return the rules that an accrual was evaluated with.
 
     Each of these rules has a line in the accrual, with or without points.
@@ -290,7 +292,7 @@ def _rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
     ]
 
 
-def _item_names(facts: PurchaseFacts) -> list[str]:
+def _list_item_names(facts: PurchaseFacts) -> list[str]:
     """Return the external ids of the items and the location of a purchase."""
     names = [line.item for line in facts.lines if line.item is not None]
     return names if facts.location is None else [*names, facts.location]

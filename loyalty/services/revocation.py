@@ -100,11 +100,11 @@ async def _revoke_subjects(world: World, by: Actor, subjects: Sequence[str]) -> 
         await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
         for subject in subjects:
-            await revoke_in(tx, by, subject, now)
+            await revoke_tokens_in(tx, by, subject, now)
     return now
 
 
-async def revoke_in(tx: Transaction, by: Actor, subject: str, now: datetime) -> None:
+async def revoke_tokens_in(tx: Transaction, by: Actor, subject: str, now: datetime) -> None:
     """End all signed tokens of a subject that were issued until now, within a larger transaction."""
     await _revoke(tx, by, Revocation("SUBJECT", subject), now)
 

@@ -12,7 +12,7 @@ from loyalty.rules.credential import is_live
 from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
-from loyalty.services.credential import describe_credential, lock_credentials, problem_of_taking_over
+from loyalty.services.credential import describe_credential, find_takeover_problem, lock_credentials
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, change_secret, read_api_tokens_by_id
@@ -61,7 +61,7 @@ async def change_token_secret(world: World, actor: Actor, change: SecretChange, 
     Refusals: InvalidInput, NotFound, IdempotencyConflict.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    once = _call(actor, change, "apiTokenRotate")
+    once = _begin_call(actor, change, "apiTokenRotate")
     return ChangedToken(*await retry_transaction(lambda: _change(world, actor, TOKEN, change, sha256, once)))
 
 
@@ -71,12 +71,12 @@ async def change_client_secret(world: World, actor: Actor, change: SecretChange,
     Refusals: as `change_token_secret`.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    once = _call(actor, change, "oauthClientRotateSecret")
+    once = _begin_call(actor, change, "oauthClientRotateSecret")
     row, replayed = await retry_transaction(lambda: _change(world, actor, CLIENT, change, sha256, once))
     return ChangedClient(client_row(row), replayed)
 
 
-def _call(actor: Actor, change: SecretChange, operation: str) -> Once:
+def _begin_call(actor: Actor, change: SecretChange, operation: str) -> Once:
     """Return the call that changes a secret. Raises InvalidInput for a wrong overlap or key."""
     if not 0 <= change.overlap_minutes <= MAX_OVERLAP_MINUTES:
         raise InvalidInput.one("overlap_minutes", reason=f"must be between 0 and {MAX_OVERLAP_MINUTES}")
@@ -97,7 +97,7 @@ async def _change(
             return row, True
         if not is_live(row, now):
             raise InvalidInput.one("id", reason="has ended; make a new one")
-        if problem := problem_of_taking_over(actor, row):
+        if problem := find_takeover_problem(actor, row):
             raise InvalidInput.one("id", reason=problem)
         ends_at = now + timedelta(minutes=change.overlap_minutes)
         changed = await change_secret(tx, row.id, sha256, ends_at, actor)

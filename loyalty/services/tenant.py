@@ -107,7 +107,7 @@ async def provision_tenant(  # noqa: PLR0913 - what a business says of itself
     tenant = _check_request(request)
     if cluster is not None and cluster not in world.database.clusters:
         raise InvalidInput.one("cluster", reason=f"must be one of {', '.join(world.database.clusters)}")
-    await _settle(world, OPERATOR, request, tenant, cluster)
+    await _write_tenant(world, OPERATOR, request, tenant, cluster)
     return tenant
 
 
@@ -152,11 +152,11 @@ async def create_tenant(
     """Create a tenant, once for each external id. Refusals: InvalidInput, IdempotencyConflict, under ``path``."""
     tenant = _check_request(request, path)
     try:
-        return CreatedTenant(await _settle(world, by, request, tenant, None), replayed=False)
+        return CreatedTenant(await _write_tenant(world, by, request, tenant, None), replayed=False)
     except _ExternalIdTaken as taken:
         known = await read_known_tenants(world.database, [taken.external_id])
         if taken.external_id not in known:
-            return await _end(world, by, request, path)
+            return await _finish_creation(world, by, request, path)
         return _replay(known[taken.external_id], request, path)
 
 
@@ -304,7 +304,7 @@ def _check_known(known: bool, path: tuple[str, ...], reason: str) -> Problem | N
     return None if known else Problem(path, reason)
 
 
-async def _settle(
+async def _write_tenant(
     world: World, by: PlatformCaller, request: TenantRequest, tenant: NewTenant, cluster: str | None
 ) -> ListedTenant:
     """Choose the cluster of a tenant, and write its first rows there.
@@ -315,12 +315,12 @@ async def _settle(
     place = cluster or await find_least_cluster(world.database)
     if place != HOME:
         async with world.database.tenant_transaction(tenant.tenant_id, wherever=True) as tx:
-            await _name(tx, request)
+            await _reserve_external_id(tx, request)
             await place_tenant(tx, place)
     return (await _insert(world, by, request, tenant))._replace(cluster=place)
 
 
-async def _name(tx: Transaction, request: TenantRequest) -> None:
+async def _reserve_external_id(tx: Transaction, request: TenantRequest) -> None:
     """Reserve the external id of a request for the tenant of the transaction. Raises _ExternalIdTaken."""
     if request.external_id is not None:
         known = NamedTenant(request.external_id, tx.tenant_id, _fingerprint(request))
@@ -333,7 +333,7 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
     now = world.clock()
     features = [one.name for one in sort_features(NEEDS[Feature.LOYALTY])]
     async with world.database.tenant_transaction(tenant.tenant_id) as tx:
-        await _name(tx, request)
+        await _reserve_external_id(tx, request)
         await insert_tenant(tx, tenant, features, now)
         await create_program(tx, default_settings(tenant.currency), now, "provisioning")
         made = tenant._asdict() | {"external_id": request.external_id}
@@ -355,7 +355,9 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
     )
 
 
-async def _end(world: World, by: PlatformCaller, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
+async def _finish_creation(
+    world: World, by: PlatformCaller, request: TenantRequest, path: tuple[str, ...]
+) -> CreatedTenant:
     """Finish an earlier call that had only chosen a cluster for its tenant. Refusal: as `_refuse_other`."""
     async with world.database.plain_transaction() as connection:
         named = await read_named_tenant(connection, str(request.external_id))

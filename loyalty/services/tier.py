@@ -48,7 +48,7 @@ class ChangedTier(NamedTuple):
     """Whether this answers a retry: the first call has made the tier and the job."""
 
 
-TierChangeOf = Callable[[TierRow], TierRow]
+TierEdit = Callable[[TierRow], TierRow]
 
 
 async def list_tiers(world: World, actor: Actor) -> list[TierRow]:
@@ -105,7 +105,7 @@ async def change_tier(
     world: World,
     actor: Actor,
     tier_id: TierId,
-    change: TierChangeOf,
+    change: TierEdit,
     *,
     key: str | None = None,
     identity: Sequence[Any] = (),
@@ -118,7 +118,7 @@ async def change_tier(
     once = call_once(actor, key, "tierUpdate", fingerprint([tier_id, *identity]))
 
     async def update(tx: Transaction) -> TierRow:
-        stored, now = await _tier_in_force(tx, tier_id), world.clock()
+        stored, now = await _find_tier(tx, tier_id), world.clock()
         changed = change(stored)
         refuse_problems(validate_tier(changed.name, changed.color, changed.min_points, changed.factor))
         tier = changed._replace(color=normal_color(changed.color))
@@ -136,7 +136,7 @@ async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str |
     once = call_once(actor, key, "tierDelete", fingerprint([tier_id]))
 
     async def remove(tx: Transaction) -> TierRow:
-        tier, now = await _tier_in_force(tx, tier_id), world.clock()
+        tier, now = await _find_tier(tx, tier_id), world.clock()
         await delete_tier(tx, tier_id, now)
         await note_changes(tx, actor, now, [_describe_change(tier, None)])
         return tier
@@ -180,7 +180,7 @@ def _show_tier(tier: TierRow) -> dict[str, Any]:
 _describe_change = partial(describe_change, AuditSubject.TIER, _show_tier)
 
 
-async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:
+async def _find_tier(tx: Transaction, tier_id: TierId) -> TierRow:
     """Return a tier that is not deleted. Refusal: NotFound."""
     tier = next((tier for tier in await read_tiers(tx) if tier.id == tier_id), None)
     if tier is None:

@@ -95,7 +95,7 @@ async def _decide(
     book, customer_id = await _open(world, tx, actor, request.customer)
     if request.until is not None and request.until <= book.now:
         raise InvalidInput.one("until", reason="must be in the future")
-    tier = _tier_in_force(book, request.tier_id)
+    tier = _find_tier(book, request.tier_id)
     locked = replace(book.account(customer_id), tier_locked=True, tier_locked_until=request.until)
     book.keep(locked)
     change = TierChange(book.program.tier(locked.tier_id), tier)
@@ -129,7 +129,7 @@ async def _open(world: World, tx: Transaction, actor: Actor, customer: CustomerK
     return await open_book(world, tx, program, actor, [customer_id]), customer_id
 
 
-def _tier_in_force(book: Book, tier_id: TierId | None) -> Tier | None:
+def _find_tier(book: Book, tier_id: TierId | None) -> Tier | None:
     """Return the tier with this id; None for no tier. Refusal: NotFound."""
     tier = next((one for one in book.program.tiers if one.id == tier_id), None)
     if tier_id is not None and tier is None:

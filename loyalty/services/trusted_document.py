@@ -114,18 +114,18 @@ async def count_documents(world: World, actor: Actor, _: None) -> int:
 
 def recall_document(world: World, actor: Actor, sha256: str) -> str | None:
     """Return the text of a trusted document, if this process has read it already; else None."""
-    version = world.documents.newest_version(actor.tenant_id, actor.documents.version)
+    version = world.documents.remember_version(actor.tenant_id, actor.documents.version)
     return world.documents.find(actor.tenant_id, version, sha256)
 
 
 def has_documents(world: World, actor: Actor) -> bool:
     """Tell whether the caller's tenant has ever registered documents."""
-    return world.documents.newest_version(actor.tenant_id, actor.documents.version) > 0
+    return world.documents.remember_version(actor.tenant_id, actor.documents.version) > 0
 
 
 async def find_document(world: World, actor: Actor, sha256: str) -> str | None:
     """Read the text of a document that the caller's tenant trusts; None if it does not trust it."""
-    version = world.documents.newest_version(actor.tenant_id, actor.documents.version)
+    version = world.documents.remember_version(actor.tenant_id, actor.documents.version)
     text = await read_document_text(world.database.reading(actor.tenant_id), sha256)
     if text is not None:
         world.documents.keep(actor.tenant_id, version, sha256, text)

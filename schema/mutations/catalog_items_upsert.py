@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.services.catalog import CatalogEdit, keep_catalog_items
+from loyalty.services.catalog import CatalogEdit, upsert_catalog_items_once
 from loyalty.storage.catalog import CatalogPlace
 from permissions.catalog import Permission
 from schema.context import Info
@@ -53,7 +53,7 @@ async def catalog_items_upsert(
             removals=[CatalogPlace(key.kind, key.external_id) for key in input.remove],
             idempotency_key=input.idempotency_key,
         )
-        kept = await keep_catalog_items(info.context.world, info.context.actor, edit)
+        kept = await upsert_catalog_items_once(info.context.world, info.context.actor, edit)
         info.context.loaders.clear()
         return kept._asdict()
 

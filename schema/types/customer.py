@@ -11,7 +11,7 @@ from loyalty.rules.identifier import Identifier, tidy_identifier
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import is_storable, tidy_text
-from loyalty.services.customer import CustomerKey, key_or_caller
+from loyalty.services.customer import CustomerKey, choose_customer_key
 from loyalty.services.listing import list_holds, list_lots, list_purchases, list_redemptions
 from loyalty.services.profile_history import count_profile_changes, list_profile_changes
 from loyalty.storage.customers import CustomerRow, PointsRow
@@ -334,7 +334,7 @@ class CustomerBy:
 
 def payer_key(info: Info, by: CustomerBy | None) -> CustomerKey:
     """Return the key of the customer whose points pay: the named customer, or the calling one. Refusal: NotFound."""
-    return key_or_caller(info.context.actor, None if by is None else customer_key(by, "customer"))
+    return choose_customer_key(info.context.actor, None if by is None else customer_key(by, "customer"))
 
 
 def customer_key(by: CustomerBy, *path: str) -> CustomerKey:

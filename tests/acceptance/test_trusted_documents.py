@@ -201,4 +201,4 @@ def test_texts_of_a_process_are_bounded_and_dropped_with_each_change() -> None:
     assert known.find(first, 1, "0") is None
     assert known.find(first, 2, "39") is None, "its tenant has changed documents"
     assert known.find(second, 1, "39") is None
-    assert [known.newest_version(first, version) for version in (2, 5, 3)] == [2, 5, 5]
+    assert [known.remember_version(first, version) for version in (2, 5, 3)] == [2, 5, 5]

@@ -54,11 +54,11 @@ from loyalty.services.audit import count_audit_entries, list_audit_entries, load
 from loyalty.services.catalog import (
     CatalogEdit,
     count_catalog_items,
-    keep_catalog_items,
     list_catalog_items,
     load_catalog_items,
     load_line_names,
     upsert_catalog_items,
+    upsert_catalog_items_once,
 )
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
@@ -347,7 +347,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "lock_tier": ({O, A, M}, lambda w, a: lock_tier(w, a, TierLockRequest(ANNA, None, None, None, "key"))),
     "unlock_tier": ({O, A, M}, lambda w, a: unlock_tier(w, a, ANNA)),
     "upsert_catalog_items": ({O, A, M}, lambda w, a: upsert_catalog_items(w, a, CatalogEdit([], []))),
-    "keep_catalog_items": ({O, A, M}, lambda w, a: keep_catalog_items(w, a, CatalogEdit([], []))),
+    "upsert_catalog_items_once": ({O, A, M}, lambda w, a: upsert_catalog_items_once(w, a, CatalogEdit([], []))),
     "adjust_points": ({O, A, M, S}, lambda w, a: adjust_points(w, a, adjustment(5))),
     "quote_checkout": (EVERYONE, lambda w, a: quote_checkout(w, a, ANNA, checkout(), None)),
     "load_holds": (EVERYONE, lambda w, a: load_holds(w, a, [HoldId(NOBODY)])),
@@ -590,7 +590,7 @@ WORKS_WHEN_OFF = {
     "create_earning_rule",
     "create_earning_rule_once",
     "create_api_token_once",
-    "keep_catalog_items",
+    "upsert_catalog_items_once",
     "update_earning_rule",
     "delete_earning_rule",
     "create_product",
