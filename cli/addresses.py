@@ -10,7 +10,10 @@ PORT = click.IntRange(0, 65_535)
 
 
 def refuse_taken_port(host: str, port: int, instead: str) -> None:
-    """Refuse a port that is taken, before anything is started. ``instead`` is a command with another port."""
+    """Refuse a port that is taken, before anything is started. Raises SetupProblem.
+
+    ``instead`` is a command with another port. The message shows it.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -16,7 +16,7 @@ Role = Literal["app", "relay", "owner"]
 def open_database(clusters: Mapping[str, DatabaseUrls], role: Role, **options: Any) -> Database:
     """Open the database of one role; ``options`` are those of `Database`.
 
-    Each of several clusters gets as many connections.
+    If there are several clusters, each gets a pool of its own with these options.
     """
     fenced = len(clusters) > 1
     databases = {name: Database(getattr(urls, role), **options, fenced=fenced) for name, urls in clusters.items()}
@@ -33,7 +33,7 @@ async def refuse_old_home(database: Database) -> None:
 
 
 def urls_of(clusters: Mapping[str, DatabaseUrls], name: str) -> DatabaseUrls:
-    """Return the URLs of one cluster. Raises SetupProblem for a name that the settings do not have."""
+    """Return the addresses of one cluster. Raises SetupProblem for a name that the settings do not have."""
     if name not in clusters:
         raise SetupProblem(f"There is no cluster {name!r}: the settings name {', '.join(clusters)}.")
     return clusters[name]

@@ -1,4 +1,7 @@
-"""The keys of this installation, for the issuer and for gift cards: read from the named files, or made here."""
+"""The keys of this installation, for the issuer and for gift cards.
+
+They are read from the files that the settings name. Without such a file they are made here.
+"""
 
 import contextlib
 import os
@@ -19,12 +22,15 @@ _KEY_LINE = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_LENGTH}}}")
 
 
 def issuer_key_file(settings: Settings) -> Path:
-    """Return the file with the keys of the issuer."""
+    """Return the path of the file with the keys of the issuer, whether the file exists or not."""
     return settings.issuer_key_file or settings.data_dir / KEY_FILE
 
 
 def local_issuer(settings: Settings) -> Issuer:
-    """Read the issuer's keys. If no file is named, a file with one key is made once, which only its owner can read."""
+    """Read the issuer's keys.
+
+    If the settings name no file, a file with one key is made once, which only its owner can read. Raises SetupProblem.
+    """
     path = issuer_key_file(settings)
     try:
         if settings.issuer_key_file is None and not path.exists():
@@ -35,6 +41,7 @@ def local_issuer(settings: Settings) -> Issuer:
 
 
 def _generate_secret(path: Path) -> Issuer:
+    """Make a file with a new key, and return its issuer. If another process has just made the file, read it."""
     try:
         return Issuer.generate(path)
     except FileExistsError:
@@ -45,7 +52,7 @@ def _generate_secret(path: Path) -> Issuer:
 def local_code_keys(settings: Settings) -> CodeKeys:
     """Read the keys of gift cards.
 
-    If no file is named, a file with one key is made once, which only its owner can read.
+    If the settings name no file, a file with one key is made once, which only its owner can read. Raises SetupProblem.
     """
     path = settings.gift_card_keys_file or settings.data_dir / CODE_KEYS_FILE
     try:
@@ -70,11 +77,13 @@ def _make_code_keys(path: Path) -> None:
 
 
 def _lines(text: str) -> list[str]:
+    """Return the lines of a file of keys, without comments and empty lines."""
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def _parse_key(line: str) -> bytes:
+    """Return the key in a line. Raises ValueError, without the content of the line."""
     if not _KEY_LINE.fullmatch(line):
         raise ValueError(f"every key is a line of {2 * KEY_LENGTH} hexadecimal digits")
     return bytes.fromhex(line)

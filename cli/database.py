@@ -20,7 +20,7 @@ def database() -> None:
 @database.command()
 @click.option("--adopt-roles", is_flag=True, help="Give roles whose password is not known here a new one.")
 def prepare(*, adopt_roles: bool) -> None:
-    """Make the roles and the database on the server of DATABASE_URL. Harmless to repeat."""
+    """Make the roles and the database on the server of DATABASE_URL. Running it again does no harm."""
     settings = load_settings()
     if settings.database_url is None:
         raise SetupProblem("DATABASE_URL is not set. The embedded server needs no preparation.")
@@ -38,7 +38,7 @@ def prepare(*, adopt_roles: bool) -> None:
 
 @database.command()
 def run() -> None:
-    """Run the embedded server until Ctrl-C, so that several processes can share it."""
+    """Run the embedded server until Ctrl-C, so that several processes can use it at once."""
     settings = load_settings()
     with _use_embedded_server(settings) as postgres:
         # A signal may come as soon as the line is read.
@@ -50,7 +50,7 @@ def run() -> None:
 
 @database.command()
 def status() -> None:
-    """Say whether the embedded server runs. Exit code 3 when it does not."""
+    """Say whether the embedded server is running. The exit code is 3 if it is not."""
     settings = load_settings()
     running = _use_embedded_server(settings).is_running
     click.echo(f"The embedded PostgreSQL in {settings.data_dir} is {'running' if running else 'not running'}.")
@@ -71,6 +71,7 @@ def reset() -> None:
 
 
 def _use_embedded_server(settings: Settings) -> EmbeddedPostgres:
+    """Return the embedded server. Raises SetupProblem if the settings name another server."""
     if settings.database_url is not None:
         raise SetupProblem("DATABASE_URL names another server: the embedded one is not used.")
     return EmbeddedPostgres(settings.data_dir)

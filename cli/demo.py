@@ -71,6 +71,7 @@ def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
 
 
 def _explain_owner(error: PermissionError, settings: Settings) -> str:
+    """Return the sentence for a file of the demo that belongs to another account."""
     return (
         f"{error.filename or settings.data_dir} belongs to another account: run as the account that started the demo "
         f"before, or give it to yours with: chown -R $(id -u) {settings.data_dir}"
@@ -107,6 +108,7 @@ def _port_of_worker_metrics(settings: Settings) -> list[str]:
 
 
 def _start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a `treue` command as a process that writes to a log file."""
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - our own program, no shell
             [sys.executable, "-m", "cli.main", *arguments],
@@ -145,7 +147,7 @@ class _Stopped(BaseException):
 
 
 class _Stop:
-    """Handles Ctrl-C and SIGTERM: raises `_Stopped` at once, or at the end of a `held` block."""
+    """A handler of Ctrl-C and SIGTERM: it raises `_Stopped` at once, or at the end of a `held` block."""
 
     def __init__(self) -> None:
         self._held = self._came = False

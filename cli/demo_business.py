@@ -139,9 +139,10 @@ async def record_history(
     now: datetime,
     advance: Callable[[int], None],
 ) -> None:
-    """Record the purchases of the last ``DAYS`` days, one batch a day.
+    """Record the purchases of the last ``DAYS`` days, one batch a day, and those of today with pending points.
 
-    ``advance`` is called after each day with the number of purchases.
+    ``world_at`` returns a world whose clock stands at a moment. ``advance`` is called after each day with the number of
+    purchases.
     """
     actor: Actor = system_actor(tenant_id, "demo")
     # The seed is fixed: every demo has the same purchases, so that two people see the same. Nothing here is secret.
@@ -160,11 +161,12 @@ async def record_history(
 
 
 def purchase_count(business: Business) -> int:
-    """How many purchases ``record_history`` records."""
+    """Return the number of purchases that ``record_history`` records."""
     return (DAYS + 1) * business.purchases_per_day
 
 
 def _settings(settings: ProgramSettings, business: Business) -> ProgramSettings:
+    """Return the settings with redemption switched on, and with points that expire at the end of the next year."""
     redemption = RedemptionPolicy(
         enabled=True,
         point_value=PointValue(100, Money(100, business.currency)),
@@ -177,6 +179,7 @@ def _settings(settings: ProgramSettings, business: Business) -> ProgramSettings:
 
 
 def _catalog(business: Business) -> list[CatalogItem]:
+    """Return the catalogue of a business."""
     return [
         *(CatalogItem(CatalogKind.LOCATION, key, name, time_zone=zone) for key, name, zone in business.locations),
         *(CatalogItem(CatalogKind.STAFF, key, name) for key, name in business.staff),
@@ -196,6 +199,7 @@ def _catalog(business: Business) -> list[CatalogItem]:
 
 
 def _rules(business: Business, now: datetime) -> Iterator[EarningRule]:
+    """Yield the rules of a business: one rule for each condition, and a multiplier for a season."""
     category, service = business.categories[1][0], business.items[1].external_id
     location, staff = business.locations[0][0], business.staff[1][0]
     plans: tuple[tuple[str, Award, Conditions], ...] = (
@@ -225,7 +229,7 @@ def _rules(business: Business, now: datetime) -> Iterator[EarningRule]:
 
 
 def _day(business: Business, chance: random.Random, moment: datetime) -> Iterator[PurchaseRecording]:
-    """Yield the purchases of one day, completed and chosen at random."""
+    """Yield the completed purchases of one day. Items, locations, staff and customers are chosen at random."""
     zone = ZoneInfo(business.time_zone)
     day = moment.astimezone(zone).date()
     for number in range(business.purchases_per_day):
@@ -257,7 +261,7 @@ _FAMILY_NAMES = ("Albrecht", "Baumann", "Costa", "Demir", "Engel", "Fischer", "G
 
 
 def _customer(business: Business, chance: random.Random) -> CustomerProfile:
-    """Return a customer, chosen at random, with the profile that the number gives."""
+    """Return the profile of a customer who is chosen at random."""
     # The square makes regular customers: low numbers are drawn far more often than high ones.
     number = int(chance.random() ** 2 * business.customers)
     first = business.names[number % len(business.names)]

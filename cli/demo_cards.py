@@ -50,7 +50,10 @@ async def offer_card(world: World, actor: Actor, currency: str) -> GiftCardProdu
 async def sell_cards(
     world: World, actor: Actor, product_id: GiftCardProductId, batch: Sequence[PurchaseRecording], key: str
 ) -> None:
-    """Sell, spend, give and cancel the cards of one week, after expiring the cards that are due."""
+    """Sell, spend, give and cancel gift cards of one week. Cards that are due expire first.
+
+    ``key`` is unique for the week. It makes the idempotency keys unique.
+    """
     await expire_due_cards(world, actor.tenant_id)
     await _buy_with_points(world, actor, product_id, batch, key)
     own, given, mistaken = [await _sell(world, actor, product_id, one, key) for one in batch[:3]]
@@ -104,7 +107,7 @@ async def _hand_over(world: World, actor: Actor, given: IssuedCard, to: Purchase
 
 
 async def _apologize(world: World, actor: Actor, currency: str, to: PurchaseRecording, key: str) -> None:
-    """Give the customer of the purchase ``to`` a card that soon expires, since nobody spends it."""
+    """Give the customer of the purchase ``to`` a card for goodwill. Nobody spends it, so it expires soon."""
     request = IssueRequest(
         GiftCardOrigin.GOODWILL,
         Money(GOODWILL_MINOR, currency),
@@ -117,4 +120,5 @@ async def _apologize(world: World, actor: Actor, currency: str, to: PurchaseReco
 
 
 def _who(bought: PurchaseRecording) -> CustomerKey:
+    """Return the key of the customer of a purchase."""
     return CustomerKey(external_id=bought.customer.external_id)

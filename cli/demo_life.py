@@ -1,4 +1,4 @@
-"""Let customers of the demo spend points and get refunds; let some of their points expire, and some stay pending."""
+"""Let customers of the demo spend points and get refunds. Some of their points expire, and some stay pending."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,9 +30,9 @@ WAITING_MINUTES = 14 * 24 * 60
 
 
 async def spend_and_refund(world: World, actor: Actor, bought: Sequence[PurchaseRecording], key: str) -> None:
-    """Let the first customer spend points; refund half of the second purchase, and give its customer some points.
+    """Let the first customer spend points. Refund half of the second purchase, and give its customer some points.
 
-    These points expire after `GIFT_DAYS`.
+    These points expire after `GIFT_DAYS`. ``key`` makes the idempotency keys unique.
     """
     first, second = bought[0], bought[1]
     await _spend(world, actor, first, key)
@@ -66,9 +66,9 @@ async def spend_and_refund(world: World, actor: Actor, bought: Sequence[Purchase
 
 
 async def _spend(world: World, actor: Actor, bought: PurchaseRecording, key: str) -> None:
-    """Let the customer spend points on a later purchase.
+    """Let the customer of a purchase spend points on a later purchase.
 
-    Does nothing if they have too few points or the total is too low.
+    Nothing happens if the customer has too few points, or the total is too low.
     """
     who = CustomerKey(external_id=bought.customer.external_id)
     customer = await find_customer(world, actor, who)

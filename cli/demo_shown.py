@@ -53,7 +53,11 @@ class Credentials(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What the printed text names: a customer, the amount of a purchase, credentials, and failed checks."""
+    """What the printed text names.
+
+    It names a customer, the ``amount`` of a purchase that lifts the customer to the next tier, the credentials, and the
+    checks that the program fails.
+    """
 
     customer: CustomerRow
     amount: str
@@ -143,6 +147,7 @@ def write_environment(settings: Settings, port: int, credentials: Credentials) -
 
 
 def _lines(credentials: Credentials) -> list[str]:
+    """Return a line for each token: the name of its variable, and the token."""
     return [f"{name.upper()}={token}" for name, token in credentials._asdict().items()]
 
 
@@ -196,6 +201,7 @@ def banner(settings: Settings, port: int, shown: Shown, environment: Path) -> st
 
 
 def _curl(url: str, token: str, document: str, *, stream: bool = False) -> str:
+    """Return a curl command that sends a document with the token of a variable. With ``stream`` it waits for events."""
     body = orjson.dumps({"query": document}).decode()
     accept = " -N -H 'Accept: text/event-stream'" if stream else ""
     return (

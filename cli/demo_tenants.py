@@ -63,7 +63,7 @@ def _read_known_tenants(state: Path) -> list[TenantId]:
 
 
 async def _exist(app: Database, tenants: list[TenantId]) -> bool:
-    """Whether the tenants exist in this database."""
+    """Tell whether all these tenants exist in this database."""
     try:
         for tenant_id in tenants:
             await get_tenant(World(app), demo_owner(tenant_id))

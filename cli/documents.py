@@ -22,7 +22,7 @@ TENANT = click.option("--tenant", "tenant_id", type=click.UUID, required=True, h
 
 @click.group()
 def documents() -> None:
-    """Register the documents that a tenant trusts, and say who may run no others."""
+    """Register the documents that a tenant trusts, and set who may run no other documents."""
 
 
 @documents.command()
@@ -31,7 +31,7 @@ def documents() -> None:
 def register(tenant_id: uuid.UUID, manifest: Path) -> None:
     """Register the documents of MANIFEST, as the tools of Apollo, Relay and graphql-codegen write it.
 
-    Documents that are registered already stay as they are. One that may not run refuses all of them.
+    Documents that are registered already stay as they are. If one document may not run, none is registered.
     """
     from cli.manifest import read_manifest
     from loyalty.services.trusted_document import register_documents
@@ -53,7 +53,7 @@ def register(tenant_id: uuid.UUID, manifest: Path) -> None:
 @TENANT
 @click.argument("rule", type=click.Choice([one.name for one in DocumentRule], case_sensitive=False))
 def rule(tenant_id: uuid.UUID, rule: str) -> None:
-    """Say who may run trusted documents only. ANY lets everybody run every document."""
+    """Set who may run trusted documents only. With ANY everybody may run every document."""
     from loyalty.services.trusted_document import set_document_rule
 
     async def work(world: "World", actor: Actor) -> None:

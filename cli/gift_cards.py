@@ -27,9 +27,9 @@ def gift_cards() -> None:
 @gift_cards.command()
 @click.option("--tenant", "tenant_id", type=click.UUID, help="Only this tenant; without it all of them.")
 def reseal(tenant_id: uuid.UUID | None) -> None:
-    """Seal all codes again under the first key of the file, so that the others can be removed; client secrets, too.
+    """Seal all codes and client secrets again under the first key of the file, so that other keys can be removed.
 
-    It can be stopped and called again at any time. Exit code 1 when a code is damaged; its card is named.
+    It can be stopped and called again at any time. The exit code is 1 if a code is damaged; its card is named.
     """
     settings = load_settings()
     keys = local_code_keys(settings)

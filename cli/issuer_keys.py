@@ -77,6 +77,7 @@ def _find_key_file() -> Path:
 
 
 def _find_key(keys: Sequence[ECKey], key_id: str) -> ECKey:
+    """Return the key with this id. Raises SetupProblem if there is none."""
     found = next((key for key in keys if key.thumbprint() == key_id), None)
     if found is None:
         raise SetupProblem("There is no such key: see `treue issuer-keys list`.")
@@ -84,7 +85,10 @@ def _find_key(keys: Sequence[ECKey], key_id: str) -> ECKey:
 
 
 def _write_keys(path: Path, keys: Sequence[ECKey]) -> None:
-    """Replace the file whole and at once: a server that starts meanwhile reads either the old keys or the new ones."""
+    """Replace the file of keys whole and at once.
+
+    A server that starts meanwhile reads either the old keys or the new ones. Raises SetupProblem.
+    """
     Issuer(keys[0], older=keys[1:])
     try:
         descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

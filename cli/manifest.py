@@ -33,6 +33,7 @@ def read_manifest(content: bytes) -> list[OfferedDocument]:
 
 
 def _read_apollo(manifest: Mapping[str, Any]) -> list[OfferedDocument]:
+    """Return the documents of a manifest in the format of Apollo's tools. Raises SetupProblem."""
     if (manifest["format"], manifest.get("version")) != (APOLLO_FORMAT, APOLLO_VERSION):
         raise SetupProblem(f"The manifest must have the format {APOLLO_FORMAT} and the version {APOLLO_VERSION}.")
     operations = manifest.get("operations")
@@ -42,10 +43,15 @@ def _read_apollo(manifest: Mapping[str, Any]) -> list[OfferedDocument]:
 
 
 def _read_pairs(manifest: Mapping[str, Any]) -> list[OfferedDocument]:
+    """Return the documents of an object from hash to text. Raises SetupProblem."""
     return [_offer(sha256, text, None) for sha256, text in manifest.items()]
 
 
 def _offer(named: object, text: object, name: object) -> OfferedDocument:
+    """Return the document of an entry: ``named`` is the hash in the manifest.
+
+    Raises SetupProblem if the entry has no text, or another hash than its text.
+    """
     shown = str(named)[:SHOWN_HASH_LENGTH]
     if not isinstance(text, str) or not isinstance(named, str):
         raise SetupProblem(f"The entry {shown} of the manifest has no text.")
@@ -60,5 +66,6 @@ def _offer(named: object, text: object, name: object) -> OfferedDocument:
 
 
 def _find_name(text: str) -> str | None:
+    """Return the name of the first operation in a text; None if it has no name."""
     found = _OPERATION_NAME.search(text)
     return found[1] if found else None

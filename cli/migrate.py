@@ -10,7 +10,7 @@ from runtime.settings import load_settings
 
 @click.command()
 def migrate() -> None:
-    """Make what is missing: roles, database, tables. Harmless to repeat."""
+    """Make the roles, the database and the tables that are missing. Running it again does no harm."""
     with provide_clusters(load_settings(), OWNER_ROLE, prepare=True) as clusters:
         for urls in clusters.values():
             upgrade(urls.owner)

@@ -96,7 +96,7 @@ def token() -> None:
 
 
 @token.command()
-@click.option("--name", required=True, help="What the logs call it, such as Onboarding.")
+@click.option("--name", required=True, help="The name of the credential in the logs, such as Onboarding.")
 @click.option(
     "--days",
     type=click.IntRange(1, MAX_TOKEN_DAYS),
@@ -125,7 +125,7 @@ def list_() -> None:
 @token.command()
 @click.argument("named", metavar="ID_OR_TOKEN")
 def revoke(named: str) -> None:
-    """End a credential at once, named by its id or by its text (read from standard input when it is -)."""
+    """End a credential at once. It is named by its id, or by its text; with - the text is read from standard input."""
     from loyalty.services.platform import revoke_platform_token
 
     given = sys.stdin.read().strip() if named == "-" else named.strip()
@@ -153,6 +153,7 @@ async def _find_id(world: "World", given: str) -> uuid.UUID:
 
 
 def _remarks(row: "PlatformTokenRow") -> list[str]:
+    """Return what to print about a credential: when it ends or why it has ended, and when it was used last."""
     now = datetime.now(UTC)
     ends = [f"until {row.expires_at:%Y-%m-%d}"] if row.expires_at is not None else []
     used = [f"used {row.last_used_at:%Y-%m-%d %H:%M} UTC"] if row.last_used_at is not None else []

@@ -36,7 +36,9 @@ tenant.add_command(forget)
 @click.option("--currency", required=True, help="ISO 4217, such as EUR.")
 @click.option("--time-zone", required=True, help="IANA zone, such as Europe/Berlin.")
 @click.option("--locale", default="en", show_default=True, help="Language of the business (BCP 47).")
-@click.option("--sandbox", is_flag=True, help="To try things in: it can advance its own clock.")
+@click.option(
+    "--sandbox", is_flag=True, help="Make a sandbox: a tenant to try things in, which can advance its own clock."
+)
 @click.option(
     "--allow-origin",
     "origins",
@@ -44,7 +46,7 @@ tenant.add_command(forget)
     help="Origin whose browser pages may call, such as https://salon.example; may be given more than once.",
 )
 @click.option("--no-loyalty", is_flag=True, help="Do not grant the loyalty module yet.")
-@click.option("--cluster", help="The cluster where it lives. Without it that with the fewest tenants.")
+@click.option("--cluster", help="The cluster where the tenant lives; without it the cluster with the fewest tenants.")
 def create(
     name: str,
     currency: str,
@@ -78,8 +80,10 @@ def create(
 
 @tenant.command(name="list")
 def list_() -> None:
-    """List all tenants, oldest first: id and name, and what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED,
-    a budget of its own. Where there are several clusters the line names that of the tenant.
+    """List all tenants, oldest first, with id and name.
+
+    A line also says what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED, a budget of its own. If there are several
+    clusters, it names the cluster of the tenant.
     """
     from tenancy.provisioning import list_tenants
 
@@ -92,11 +96,13 @@ def list_() -> None:
 
 
 def _describe(tenant: "ListedTenant", *, shows_cluster: bool) -> list[str]:
+    """Return what to print about a tenant, one text for each column."""
     place = [tenant.cluster] if shows_cluster else []
     return [str(tenant.tenant_id), tenant.name, *place, *_remarks(tenant)]
 
 
 def _remarks(tenant: "ListedTenant") -> list[str]:
+    """Return what is not as usual about a tenant: its state, no entitlement, or a budget of its own."""
     from tenancy.tables import ACTIVE
 
     return [
@@ -113,7 +119,7 @@ def _remarks(tenant: "ListedTenant") -> list[str]:
 @tenant.command()
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 def suspend(tenant_id: uuid.UUID) -> None:
-    """Refuse every credential of a tenant until it is resumed. Points keep their dates meanwhile."""
+    """Refuse every credential of a tenant until it is resumed. Points still mature and expire at their time."""
     from loyalty.services.tenant import suspend_tenant
 
     _change(tenant_id, suspend_tenant)
@@ -134,7 +140,7 @@ def resume(tenant_id: uuid.UUID) -> None:
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def close(tenant_id: uuid.UUID, *, yes: bool) -> None:
-    """Refuse every credential of a tenant for good. What it holds is kept, and nothing opens it again."""
+    """Refuse every credential of a tenant for good. Its data is kept, and it cannot be opened again."""
     from loyalty.services.tenant import close_tenant
 
     if not yes:
@@ -161,9 +167,14 @@ def entitle(tenant_id: uuid.UUID, *, loyalty: bool) -> None:
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 @click.option("--points", type=int, help="Points of cost that may be spent at once, 20000 at least.")
 @click.option("--per-second", type=int, help="Points that come back each second.")
-@click.option("--default", "usual", is_flag=True, help="Take its own limits away: those of the settings count again.")
+@click.option(
+    "--default",
+    "usual",
+    is_flag=True,
+    help="Take the tenant's own budget away: the budget of the settings counts again.",
+)
 def limits(tenant_id: uuid.UUID, points: int | None, per_second: int | None, *, usual: bool) -> None:
-    """Give a tenant a budget of its own. Servers know of it when they book next, within seconds of its traffic."""
+    """Give a tenant a budget of its own. A server learns of it with its next booking, within seconds of traffic."""
     from loyalty.services.tenant import limit_tenant
 
     given = (points, per_second)
@@ -185,11 +196,11 @@ def limits(tenant_id: uuid.UUID, points: int | None, per_second: int | None, *, 
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 @click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 def export(tenant_id: uuid.UUID, file: Path) -> None:
-    """Write everything that is held of a tenant to FILE, a JSON object a line: its table, and the row.
+    """Write all data of a tenant to FILE. Each line is a JSON object: the name of a table, and a row.
 
     All rows are as they were at one moment. Secrets are left out: hashes of credentials, and the codes of gift cards.
-    The file is readable for its owner only, and a file that is there is not overwritten. Both logs tell of the export,
-    also of one that was begun and failed; it leaves no file.
+    Only the owner of the file can read it. A file that exists is not overwritten. The log of the platform and the audit
+    log of the tenant show each export, also one that failed. A failed export leaves no file.
     """
     from runtime.databases import provide_clusters
     from runtime.roles import APP_ROLE, RELAY_ROLE
@@ -239,4 +250,5 @@ def _new_file(file: Path) -> Iterator[BinaryIO]:
 
 
 def _change(tenant_id: uuid.UUID, change: "Callable[[World, TenantId], Awaitable[ListedTenant]]") -> None:
+    """Change a tenant as the relay role. A refusal ends the command with a sentence."""
     work_as_relay(lambda world: change(world, TenantId(tenant_id)), unknown=no_tenant(tenant_id))

@@ -24,8 +24,8 @@ T = TypeVar("T")
 def move(tenant_id: uuid.UUID, cluster: str, *, give_up: bool) -> None:
     """Move a suspended tenant to CLUSTER, or go on with a move that was interrupted.
 
-    All rows are copied, compared, and the ledger of the copy is proven. Then the old copy is closed, and kept. The
-    tenant stays suspended. Works as treue_owner, treue_app and treue_relay in both clusters.
+    All rows are copied and compared, and the ledger of the copy is proven. Then the old copy is closed and kept. The
+    tenant stays suspended. The command works as treue_owner, treue_app and treue_relay in both clusters.
     """
     from loyalty.services.tenant_move import Move, MoveStep, give_move_up, move_tenant
 
@@ -45,7 +45,7 @@ def move(tenant_id: uuid.UUID, cluster: str, *, give_up: bool) -> None:
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 @click.argument("cluster")
 def forget(tenant_id: uuid.UUID, cluster: str) -> None:
-    """Delete the rows that a tenant has left behind in CLUSTER when it moved away. Works as treue_owner."""
+    """Delete the closed copy that a tenant has left in CLUSTER when it moved away. It works as treue_owner."""
     from loyalty.services.tenant_move import Move, delete_old_copy
 
     deleted = _work(tenant_id, lambda clusters: delete_old_copy(clusters, Move(TenantId(tenant_id), cluster)))

@@ -23,8 +23,12 @@ OPERATOR = "treue token revoke"
 
 @click.group(invoke_without_command=True)
 @click.option("--tenant", "tenant_id", type=click.UUID, help="The tenant's id (`treue tenant list`).  [required]")
-@click.option("--role", type=click.Choice(TOKEN_ROLES, case_sensitive=False), help="What it may do.  [required]")
-@click.option("--subject", help="Who it is for; for CUSTOMER the customer's id.")
+@click.option(
+    "--role",
+    type=click.Choice(TOKEN_ROLES, case_sensitive=False),
+    help="The role, which says what the token may do.  [required]",
+)
+@click.option("--subject", help="The person whom the token is for; for CUSTOMER the customer's id.")
 @click.option("--name", default="Local operator", show_default=True, help="The name that others see.")
 @click.option("--hours", default=DEFAULT_HOURS, show_default=True, type=click.IntRange(1, 24 * 7), help="Lifetime.")
 @click.pass_context
@@ -61,9 +65,9 @@ def token(
 @click.option("--tenant", "tenant_id", type=click.UUID, help="With --subject: the tenant's id.")
 @click.option("--subject", help="End all tokens of this person, or of the customer with this id.")
 def revoke(text: str | None, tenant_id: uuid.UUID | None, subject: str | None) -> None:
-    """End signed tokens at once: one TOKEN (read from standard input when it is -), or all of a --subject.
+    """End signed tokens at once: one TOKEN, or all tokens of a --subject. With - the TOKEN is read from standard input.
 
-    Customer tokens that they made end with them. With a single TOKEN the API tokens that it made end, too.
+    Customer tokens that an ended token made end, too. For a single TOKEN the API tokens that it made also end.
     """
     if (text is None) == (subject is None) or (subject is None) != (tenant_id is None):
         raise click.UsageError("Give either a TOKEN, or --tenant and --subject.")
@@ -78,10 +82,12 @@ def revoke(text: str | None, tenant_id: uuid.UUID | None, subject: str | None) -
 
 
 def _was_given(context: click.Context, name: str) -> bool:
+    """Tell whether an option was given on the command line."""
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _read_claims(issuer: Issuer, text: str) -> Claims:
+    """Return the claims of a signed token. Raises SetupProblem if the token is not valid."""
     try:
         return issuer.verify(text.strip())
     except InvalidToken as error:
@@ -97,6 +103,7 @@ def _revoke_token(claims: Claims) -> list[ApiTokenRow]:
 
 
 def _revoke_subject(tenant_id: TenantId, subject: str) -> None:
+    """Revoke all signed tokens of a subject that were issued until now."""
     work_as_app(
         lambda world: revoke_subject(world, tenant_id, subject, OPERATOR),
         unknown=no_tenant(tenant_id),

@@ -54,10 +54,16 @@ class Wanted(NamedTuple):
     show_default=True,
     help="Connections that share the work on a large ledger.",
 )
-@click.option("--heads-at", help="Also print a digest of all chains as they were then, such as 2026-01-01T00:00:00Z.")
-@click.option("--expect", "expected", help="The digest printed for the same --tenant and --heads-at before.")
+@click.option(
+    "--heads-at", help="Also print a digest of all chains as they were at this instant, such as 2026-01-01T00:00:00Z."
+)
+@click.option(
+    "--expect",
+    "expected",
+    help="The digest that was printed before for the same --tenant and --heads-at. Exit code 1 if it differs.",
+)
 def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expected: str | None) -> None:
-    """Check every invariant of the ledger. Exit code 1 when one does not hold; what differs is named."""
+    """Check every invariant of the ledger. The exit code is 1 if one does not hold; the differences are printed."""
     if expected is not None and (tenant_id is None or heads_at is None):
         raise click.UsageError("--expect needs --tenant and --heads-at.")
     wanted = Wanted(tenant_id, workers, None if heads_at is None else _moment(heads_at), expected)

@@ -26,9 +26,12 @@ from worker.main import ALL_PARTS, Cluster, Part, run_worker
     help="Run this part alone; may be given more than once. Without it every part runs.",
 )
 @metrics_port_option
-@click.option("--cluster", help="Work in this cluster alone. Without it in all that the settings name.")
+@click.option("--cluster", help="Work in this cluster alone; without it in all clusters of the settings.")
 def worker(*, only: tuple[Part, ...], metrics_port: int | None, cluster: str | None) -> None:
-    """Relay events, run the readers of the log, sweeps and jobs, until Ctrl-C or SIGTERM. Any number may run."""
+    """Relay events, and run the readers of the log, sweeps and jobs, until Ctrl-C or SIGTERM.
+
+    Any number of workers may run at once.
+    """
     settings = with_metrics_port(load_settings(), metrics_port)
     configure_logging(settings.log_level)
     with provide_clusters(settings, APP_ROLE, RELAY_ROLE) as clusters, observe_process(settings, "worker") as observers:

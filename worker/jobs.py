@@ -38,7 +38,7 @@ class Failure(NamedTuple):
 
 
 class DueJobs:
-    """The due jobs as one worker sees them."""
+    """The due jobs as one worker sees them, and how often their batches have failed here."""
 
     def __init__(
         self, world: World, relay: Database, stop: asyncio.Event, first_retry_seconds: float, tally: Tally
@@ -64,11 +64,15 @@ class DueJobs:
         return unfinished
 
     def _may_try(self, job: DueJob) -> bool:
+        """Tell whether a job may be tried now: it has not failed here, or has waited long enough since."""
         failure = self._failures.get(job.id)
         return failure is None or failure.retry_at <= asyncio.get_running_loop().time()
 
     async def _advance(self, job: DueJob) -> bool:
-        """Run one batch of a job; returns whether the job has more to do. A failure is noted, an outage is raised."""
+        """Run one batch of a job; return whether the job has more to do.
+
+        A failure of the batch is noted. An outage of the database is raised.
+        """
         try:
             with self._tally.trace_work("job batch", job.tenant_id):
                 unfinished = await advance_job(self._world, job.tenant_id, job.id)
@@ -105,10 +109,11 @@ async def work_off_jobs(
     first_retry_seconds: float = FIRST_RETRY_SECONDS,
     tally: Tally | None = None,
 ) -> None:
-    """Work on due jobs until ``stop`` is set; a running batch is finished. It goes on after an outage of the database.
+    """Work on due jobs until ``stop`` is set; a running batch is finished.
 
-    A job whose batch fails ``MAX_ATTEMPTS`` times becomes FAILED with a problem text. ``first_retry_seconds`` is the
-    wait after the first failure; each further failure doubles it. An outage of the database is not a failure of a job.
+    The loop goes on after an outage of the database. A job whose batch fails ``MAX_ATTEMPTS`` times becomes FAILED with
+    a problem text. ``first_retry_seconds`` is the wait after the first failure; each further failure doubles it. An
+    outage of the database is not a failure of a job.
     """
     counts = tally or Tally()
     due_jobs = DueJobs(world, relay, stop, first_retry_seconds, counts)

@@ -69,7 +69,7 @@ class Lateness:
         self._late: set[str] = set()
 
     def is_late(self, name: str) -> bool:
-        """Return whether a thing was late at the last look."""
+        """Tell whether a thing was late at the last look."""
         return name in self._late
 
     def note(self, look: Look) -> None:
@@ -86,9 +86,9 @@ class Lateness:
 
 
 async def watch_lateness(world: World, relay: Database, stop: asyncio.Event, lateness: Lateness, tally: Tally) -> None:
-    """Look how late everything is, again and again, as the relay role, until ``stop`` is set.
+    """Measure how late everything is, again and again, as the relay role, until ``stop`` is set.
 
-    It begins with a pause: work that waited while no worker ran is about to be done.
+    The first look comes after a pause: work that waited while no worker ran is about to be done.
     """
 
     async def work() -> bool:
@@ -112,4 +112,5 @@ async def look(relay: Database, now: datetime) -> Look:
 
 
 def _age_of_line(line: list[JobsInLine], now: datetime) -> float:
+    """Return how many seconds the job that has waited longest has waited; 0 if no job waits."""
     return max((max(0.0, (now - one.oldest).total_seconds()) for one in line), default=0.0)

@@ -137,7 +137,10 @@ async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by
 
 
 async def _refuse_unsafe_roles(doors: Mapping[str, Database]) -> None:
-    """Refuse a role that can see over the wall. A cluster that is away does not stop the work in the others."""
+    """Refuse a role of the database that can see over the wall.
+
+    One cluster of several that is away does not stop the work in the others.
+    """
     if len(doors) == 1:
         await refuse_unsafe_role(*doors.values())
         return
@@ -188,6 +191,7 @@ async def _run_loops(world: World, relay: Database, stop: asyncio.Event, desk: D
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT set ``stop``."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

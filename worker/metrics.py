@@ -14,7 +14,10 @@ UNFINISHED_STATES = ("WAITING", "RUNNING")
 
 
 class WorkerCollector(Collector):
-    """Collects the metrics of a worker. Every worker looks how late everything is, so all report the same lateness."""
+    """The collector of a worker's metrics.
+
+    Every worker measures how late the work of all workers is, so all report the same lateness.
+    """
 
     def __init__(self, loops: Collection[str], tally: Tally, lateness: Lateness) -> None:
         self._loops = list(loops)

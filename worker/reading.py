@@ -25,7 +25,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.readers")
 
 
 async def read_logs(world: World, relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
-    """Run all readers until ``stop`` is set; a running turn is finished. It goes on after an outage of the database."""
+    """Run all readers until ``stop`` is set; a running turn is finished.
+
+    The loops go on after an outage of the database.
+    """
     counts = tally or Tally()
     async with asyncio.TaskGroup() as loops:
         for reader in READERS.values():
@@ -48,7 +51,10 @@ def loop_name(reader: Reader) -> str:
 
 
 async def _run_reader(reader: Reader, world: World, relay: Database, stop: asyncio.Event, tally: Tally) -> None:
-    """Run the turns of one reader until ``stop`` is set. It is registered for existing logs first."""
+    """Run the turns of one reader until ``stop`` is set.
+
+    The first round registers the reader for the logs that exist already.
+    """
     is_registered = False
 
     async def work() -> bool:
@@ -63,7 +69,7 @@ async def _run_reader(reader: Reader, world: World, relay: Database, stop: async
 
 
 async def _take_turn(reader: Reader, world: World, tenant_id: TenantId, tally: Tally) -> None:
-    """Run one turn of a reader in a tenant. A failure is logged, an outage of the database is raised."""
+    """Run one turn of a reader in a tenant. A failure of the turn is logged. An outage of the database is raised."""
     try:
         with tally.trace_work(f"turn of {reader.name}", tenant_id):
             await advance_reader(world.database, tenant_id, reader)

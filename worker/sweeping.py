@@ -38,7 +38,10 @@ class SweepNews:
 
 
 async def sweep(world: World, relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
-    """Do due work until ``stop`` is set; a running batch is finished. It goes on after an outage of the database."""
+    """Do due work until ``stop`` is set; a running batch is finished.
+
+    The loop goes on after an outage of the database.
+    """
     news = SweepNews() if tally is None else SweepNews(tally)
 
     async def work() -> bool:
@@ -69,9 +72,9 @@ async def sweep_round(world: World, relay: Database, news: SweepNews) -> int:
 
 
 async def _sweep_tenant(one: Sweep, world: World, tenant_id: TenantId, news: SweepNews) -> Swept:
-    """Run one batch of a sweep in a tenant; returns how many rows were done.
+    """Run one batch of a sweep in a tenant; return how many rows were done.
 
-    A failure is logged, an outage is raised.
+    A failure of the batch is logged. An outage of the database is raised.
     """
     key = (one.name, tenant_id)
     try:
