@@ -17,7 +17,7 @@ from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.due import read_lateness
 from loyalty.storage.events import read_relay_lag
-from loyalty.storage.jobs import JobsInLine, read_line
+from loyalty.storage.jobs import UnfinishedJobs, count_unfinished_jobs
 from loyalty.storage.log_readers import read_lateness_of_readers
 from tenancy.database import Database
 from worker.loop import Pace, pause, repeat_until_stopped
@@ -103,14 +103,14 @@ async def look(relay: Database, now: datetime) -> Look:
     """Return how late everything is now."""
     async with relay.engine.connect() as connection:
         seconds = {RELAY: await read_relay_lag(connection)}
-        line = await read_line(connection)
-        seconds[JOBS] = _age_of_line(line, now)
+        unfinished = await count_unfinished_jobs(connection)
+        seconds[JOBS] = _find_longest_wait(unfinished, now)
         seconds[READERS] = await read_lateness_of_readers(connection, READER_NAMES)
         for sweep in SWEEPS:
             seconds[sweep.name] = await read_lateness(connection, sweep.due, now)
-    return Look(seconds, {one.state: one.jobs for one in line})
+    return Look(seconds, {one.state: one.jobs for one in unfinished})
 
 
-def _age_of_line(line: list[JobsInLine], now: datetime) -> float:
+def _find_longest_wait(unfinished: list[UnfinishedJobs], now: datetime) -> float:
     """Return how many seconds the job that has waited longest has waited; 0 if no job waits."""
-    return max((max(0.0, (now - one.oldest).total_seconds()) for one in line), default=0.0)
+    return max((max(0.0, (now - one.oldest).total_seconds()) for one in unfinished), default=0.0)

@@ -49,15 +49,15 @@ ALL_PARTS = frozenset(Part)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """The parts that one worker runs, and the figures that it keeps of them."""
+class WorkerLoops:
+    """The loops of a worker in one cluster, and the figures that they keep."""
 
     parts: frozenset[Part] = ALL_PARTS
     tally: Tally = field(default_factory=Tally)
     lateness: Lateness = field(default_factory=Lateness)
 
     @property
-    def loops(self) -> list[str]:
+    def names(self) -> list[str]:
         """The names of the loops that run."""
         whole = [part.lower() for part in sorted(self.parts - {Part.READERS})]
         readers = [loop_name(reader) for reader in READERS.values()] if Part.READERS in self.parts else []
@@ -105,7 +105,7 @@ async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by
         name: Database(cluster.relay_url, pool_size=RELAY_POOL_SIZE, pooler=pooler, name="treue-relay", tracer=tracer)
         for name, cluster in clusters.items()
     }
-    desks = {name: Desk(frozenset(parts), Tally(tracer)) for name in clusters}
+    loops = {name: WorkerLoops(frozenset(parts), Tally(tracer)) for name in clusters}
     try:
         for doors in (apps, relays):
             await _refuse_unsafe_roles(doors)
@@ -119,14 +119,14 @@ async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by
             )
             registry.register(
                 collect_by_cluster(
-                    {name: WorkerCollector(desk.loops, desk.tally, desk.lateness) for name, desk in desks.items()}
+                    {name: WorkerCollector(one.names, one.tally, one.lateness) for name, one in loops.items()}
                 )
             )
         log.info("worker started", parts=sorted(parts), clusters=list(clusters))
         async with asyncio.TaskGroup() as running:
             works = [
                 running.create_task(
-                    work(World(app), relays[name], stop, desks[name], shutdown_seconds=shutdown_seconds), name=name
+                    work(World(app), relays[name], stop, loops[name], shutdown_seconds=shutdown_seconds), name=name
                 )
                 for name, app in apps.items()
             ]
@@ -152,16 +152,16 @@ async def work(
     world: World,
     relay: Database,
     stop: asyncio.Event,
-    desk: Desk | None = None,
+    loops: WorkerLoops | None = None,
     *,
     shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
 ) -> bool:
-    """Run the loops of a desk in this process until ``stop`` is set; without a desk, the loops of all parts.
+    """Run ``loops`` in this process until ``stop`` is set. None stands for the loops of all parts.
 
     Returns False if a batch was cut short. Such a batch rolls back, and the next worker does it again. If a loop ends
     without ``stop``, that is a bug: it ends the other loops and is raised.
     """
-    running = asyncio.create_task(_run_loops(world, relay, stop, desk or Desk()))
+    running = asyncio.create_task(_run_loops(world, relay, stop, loops or WorkerLoops()))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -176,18 +176,18 @@ async def work(
     return True
 
 
-async def _run_loops(world: World, relay: Database, stop: asyncio.Event, desk: Desk) -> None:
-    """Run the loops of the desk's parts, and the loop that measures lateness, until ``stop`` is set."""
-    async with asyncio.TaskGroup() as loops:
-        if Part.RELAY in desk.parts:
-            loops.create_task(relay_events(relay, stop, desk.tally), name="relay")
-        if Part.JOBS in desk.parts:
-            loops.create_task(work_off_jobs(world, relay, stop, tally=desk.tally), name="jobs")
-        if Part.SWEEPING in desk.parts:
-            loops.create_task(sweep(world, relay, stop, desk.tally), name="sweeping")
-        if Part.READERS in desk.parts:
-            loops.create_task(read_logs(world, relay, stop, desk.tally), name="readers")
-        loops.create_task(watch_lateness(world, relay, stop, desk.lateness, desk.tally), name="lateness")
+async def _run_loops(world: World, relay: Database, stop: asyncio.Event, loops: WorkerLoops) -> None:
+    """Run the loops, and the loop that measures lateness, until ``stop`` is set."""
+    async with asyncio.TaskGroup() as running:
+        if Part.RELAY in loops.parts:
+            running.create_task(relay_events(relay, stop, loops.tally), name="relay")
+        if Part.JOBS in loops.parts:
+            running.create_task(work_off_jobs(world, relay, stop, tally=loops.tally), name="jobs")
+        if Part.SWEEPING in loops.parts:
+            running.create_task(sweep(world, relay, stop, loops.tally), name="sweeping")
+        if Part.READERS in loops.parts:
+            running.create_task(read_logs(world, relay, stop, loops.tally), name="readers")
+        running.create_task(watch_lateness(world, relay, stop, loops.lateness, loops.tally), name="lateness")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -55,7 +55,7 @@ class JobType(NamedTuple, Generic[W, A, R]):
 
 
 class UnknownJob(ValueError):
-    """The job has a kind that this release does not know: a newer release has put it in line. Leave it alone."""
+    """The job has a kind that this release does not know: a newer release has added it. Leave it alone."""
 
 
 def index_job_types(*job_types: JobType[W, Any, Any]) -> dict[str, JobType[W, Any, Any]]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.jobs.line import put_re_tiering_in_line
+from loyalty.jobs.waiting import add_re_tiering_job
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import FeatureDisabled, NotFound, VersionConflict, refuse_problems
@@ -113,7 +113,7 @@ async def change_settings(
     change = AuditedChange(AuditSubject.PROGRAM, "program", "Program", program.settings, settings)
     await note_changes(tx, by, now, [change])
     same = settings.tiering == program.settings.tiering
-    job = None if same else await put_re_tiering_in_line(tx, by, job_id=JobId(uuid7()), now=now)
+    job = None if same else await add_re_tiering_job(tx, by, job_id=JobId(uuid7()), now=now)
     changed = program._replace(
         settings=settings, version=version, config_version=program.config_version + 1, updated_at=now
     )

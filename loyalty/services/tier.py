@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.jobs.line import put_re_tiering_in_line
+from loyalty.jobs.waiting import add_re_tiering_job
 from loyalty.rules.audit import AuditSubject
 from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.ids import JobId, TierId
@@ -195,6 +195,6 @@ async def _load_first_result(tx: Transaction, tier_id: TierId, job_id: JobId) ->
 
 
 async def _re_tier_everybody(world: World, tx: Transaction, by: Actor, job_id: JobId) -> JobRow:
-    """Count the edit as a new config version, and put the job in line that puts every customer into the right tier."""
+    """Count the edit as a new config version, and add the job that puts every customer into the right tier."""
     await touch_config(tx)
-    return await put_re_tiering_in_line(tx, by, job_id=job_id, now=world.clock())
+    return await add_re_tiering_job(tx, by, job_id=job_id, now=world.clock())

@@ -103,7 +103,7 @@ _DUE = (
 )
 
 
-_LINE = (
+_COUNTS = (
     select(jobs.c.state, func.count().label("jobs"), func.min(jobs.c.updated_at).label("oldest"))
     .where(among_these(jobs.c.state, _UNFINISHED), is_here(jobs.c.tenant_id))
     .group_by(jobs.c.state)
@@ -168,7 +168,7 @@ async def read_due_jobs(connection: AsyncConnection, limit: int) -> list[DueJob]
     return [DueJob._make(row) for row in await connection.execute(_DUE, {"limit": limit})]
 
 
-class JobsInLine(NamedTuple):
+class UnfinishedJobs(NamedTuple):
     """The unfinished jobs of all tenants in one state."""
 
     state: str
@@ -177,6 +177,6 @@ class JobsInLine(NamedTuple):
     """When the job that has waited longest was last worked on, or was started."""
 
 
-async def read_line(connection: AsyncConnection) -> list[JobsInLine]:
+async def count_unfinished_jobs(connection: AsyncConnection) -> list[UnfinishedJobs]:
     """Count the unfinished jobs of all tenants by their state. Runs as the relay role, outside any tenant."""
-    return [JobsInLine._make(row) for row in await connection.execute(_LINE)]
+    return [UnfinishedJobs._make(row) for row in await connection.execute(_COUNTS)]

@@ -44,7 +44,7 @@ class Job(Node):
     owner: str | None = known_actor_name("actor", "actor_kind", did="asked for it")
     owner_kind: ActorKind | None = known_actor_kind("actor_kind", did="asked for it")
     problem: str | None = strawberry.field(description="Why it failed.")
-    created_at: datetime = strawberry.field(description="When it was put in line.")
+    created_at: datetime = strawberry.field(description="When it was added.")
     updated_at: datetime = strawberry.field(description="When it last moved.")
 
     @computed(description="What came of it so far; null before its first batch.")

@@ -22,7 +22,7 @@ from tenancy.database import Database
 from tenancy.metrics import DatabaseCollector
 from tests.docs.pages import REFERENCE, write_tables
 from worker.lateness import LIMITS, Lateness, Look
-from worker.main import Desk
+from worker.main import WorkerLoops
 from worker.metrics import WorkerCollector
 
 PAGE = REFERENCE / "metrics.md"
@@ -81,7 +81,7 @@ def worker_registry() -> CollectorRegistry:
     lateness = Lateness()
     lateness.last = Look({}, {})
     registry.register(DatabaseCollector({"app": database, "relay": database}))
-    registry.register(WorkerCollector(Desk().loops, Desk().tally, lateness))
+    registry.register(WorkerCollector(WorkerLoops().names, WorkerLoops().tally, lateness))
     return registry
 
 

@@ -152,7 +152,7 @@ from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.holds import read_holds_moved_at
 from loyalty.storage.idempotency import keep_key, name_call
-from loyalty.storage.jobs import read_due_jobs, read_line
+from loyalty.storage.jobs import count_unfinished_jobs, read_due_jobs
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.log_readers import read_due_logs, read_lateness_of_readers, register_readers
 from loyalty.storage.members import MemberFilter
@@ -728,7 +728,7 @@ class Day:
             await one.work(self.world, self.salon.tenant_id)
         async with self.relay.engine.connect() as connection:
             await read_due_jobs(connection, 100)
-            await read_line(connection)
+            await count_unfinished_jobs(connection)
         await list_tenants(self.relay)
 
     async def change_tiering(self) -> None:

@@ -75,7 +75,7 @@ OVER_ALL_TENANTS: Mapping[str, str] = {
     "loyalty.storage.events.position_events": "the relay gives positions to the events of all tenants",
     "loyalty.storage.events.read_relay_lag": "how late the relay is, over all tenants",
     "loyalty.storage.jobs.read_due_jobs": "finds the tenants for which a job waits",
-    "loyalty.storage.jobs.read_line": "how long the line of jobs is, over all tenants",
+    "loyalty.storage.jobs.count_unfinished_jobs": "how many jobs are unfinished, over all tenants",
     "loyalty.storage.log_readers.read_due_logs": "finds the logs that a reader has to go on with",
     "loyalty.storage.log_readers.read_lateness_of_readers": "how late the readers are, over all tenants",
     "loyalty.storage.log_readers.register_readers": "registers the readers in every tenant",

@@ -50,7 +50,7 @@ async def reward(world: World, salon: Salon, points: int) -> None:
     await create_earning_rule(world, salon.manager, draft)
 
 
-async def put_in_line(world: World, salon: Salon, kind: str, arguments: dict[str, Any] | None = None) -> JobId:
+async def add_job(world: World, salon: Salon, kind: str, arguments: dict[str, Any] | None = None) -> JobId:
     job_id = JobId(uuid7())
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         await start_job(tx, NewJob(job_id, kind, arguments or {}, 0, "STAFF", "staff:ann", "Ann", world.clock()))
@@ -165,8 +165,8 @@ async def test_a_killed_worker_leaves_the_rest_to_the_next_one(
 async def test_a_job_that_fails_is_given_up_with_a_problem_and_stops_no_other(
     world: World, salon: Salon, other_salon: Salon, relay_database: Database
 ) -> None:
-    bad = await put_in_line(world, salon, "MAKE_COFFEE")
-    good = await put_in_line(world, other_salon, JobKind.RETIER)
+    bad = await add_job(world, salon, "MAKE_COFFEE")
+    good = await add_job(world, other_salon, JobKind.RETIER)
     with capture_logs() as lines:
         async with working(world, relay_database):
             await until(lambda: has_state(world, salon, bad, "FAILED"))
@@ -188,7 +188,7 @@ async def test_a_lost_connection_is_no_failure_of_the_job(
         async with working(World(worker), relay_database):
             async with world.database.tenant_transaction(salon.tenant_id) as tx:
                 await lock_customers(tx, [customer])
-                job_id = await put_in_line(world, salon, JobKind.RETIER)
+                job_id = await add_job(world, salon, JobKind.RETIER)
                 for _ in range(2):
                     await until(lambda: is_waiting_for_a_lock(database_urls.app, "treue-tests-worker"))
                     assert await end_sessions(database_urls.app, "treue-tests-worker")
@@ -199,7 +199,7 @@ async def test_a_lost_connection_is_no_failure_of_the_job(
 
 
 async def test_a_finished_job_cannot_fail(world: World, salon: Salon, other_salon: Salon) -> None:
-    job_id = await put_in_line(world, salon, JobKind.RETIER)
+    job_id = await add_job(world, salon, JobKind.RETIER)
     assert not await fail_job(world, other_salon.tenant_id, job_id, "not theirs")
     assert not await advance_job(world, salon.tenant_id, job_id)
     assert not await fail_job(world, salon.tenant_id, job_id, "too late")
@@ -249,7 +249,7 @@ COUNTING = {"COUNT": JobType(JobKind.RETIER, Count, Counted, count_on)}
 
 async def test_a_batch_and_how_far_the_job_is_are_kept_together(world: World, salon: Salon) -> None:
     """The handler gets its arguments and its result as classes; a batch that fails leaves neither trace nor result."""
-    job_id = await put_in_line(world, salon, "COUNT", {"up_to": 5})
+    job_id = await add_job(world, salon, "COUNT", {"up_to": 5})
     assert await advance_job(world, salon.tenant_id, job_id, COUNTING)
     with pytest.raises(RuntimeError):
         await advance_job(world, salon.tenant_id, job_id, COUNTING)
