@@ -1,11 +1,12 @@
-"""What a tenant beyond its budget does to the tenant beside it, what a refused request costs, and what budgets cost.
+"""Measure what a tenant beyond its budget does to a neighbour, and what refusals and budgets cost.
 
     make bench-budgets                       rounds of all three situations, in turns
     make bench-budgets ARGS="--rounds 8 --clients 16"
 
-Two tenants share one server process. The neighbour asks a small question 50 times a second, alone, then beside a tenant
-that asks just as much as its budget allows, then beside one whose clients all ask as fast as they are answered. Most of
-what these ask is refused with RATE_LIMITED. The neighbour's p50 and p99 are printed for each situation.
+Two tenants, the neighbour and the busy tenant, share one server process. The neighbour asks a small question 50 times a
+second in three situations: alone; beside a busy tenant that asks as much as its budget allows; beside a busy tenant
+whose clients all ask as fast as they are answered. Most of these last questions are refused, because the budget is used
+up. The neighbour's p50 and p99 are printed for each situation.
 """
 
 import argparse
@@ -43,27 +44,30 @@ from tenancy.database import Database
 CUSTOMERS = 50
 QUESTION = "query($id: String!) { customer(by: {externalId: $id}) { fullName points { available } } }"
 PAGE = "{ customers(first: 20) { nodes { externalId fullName points { available } } } }"
-"""What the tenant beside it asks."""
+"""The question of the busy tenant."""
 LIMITS = BudgetLimits(20_000, 2_000)
-"""Of the tenant beside it: few, so that a slow machine also comes to the limit."""
+"""The budget of the busy tenant. It is small, so that a slow machine also comes to the limit."""
 REFUSED = b'"BUDGET_USED_UP"'
 ASKED_A_SECOND = 50
-"""Questions of the neighbour."""
+"""The number of questions of the neighbour in a second."""
 WITHIN = 0.9
-"""The part of its budget that the tenant beside it asks for, where it stays within."""
+"""The part of its budget that the busy tenant spends if it stays within the budget."""
 CHARGES = 50_000
 WARM_SECONDS = 2.0
 
 
 class Beside(NamedTuple):
-    """What the tenant beside the neighbour sent."""
+    """The answers that a client of the busy tenant got."""
 
     answered: int
     refused: int
 
 
 class Round(NamedTuple):
-    """One situation, once: how long the neighbour's questions took, and what else went on."""
+    """One round of a situation.
+
+    ``seconds`` are the times of the neighbour's answers, ``cpu_seconds`` the processor time of the server.
+    """
 
     seconds: list[float]
     beside: Beside
@@ -71,7 +75,7 @@ class Round(NamedTuple):
 
 
 def main() -> None:
-    """Measure in turns, print medians."""
+    """Measure the situations in turns, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
@@ -82,6 +86,7 @@ def main() -> None:
 
 
 async def _measure(rounds: int, seconds: float, clients: int) -> None:
+    """Run a service, measure all situations so many times, and print the results."""
     settings = {
         "TREUE_BUDGET_POINTS": str(LIMITS.points),
         "TREUE_BUDGET_POINTS_PER_SECOND": str(LIMITS.per_second),
@@ -118,7 +123,7 @@ async def _measure(rounds: int, seconds: float, clients: int) -> None:
 
 
 async def _lift_limits(service: Service) -> None:
-    """The neighbour has a budget of its own, which nothing uses up."""
+    """Give the neighbour the largest budget, which nothing uses up."""
     relay = Database(service.urls.relay, pool_size=1)
     most = BudgetLimits(MOST_BUDGET_POINTS, MOST_BUDGET_POINTS)
     await limit_tenant(World(relay), service.tenant_id, most)
@@ -126,12 +131,14 @@ async def _lift_limits(service: Service) -> None:
 
 
 async def _ask_once(port: int, request: bytes) -> bytes:
+    """Send a request over a connection of its own, and return the body of the answer."""
     reader, writer = await asyncio.open_connection(HOST, port)
     with contextlib.closing(writer):
         return await exchange(reader, writer, request)
 
 
 async def _cost_of(port: int, request: bytes) -> int:
+    """Return the cost of a request in points of cost, as the server says. A request with errors ends the run."""
     answer = await _ask_once(port, request)
     if b'"errors"' in answer:
         raise SystemExit(f"the question was not answered: {answer[:300]!r}")
@@ -139,18 +146,23 @@ async def _cost_of(port: int, request: bytes) -> int:
 
 
 def _busy_token(service: Service, busy: Actor) -> str:
+    """Return a signed token for a manager of the busy tenant."""
     return service.issuer.issue(
         subject="staff:busy", tenant_id=busy.tenant_id, role=Role.MANAGER, name="Busy", lifetime=LIFETIME
     ).text
 
 
 def _question(token: str, number: int) -> bytes:
+    """Return the request of the neighbour's question with this number."""
     return post_of(token, QUESTION, {"id": f"customer-{1 + number % CUSTOMERS}"})
 
 
 @contextlib.asynccontextmanager
 async def _busy_tenant(port: int, page: bytes, clients: int, pause: float) -> AsyncIterator[list[Beside]]:
-    """Clients of the other tenant ask during the block; each begins a question every `pause` seconds at most."""
+    """Let clients of the busy tenant ask during the block.
+
+    Each client begins a question every ``pause`` seconds at most. Yields what each client got, which grows meanwhile.
+    """
     sent = [Beside(0, 0)] * clients
 
     async def ask_on(number: int) -> None:
@@ -169,6 +181,7 @@ async def _busy_tenant(port: int, page: bytes, clients: int, pause: float) -> As
 
 
 async def _one_round(service: Service, port: int, server: int, seconds: float, beside: list[Beside]) -> Round:
+    """Let the neighbour ask for so many seconds, and return what was measured. A refusal ends the run."""
     token, before, used = service.owner_token(), list(beside), cpu_seconds_of(server)
     took: list[float] = []
     reader, writer = await asyncio.open_connection(HOST, port)
@@ -189,6 +202,7 @@ async def _one_round(service: Service, port: int, server: int, seconds: float, b
 
 
 def _tell(measured: Mapping[str, Sequence[Round]]) -> None:
+    """Print the results of each situation, and compare the p99 of the last one with those of the others."""
     ratios = {}
     for name, rounds in measured.items():
         seconds = sum(sum(one.seconds) + len(one.seconds) / ASKED_A_SECOND for one in rounds)
@@ -207,16 +221,21 @@ def _tell(measured: Mapping[str, Sequence[Round]]) -> None:
 
 
 def _percentile(seconds: Sequence[float], part: int) -> float:
+    """Return the time that ``part`` per cent of the answers do not pass, in seconds."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, len(ordered) * part // 100)]
 
 
 def _median_of(rounds: Sequence[Round], part: int) -> float:
+    """Return the median of a percentile over the rounds, in milliseconds."""
     return 1_000 * statistics.median(_percentile(one.seconds, part) for one in rounds)
 
 
 async def _tell_cost(service: Service, alone: Sequence[Round], cost: int) -> None:
-    """What it takes to charge an operation and to say so, with all that is booked meanwhile, beside a small read."""
+    """Print the processor time of charging an operation and reporting its cost, compared with a small read.
+
+    The bookings that happen meanwhile are included.
+    """
     database = Database(service.urls.app, pool_size=2)
     budgets = Budgets(database, lambda: datetime.now(UTC), BudgetLimits(200_000, MOST_BUDGET_POINTS))
     began = time.process_time()

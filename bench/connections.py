@@ -1,11 +1,11 @@
-"""How thousands of customers connect, what they cost, and how soon those whose credential ended are gone.
+"""Measure how thousands of customers connect, what they cost, and how soon customers with ended credentials are gone.
 
     make bench-connections                    5,000 customers, 100 of whom are merged away: their credentials end
     make bench-connections ARGS="--connections 1000 --revoked 20"
 
-All connect at once and come back after a jittered second when they are refused, as clients do. After they have left,
-the same crowd comes a second time: what the process keeps is what it uses again, so that it does not grow once more. It
-keeps free room inside Python's arenas, each of which is given back only when nothing at all is left in it.
+All connect at once. A refused client comes back after about a second, as real clients do. After all have left, the same
+clients connect a second time. The process should not need more memory then: it uses again what it kept. It keeps free
+room inside Python's arenas, because an arena is given back only when nothing at all is left in it.
 """
 
 import argparse
@@ -32,17 +32,17 @@ _MERGE = text("UPDATE customers SET merged_into = :target WHERE tenant_id = :cur
 
 
 class Connected(NamedTuple):
-    """Who is connected, and what it took."""
+    """The customers that are connected, and how long it took."""
 
     readers: dict[str, Reader]
     seconds: float
     attempts: int
     refusals: Counter[str]
-    """How often a socket was refused, by close code; None is a connection that broke."""
+    """How often a socket was refused, by close code. "None" stands for a connection that broke."""
 
 
 def main() -> None:
-    """Connect, measure, revoke, measure, leave, measure."""
+    """Connect the customers, revoke some, and disconnect the others; measure the server after each step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=5_000)
     parser.add_argument("--revoked", type=int, default=100)
@@ -52,6 +52,7 @@ def main() -> None:
 
 
 async def _measure(connections: int, revoked: int) -> None:
+    """Run a service, and print what each step costs."""
     async with running_service() as service:
         customers = await service.buy(1, connections + 1)
         tokens = {str(customer): service.customer_token(customer) for customer in customers[:-1]}
@@ -84,6 +85,7 @@ async def _measure(connections: int, revoked: int) -> None:
 
 
 async def _leave(connected: Connected, service: Service) -> None:
+    """Disconnect all customers, and print what the server needs after that."""
     for reader in connected.readers.values():
         reader.abort()
     await asyncio.sleep(10)
@@ -91,6 +93,7 @@ async def _leave(connected: Connected, service: Service) -> None:
 
 
 async def _connect_all(service: Service, tokens: dict[str, str]) -> Connected:
+    """Connect all customers at once; ``tokens`` are signed tokens by customer. A refused customer tries again."""
     readers: dict[str, Reader] = {}
     attempts = 0
     refusals: Counter[str] = Counter()
@@ -121,7 +124,7 @@ async def _connect_all(service: Service, tokens: dict[str, str]) -> Connected:
 
 
 async def _tell(when: str, service: Service) -> None:
-    """What the server holds, what it does by itself, and what an ordinary question takes just now."""
+    """Print the memory of the server, its processor time while idle, and the cost of a question at this moment."""
     cpu, started = service.cpu_seconds(), time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
     idle = (service.cpu_seconds() - cpu) / (time.monotonic() - started)
@@ -137,6 +140,7 @@ async def _tell(when: str, service: Service) -> None:
 
 
 def _ask(service: Service) -> list[float]:
+    """Ask a small question again and again, and return how many seconds each answer took."""
     body = orjson.dumps({"query": "{ viewer { kind } }"})
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {service.manager_token()}"}
     seconds = []

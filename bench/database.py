@@ -1,7 +1,7 @@
-"""What a read costs: through the multiplexer and through the pool, in turns, in one process.
+"""Measure what a read costs through the multiplexer and through the pool, in turns, in one process.
 
-Prints processor time of this process and of PostgreSQL for each operation, and how often it waits for the database. The
-answers of both doors are compared in the same run.
+It prints the processor time of this process and of PostgreSQL for each operation, and how often the operation waits for
+the database. The multiplexer and the pool are called doors here. The answers of both doors are compared.
 """
 
 import argparse
@@ -42,20 +42,20 @@ Operation = Callable[[World, Actor, int], Awaitable[Any]]
 
 
 async def read_customer(world: World, actor: Actor, number: int) -> Any:
-    """One customer with tier and progress, and the standing of who asks."""
+    """Read one customer with tier and progress, and the standing of the actor."""
     await refresh_actor(world, actor)
     return await find_customer(world, actor, CustomerKey(external_id=f"customer-{number % CUSTOMERS + 1}"))
 
 
 async def read_entries(world: World, actor: Actor, _number: int) -> Any:
-    """A page of entries with their customers, and the standing of who asks."""
+    """Read a page of entries with their customers, and the standing of the actor."""
     await refresh_actor(world, actor)
     entries = await list_activity(world, actor, EntryFilter(), Window(PAGE))
     return entries, await load_customers(world, actor, [entry.customer_id for entry in entries])
 
 
 async def read_customers(world: World, actor: Actor, _number: int) -> Any:
-    """A page of customers, and the standing of who asks."""
+    """Read a page of customers, and the standing of the actor."""
     await refresh_actor(world, actor)
     wanted = CustomerFilter(PointsFilter.ANY, None, None)
     return await list_customers(world, actor, wanted, CustomerOrder.NAME, Window(PAGE))
@@ -69,7 +69,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 class Cost(NamedTuple):
-    """What one operation took, in microseconds."""
+    """The time of one operation, in microseconds."""
 
     own_cpu: float
     database_cpu: float
@@ -78,7 +78,7 @@ class Cost(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def open_worlds(urls: DatabaseUrls) -> AsyncIterator[dict[str, World]]:
-    """The same database through both doors."""
+    """Open the same database through both doors, and yield a world for each door by its name."""
     doors = {
         "pool": Database(urls.app, pool_size=POOL_SIZE, read_connections=0, name="bench-pool"),
         "multiplexer": Database(urls.app, pool_size=POOL_SIZE, name="bench-multiplexer"),
@@ -91,7 +91,10 @@ async def open_worlds(urls: DatabaseUrls) -> AsyncIterator[dict[str, World]]:
 
 
 def database_cpu_seconds(postmaster: int) -> float:
-    """Processor time of PostgreSQL: the postmaster, those of its children who live, and those who have ended."""
+    """Return the processor time of PostgreSQL in seconds.
+
+    It counts the server process with this id, its children that still run, and its children that have ended.
+    """
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -106,7 +109,7 @@ def database_cpu_seconds(postmaster: int) -> float:
 async def measure(
     world: World, actor: Actor, operation: Operation, concurrency: int, seconds: float, postmaster: int
 ) -> Cost:
-    """Run an operation again and again for so long, so many at the same time."""
+    """Run an operation again and again for so many seconds, ``concurrency`` times at once. Return the cost of one."""
     end, done = time.monotonic() + seconds, 0
 
     async def work(first: int) -> None:
@@ -126,7 +129,7 @@ async def measure(
 
 @contextlib.contextmanager
 def counting() -> Iterator[dict[str, int]]:
-    """Count what is sent meanwhile: statements, and how often somebody waits."""
+    """Yield counts of the statements that are sent during the block, and of their round trips."""
     counts = {"statements": 0, "round trips": 0}
     send = Pipeline.send
 
@@ -143,7 +146,7 @@ def counting() -> Iterator[dict[str, int]]:
 
 
 async def compare(worlds: dict[str, World], actor: Actor, rounds: int, seconds: float, postmaster: int) -> None:
-    """Measure all operations through both doors in turn, and print what they cost."""
+    """Measure all operations through both doors in turn, and print their costs."""
     for name, operation in OPERATIONS.items():
         answers = [await operation(world, actor, 1) for world in worlds.values()]
         if answers[0] != answers[1]:
@@ -162,6 +165,7 @@ async def compare(worlds: dict[str, World], actor: Actor, rounds: int, seconds: 
 
 
 def _print(name: str, concurrency: int, found: dict[str, list[Cost]]) -> None:
+    """Print the costs of an operation for each door, and their ratio."""
     for door, costs in found.items():
         own, theirs, wall = (statistics.median(values) for values in zip(*costs, strict=True))
         print(f"{name}, {concurrency} at once, {door}: {own:.0f} µs here, {theirs:.0f} µs in PostgreSQL, {wall:.0f} µs")
@@ -172,7 +176,7 @@ def _print(name: str, concurrency: int, found: dict[str, list[Cost]]) -> None:
 
 
 def postmaster_of(postgres: EmbeddedPostgres) -> int:
-    """The process id of the server."""
+    """Return the process id of the server."""
     return int((postgres.data / "postmaster.pid").read_text("utf-8").split()[0])
 
 

@@ -10,7 +10,7 @@ from bench.service import HOST
 
 
 def post_of(token: str, document: str, variables: Mapping[str, Any]) -> bytes:
-    """A whole POST of an operation."""
+    """Return a complete POST request for an operation."""
     body = orjson.dumps({"query": document, "variables": variables})
     head = (
         f"POST /graphql HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\n"
@@ -20,7 +20,7 @@ def post_of(token: str, document: str, variables: Mapping[str, Any]) -> bytes:
 
 
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
-    """Send a request and return the body of its answer; ends the run for any status but 200."""
+    """Send a request and return the body of its answer. A status other than 200 ends the run."""
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):

@@ -1,4 +1,4 @@
-"""What followed logs cost a process while nothing happens in them, and no hint comes.
+"""Measure what followed logs cost a process while nothing happens in them, and no hint comes.
 
 make bench-followed                       300 logs for 10 seconds
 """
@@ -27,7 +27,7 @@ SETTLE_SECONDS = 5.0
 
 
 async def measure(url: str, logs: int, seconds: float, postmaster: int) -> dict[str, float]:
-    """The share of a core that this process and PostgreSQL take."""
+    """Follow so many logs for so many seconds. Return the share of a core that this process and PostgreSQL take."""
     database = Database(url, name="bench-followed")
     hub = EventHub(World(database))
     tenants = [TenantId(uuid7()) for _ in range(logs)]
@@ -49,7 +49,7 @@ async def measure(url: str, logs: int, seconds: float, postmaster: int) -> dict[
 
 
 def main() -> None:
-    """Start a database, measure, print, clean up."""
+    """Start a database, measure, print the result, and clean up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--logs", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=10.0)

@@ -1,11 +1,11 @@
-"""What one token that sends hostile documents does to everybody else.
+"""Measure what one token that sends hostile documents does to everybody else.
 
     make bench-hostile                       rounds with and without the attack, in turns
     make bench-hostile ARGS="--rounds 10 --attackers 8"
 
 The attackers send the refused documents of the tests' corpus that cost most, and lists of variables that are too long,
 as fast as they are answered. The other client asks an ordinary question again and again; its p50 and p99 are printed.
-Before that the documents are run that are valid, and those are printed that keep the process busy for longest.
+Before that all valid documents of the corpus are run. The documents that keep the process busy for longest are printed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from schema.root import treue_schema
 CUSTOMERS = 50
 QUESTION = "{ customers(first: 20) { nodes { externalId fullName points { available } } } }"
 WORST = 50
-"""How many documents of the corpus are sent: those of the refused ones that cost most."""
+"""The number of documents of the corpus that are sent: the refused documents that cost most."""
 
 ROUND_SECONDS = 5.0
 
@@ -42,6 +42,7 @@ def main() -> None:
 
 
 async def _measure(rounds: int, attackers: int) -> None:
+    """Run a service, and print the times of the ordinary question with and without the attack."""
     bodies = _hostile_bodies()
     calm: list[float] = []
     attacked: list[float] = []
@@ -60,7 +61,7 @@ async def _measure(rounds: int, attackers: int) -> None:
 
 
 def _hostile_bodies() -> list[bytes]:
-    """The requests of the attack, the dearest documents first."""
+    """Return the requests of the attack. The documents that cost most come first."""
     # The corpus belongs to the tests; the layers keep the product from leaning on it.
     from tests.schema.hostile import hostile_documents  # noqa: PLC0415
 
@@ -78,7 +79,7 @@ def _hostile_bodies() -> list[bytes]:
 
 @contextlib.asynccontextmanager
 async def _attack(service: Service, bodies: Sequence[bytes], attackers: int) -> AsyncIterator[list[int]]:
-    """Send hostile requests beside the block; yields how many each attacker has sent."""
+    """Send hostile requests during the block; yields how many requests each attacker has sent."""
     sent = [0] * attackers
 
     async def run(number: int) -> None:
@@ -92,7 +93,7 @@ async def _attack(service: Service, bodies: Sequence[bytes], attackers: int) -> 
 
 
 async def _ask_on(service: Service) -> list[float]:
-    """Ask the ordinary question for a while; how long each answer took, in seconds."""
+    """Ask the ordinary question for a while. Return how many seconds each answer took."""
     seconds = []
     body = orjson.dumps({"query": QUESTION})
     async with _client(service, service.owner_token()) as client:
@@ -107,11 +108,13 @@ async def _ask_on(service: Service) -> list[float]:
 
 
 def _client(service: Service, token: str) -> httpx2.AsyncClient:
+    """Return an HTTP client of the server with this token."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     return httpx2.AsyncClient(base_url=f"http://{HOST}:{service.port}", headers=headers, timeout=60)
 
 
 def _say(seconds: Sequence[float]) -> str:
+    """Return the p50 and the p99 of the times as text."""
     ordered = sorted(seconds)
     p50, p99 = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
     return f"p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms ({len(ordered)} questions)"

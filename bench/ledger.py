@@ -1,8 +1,9 @@
-"""A large ledger that adds up, made by SQL alone: millions of entries in minutes instead of hours.
+"""Build a large ledger that adds up, by SQL alone: millions of entries in minutes instead of hours.
 
-Each customer lives the same ten steps again and again (STEPS): buys, spends, is called off, is adjusted, loses points
-to time. Step after step is written for all customers, in another order each time, so that the rows of one customer lie
-scattered over the tables as they do after years. Amounts differ by customer.
+Each customer goes through the same ten steps again and again (STEPS): the customer buys, spends points, a purchase is
+called off, points are adjusted, points expire. Each step is written for all customers before the next step, in another
+order each time. So the rows of one customer lie scattered over the tables, as they do after years. The numbers of
+points differ by customer.
 """
 
 import json
@@ -27,14 +28,14 @@ BIG_TENANT = "01890000-0000-7000-8000-000000000001"
 
 
 class Step(NamedTuple):
-    """One entry in the life of a customer; points are multiplied by the customer's factor."""
+    """One entry of each customer. The points are multiplied by the customer's factor."""
 
     kind: str
     points: int
     takes: Mapping[int, int] = {}
-    """How many points of which step's lot it takes."""
+    """The points that the entry takes from lots, by the step that opened the lot."""
     of: int = 0
-    """The step whose purchase it reverses, or whose lot expires."""
+    """The step whose purchase the entry reverses, or whose lot expires; 0 for none."""
 
 
 STEPS: Mapping[int, Step] = {
@@ -104,35 +105,41 @@ FUNCTIONS = """
 
 
 class Builder(NamedTuple):
-    """How much is made: so many customers, each with so many entries."""
+    """The size of a ledger: ``customers``, each with ``rounds`` entries. A round writes one entry of each customer."""
 
     customers: int
     rounds: int
     small_share: int
-    """Per cent of the customers that belong to small tenants; the rest are those of one big tenant."""
+    """The per cent of the customers that belong to small tenants. All others belong to one big tenant."""
 
     @classmethod
     def of(cls, entries: int, entries_per_customer: int, small_share: int) -> "Builder":
-        """The customers that so many entries make; the entries of each must be whole cycles."""
+        """Return the size of a ledger with so many entries.
+
+        Raises ValueError unless customers have whole cycles of STEPS.
+        """
         if entries_per_customer % len(STEPS):
             raise ValueError(f"entries per customer must be a multiple of {len(STEPS)}")
         return cls(max(100, entries // entries_per_customer), entries_per_customer, small_share)
 
     def id(self, name: str, round_: int) -> str:
-        """The id of something that happened to customer `c` in a round."""
+        """Return SQL for the id of a row that belongs to customer `c` and a round. ``name`` is one of IDS."""
         return f"bench.id({IDS.index(name) + 1}, c.n, {round_}, {self.customers})"
 
     def at(self, round_: int) -> str:
-        """When that was."""
+        """Return SQL for the time of a round of customer `c`."""
         return f"bench.at(c.n, {round_}, {self.customers})"
 
     def rows(self, round_: int) -> str:
-        """The customers, in the order in which they come in a round."""
+        """Return SQL for the customers `c`, in the order in which they come in a round."""
         return f"FROM bench.customers c ORDER BY bench.place(c.n, {round_}, {self.customers})"
 
 
 def build(url: str, builder: Builder) -> None:
-    """Fill a migrated, empty database, as its superuser."""
+    """Fill a migrated, empty database, as its superuser.
+
+    Keys, references and indexes are dropped first, and made again at the end, because that is faster.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         restored = _set_constraints_aside(connection)
         connection.execute(FUNCTIONS)
@@ -152,14 +159,14 @@ def build(url: str, builder: Builder) -> None:
 
 
 class SetAside(NamedTuple):
-    """What makes the indexes and references again."""
+    """The statements that make the dropped indexes and references again."""
 
     indexes: list[str]
     references: list[str]
 
 
 def _set_constraints_aside(connection: Connection) -> SetAside:
-    """Drop keys, references and indexes, and let no table write a log: rows come in several times faster so."""
+    """Drop keys, references and indexes, and make all tables unlogged. So rows are inserted several times faster."""
     tables = "c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname <> 'alembic_version'"
     constraints = connection.execute(
         "SELECT c.relname, k.conname, k.contype, pg_get_constraintdef(k.oid) "
@@ -185,13 +192,14 @@ def _set_constraints_aside(connection: Connection) -> SetAside:
 
 
 def _run_side_by_side(url: str, halves: Sequence[Iterator[str]]) -> None:
-    """Run statements over a connection for each half; an error in one of them is raised."""
+    """Run each sequence of statements over a connection of its own, at the same time. Raises the error of any."""
     with ThreadPoolExecutor(len(halves)) as pool:
         for done in [pool.submit(_run_all, url, half) for half in halves]:
             done.result()
 
 
 def _run_all(url: str, statements: Iterator[str]) -> None:
+    """Run statements one after another over one connection."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '1GB'")
         connection.execute("SET work_mem = '256MB'")
@@ -200,7 +208,7 @@ def _run_all(url: str, statements: Iterator[str]) -> None:
 
 
 def _insert_settings(connection: Connection, builder: Builder) -> None:
-    """The tenants, each with a program and one tier that everybody reaches with the first purchase."""
+    """Insert the tenants, each with a program and one tier that everybody reaches with the first purchase."""
     settings = sql.quote(json.dumps(to_document(default_settings("EUR"))))
     connection.execute(
         f"""
@@ -237,6 +245,7 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
 
 
 def _insert_customers(connection: Connection, builder: Builder) -> None:
+    """Insert the customers of all tenants."""
     connection.execute(
         f"""
         INSERT INTO customers (tenant_id, id, external_id, full_name, search_name, search_mark, facts_at, created_at,
@@ -249,7 +258,7 @@ def _insert_customers(connection: Connection, builder: Builder) -> None:
 
 
 def _accounts(builder: Builder) -> str:
-    """The accounts as they are after everything, which is known in advance."""
+    """Return the INSERT of the accounts as they are after all rounds. Their numbers are known in advance."""
     cycles = builder.rounds // len(STEPS)
     left = sum(step.points for step in STEPS.values()) * cycles
     earned = sum(step.points for step in STEPS.values() if step.kind in {"EARNED", "EARN_REVERSED"}) * cycles
@@ -267,7 +276,7 @@ def _accounts(builder: Builder) -> str:
 
 
 def _ledger_statements(builder: Builder) -> Iterator[str]:
-    """Entries, each chained to the one before it, with lots and allocations."""
+    """Yield the statements for entries, each chained to the one before it, with lots and allocations."""
     for round_, cycle, number, step in _steps(builder):
         start = cycle * len(STEPS)
         balance = sum(STEPS[earlier].points for earlier in range(1, number + 1)) + cycle * sum(
@@ -311,7 +320,7 @@ def _ledger_statements(builder: Builder) -> Iterator[str]:
 
 
 def _lot(builder: Builder, round_: int, number: int, step: Step, cause: str) -> str:
-    """A lot as it is in the end."""
+    """Return the INSERT of the lots of a round, as they are after all rounds."""
     taken = sum(it.takes.get(number, 0) for it in STEPS.values())
     expired = -sum(it.points for it in STEPS.values() if it.kind == "EXPIRED" and it.of == number)
     remaining = step.points - taken - expired
@@ -332,7 +341,7 @@ def _lot(builder: Builder, round_: int, number: int, step: Step, cause: str) -> 
 
 
 def _surrounding_statements(builder: Builder) -> Iterator[str]:
-    """What the entries came from, and what was told of them."""
+    """Yield the statements for what the entries came from, and for their events."""
     for round_, cycle, number, step in _steps(builder):
         start = cycle * len(STEPS)
         if step.kind == "EARNED":
@@ -349,6 +358,7 @@ def _surrounding_statements(builder: Builder) -> Iterator[str]:
 
 
 def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterator[str]:
+    """Yield the INSERTs of purchases, their facts and their accruals."""
     reversed_points = -sum(it.points for it in STEPS.values() if it.kind == "EARN_REVERSED" and it.of == number)
     status = "CANCELLED" if reversed_points else "PAID"
     state = "REVERSED" if reversed_points else "AVAILABLE"
@@ -397,6 +407,7 @@ def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterato
 
 
 def _fact(builder: Builder, purchased: int, round_: int, version: int, told: tuple[str, int]) -> str:
+    """Return the INSERT of facts. ``purchased`` is the round of the purchase, ``told`` its status and points."""
     status, points = told
     return f"""
         INSERT INTO purchase_facts (tenant_id, purchase_id, version, fingerprint, status, facts, recorded_at,
@@ -420,6 +431,7 @@ def _fact(builder: Builder, purchased: int, round_: int, version: int, told: tup
 
 
 def _adjustment(builder: Builder, round_: int, step: Step) -> Iterator[str]:
+    """Yield the INSERTs of adjustments and their idempotency keys."""
     qualifies = "c.qualifies" if step.points > 0 else "false"
     yield f"""
         INSERT INTO adjustments (tenant_id, id, customer_id, points, requested_points, reason, internal_note,
@@ -434,7 +446,7 @@ def _adjustment(builder: Builder, round_: int, step: Step) -> Iterator[str]:
 
 
 def _redemption(builder: Builder, round_: int, start: int, step: Step) -> Iterator[str]:
-    """A hold that was captured whole at once."""
+    """Yield the INSERTs of holds that were captured at once and completely, and of their redemptions."""
     points = -step.points
     yield f"""
         INSERT INTO holds (tenant_id, id, customer_id, state, points, captured_points, discount_minor, currency,
@@ -471,6 +483,7 @@ def _redemption(builder: Builder, round_: int, start: int, step: Step) -> Iterat
 
 
 def _key(builder: Builder, round_: int, operation: str, result: str) -> str:
+    """Return the INSERT of the idempotency keys of an operation."""
     return f"""
         INSERT INTO idempotency_keys (tenant_id, key, operation, client, fingerprint, result_id, created_at)
         SELECT c.tenant_id, '{operation}-{round_}-' || c.n, '{operation}', 'staff:bench',
@@ -480,6 +493,7 @@ def _key(builder: Builder, round_: int, operation: str, result: str) -> str:
 
 
 def _event(builder: Builder, round_: int, start: int, number: int, step: Step) -> str:
+    """Return the INSERT of the events that tell of the entries of a step."""
     referred = REFERENCES[step.kind][1]
     cause = CAUSES[step.kind][0]
     about = start + (step.of or number)
@@ -491,7 +505,10 @@ def _event(builder: Builder, round_: int, start: int, number: int, step: Step) -
 
 
 def _told(builder: Builder, round_: int, event: tuple[str, str, str], payload: str) -> str:
-    """An event of every customer: its id, its kind, its entry, and what it says besides the account."""
+    """Return the INSERT of an event for each customer.
+
+    ``event`` is its name in IDS, its kind and its entry. ``payload`` is what it says besides the account.
+    """
     name, kind, entry_id = event
     return f"""
         INSERT INTO events (tenant_id, id, kind, subject_kind, customer_id, entry_id, payload, occurred_at)
@@ -505,7 +522,7 @@ def _told(builder: Builder, round_: int, event: tuple[str, str, str], payload: s
 
 
 def _upgrade(builder: Builder, step: Step) -> Iterator[str]:
-    """The first purchase of every customer leads to the tier."""
+    """Yield the INSERTs of tier changes: the first purchase of every customer leads to the tier."""
     yield f"""
         INSERT INTO tier_changes (tenant_id, id, customer_id, from_tier_id, to_tier_id, upgraded, cause, cause_id,
                                   qualifying, actor, changed_at)
@@ -520,7 +537,7 @@ def _upgrade(builder: Builder, step: Step) -> Iterator[str]:
 
 
 def _steps(builder: Builder) -> Iterator[tuple[int, int, int, Step]]:
-    """Round, cycle, number of the step, step."""
+    """Yield every round: its number, its cycle, the number of its step, and the step."""
     for round_ in range(1, builder.rounds + 1):
         cycle, place = divmod(round_ - 1, len(STEPS))
         yield round_, cycle, place + 1, STEPS[place + 1]

@@ -1,11 +1,11 @@
-"""What a purchase, a quote and a hold cost for a customer with many lots, where points expire by inactivity.
+"""Measure a purchase, a quote and a hold of a customer with many lots whose points expire by inactivity.
 
     make bench-lots                        20 lots, 2,000 and 20,000
     make bench-lots ARGS="--lots 5000"
 
-The lots are a day old at first, so that the first batch of 500 purchases puts all of them off; the batches after it put
-nothing off. The processor time is that of this process; the rest of the time is PostgreSQL's. Most lots are copies of a
-few that purchases opened, so the ledger of this tenant does not add up.
+The lots are a day old at first, so the first batch of 500 purchases moves the expiry of all lots. The next batches move
+none. The processor time is the time of this process; the rest of the time is PostgreSQL's. Most lots are copies of
+lots that purchases opened, so the ledger of this tenant does not add up.
 """
 
 import argparse
@@ -42,7 +42,7 @@ CALLS = 4
 CHECKOUTS = 20
 DAYS = 365
 FIRST = 10
-"""Lots that purchases open, before they are copied."""
+"""The number of lots that purchases open. They are copied then."""
 
 _COPIED = [column for column in lots.c if column.name != "id" and column.computed is None]
 _COPY = insert(lots).from_select(
@@ -68,6 +68,7 @@ def main() -> None:
 
 
 async def _measure(sizes: list[int]) -> None:
+    """Run a service, and print the times for each number of lots."""
     async with running_service() as service:
         policy = ExpiryPolicy(ExpiryKind.INACTIVITY, days=DAYS)
 
@@ -90,11 +91,13 @@ async def _measure(sizes: list[int]) -> None:
 
 
 async def _quote(service: Service, customer: str, number: int) -> None:
+    """Ask for a quote for a customer."""
     checkout = Checkout(Money(1000 + number, "EUR"))
     await quote_checkout(service.world, service.manager, CustomerKey(external_id=customer), checkout, None)
 
 
 async def _hold(service: Service, customer: str, number: int) -> None:
+    """Set points of a customer aside."""
     key = f"{customer}-{number}"
     checkout = Checkout(Money(1000, "EUR"), purchase=PurchaseKey(PurchaseKind.ORDER, f"cart of {key}"))
     await hold_points(
@@ -103,6 +106,7 @@ async def _hold(service: Service, customer: str, number: int) -> None:
 
 
 async def _time_each(call: Callable[[int], Awaitable[None]]) -> str:
+    """Call a function again and again. Return the time of one call as text."""
     await call(0)
     began, cpu = time.monotonic(), time.process_time()
     for number in range(1, CHECKOUTS + 1):
@@ -112,6 +116,7 @@ async def _time_each(call: Callable[[int], Awaitable[None]]) -> str:
 
 
 async def _time_batch(service: Service, customer: str, first: int) -> str:
+    """Record a batch of purchases. Return its time as text."""
     began, cpu = time.monotonic(), time.process_time()
     await _record(service, customer, first, BATCH)
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
@@ -119,6 +124,7 @@ async def _time_batch(service: Service, customer: str, first: int) -> str:
 
 
 async def _record(service: Service, customer: str, first: int, count: int) -> None:
+    """Record so many purchases of a customer in one batch. A refusal ends the run."""
     recordings = [
         PurchaseRecording(
             PurchaseReport(PurchaseKind.ORDER, f"{customer}-{number}", Money(1000, "EUR")),

@@ -21,7 +21,7 @@ LONGEST_HEAD = 10
 
 
 class Closed(Exception):
-    """The server has closed the socket, with this code, or None when the connection just broke."""
+    """The server has closed the socket with this code. None stands for a connection that broke."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__(code)
@@ -38,7 +38,7 @@ class Reader:
 
     @classmethod
     async def open(cls, host: str, port: int, token: str) -> "Reader":
-        """Connect and introduce; Closed when the server does not want to."""
+        """Connect and introduce the client. Raises Closed if the server refuses."""
         reader, writer = await asyncio.open_connection(host, port, limit=2**14)
         socket = cls(reader, writer)
         try:
@@ -52,6 +52,7 @@ class Reader:
         return socket
 
     async def _introduce(self, host: str, port: int, token: str) -> None:
+        """Do the handshake, send the token, and wait for the answer."""
         self._writer.write(HANDSHAKE.format(host=host, port=port).encode())
         head = await self._reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 101"):
@@ -68,7 +69,7 @@ class Reader:
         await self._writer.drain()
 
     async def receive(self) -> Any:
-        """The next message; pings are answered."""
+        """Return the next message. Pings are answered meanwhile. Raises Closed."""
         while True:
             try:
                 opcode, data = await self._frame()
@@ -82,6 +83,7 @@ class Reader:
                 return orjson.loads(data)
 
     async def _frame(self) -> tuple[int, bytes]:
+        """Read the next frame. Return its opcode and its payload."""
         first, size = await self._reader.readexactly(2)
         if size == TWO_BYTES:
             (size,) = struct.unpack("!H", await self._reader.readexactly(2))
@@ -90,10 +92,14 @@ class Reader:
         return first & 0x0F, await self._reader.readexactly(size)
 
     def read_on(self) -> None:
-        """Read what comes, so that pings are answered, and note when the server closes the socket."""
+        """Read in the background until the server closes the socket.
+
+        So pings are answered, and the time of the end is noted.
+        """
         self._closed = asyncio.create_task(self._read_to_the_end())
 
     async def _read_to_the_end(self) -> float:
+        """Read messages until the socket is closed. Return that moment of the monotonic clock."""
         try:
             while True:
                 await self.receive()
@@ -101,14 +107,20 @@ class Reader:
             return time.monotonic()
 
     async def seconds_until_closed(self, started: float, patience: float) -> float | None:
-        """From a moment of the monotonic clock until the server closed it; None when it stays open."""
+        """Wait until the server closes the socket, ``patience`` seconds at most.
+
+        Return the seconds from ``started``, a moment of the monotonic clock; None if the socket stays open.
+        """
         if self._closed is None:
             return None
         await asyncio.wait({self._closed}, timeout=patience)
         return self._closed.result() - started if self._closed.done() else None
 
     def listen(self, hear: Callable[[float, bytes], None]) -> None:
-        """From now on pass each text on as it comes, with the moment of the monotonic clock; nothing else may read."""
+        """Pass each text on as it comes from now on, with the moment of the monotonic clock.
+
+        Nothing else may read then.
+        """
         self._writer.transport.set_protocol(_Listener(self._writer.transport, hear))
 
     def abort(self) -> None:
@@ -117,7 +129,7 @@ class Reader:
 
 
 class _Listener(asyncio.Protocol):
-    """Takes frames apart and does nothing else, so that a crowd is told when the server tells it, and not later."""
+    """A protocol that only takes frames apart. So a text is passed on when it comes, and not later."""
 
     def __init__(self, transport: asyncio.WriteTransport, hear: Callable[[float, bytes], None]) -> None:
         self._transport = transport
@@ -138,7 +150,7 @@ class _Listener(asyncio.Protocol):
 
 
 def _find_frame(data: bytes) -> tuple[int, int, int] | None:
-    """The opcode of the first frame, and where its payload begins and ends; None while it is not complete."""
+    """Return the opcode of the first frame, and the begin and end of its payload; None if the frame is not complete."""
     if len(data) < LONGEST_HEAD and len(data) < 2 + (data[1] & 0x7F if len(data) > 1 else SHORT):
         return None
     size, start = data[1] & 0x7F, 2
@@ -150,6 +162,6 @@ def _find_frame(data: bytes) -> tuple[int, int, int] | None:
 
 
 def say_where() -> str:
-    """The machine, in a line."""
+    """Return a line about the machine."""
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     return f"{os.cpu_count()} cores, load before {load}"

@@ -1,4 +1,4 @@
-"""What reads cost when operations are answered by plans, and when graphql-core runs them; what metrics and traces cost.
+"""Measure what reads cost: by plans and by graphql-core, with and without metrics, with and without traces.
 
     make bench-reads                                   3 rounds of 4 seconds for each server and operation
     make bench-reads ARGS="--rounds 5 --connections 64"
@@ -29,7 +29,7 @@ from loyalty.services.tier import create_tier
 
 CUSTOMERS = 2_000
 ASKED = 64
-"""Customers whom the operation for one customer asks for in turn."""
+"""The number of customers about whom the operation for one customer asks in turn."""
 
 WARM_SECONDS = 2.0
 
@@ -46,7 +46,7 @@ OPERATIONS: Mapping[str, str] = {
 
 
 class Comparison(NamedTuple):
-    """What is compared: the names of both servers, and the settings of the second one."""
+    """A comparison of two servers: the names of both, and the settings of the second one."""
 
     first: str
     second: str
@@ -61,7 +61,7 @@ COMPARISONS: Mapping[str, Comparison] = {
 
 
 class Server(NamedTuple):
-    """One of the two."""
+    """One of the two servers."""
 
     name: str
     port: int
@@ -69,7 +69,7 @@ class Server(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """What a server did in its turn."""
+    """What a server did in one turn."""
 
     requests_per_second: float
     cpu_microseconds: float
@@ -77,14 +77,14 @@ class Slice(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request, and the answer that it must have; empty until it is known."""
+    """A request, and the answer that each server must give."""
 
     request: bytes
     answer: bytes
 
 
 def main() -> None:
-    """Warm up, compare the answers, measure in turns, print medians."""
+    """Warm up, compare the answers, measure in turns, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
@@ -96,6 +96,7 @@ def main() -> None:
 
 
 async def _measure(compared: Comparison, rounds: int, seconds: float, connections: int) -> None:
+    """Run both servers over one database, and print how fast they answer each operation."""
     async with running_service() as service:
         await _fill(service)
         with (
@@ -118,7 +119,7 @@ async def _measure(compared: Comparison, rounds: int, seconds: float, connection
 
 @contextmanager
 def _settings_of(compared: Comparison, folder: Path) -> Iterator[Mapping[str, str]]:
-    """The settings of the second server. Traces go to a collector that takes them all."""
+    """Yield the settings of the second server. If traces are compared, a collector takes them during the block."""
     from tests.fixtures.collector import collector_process  # noqa: PLC0415
 
     if compared.second != "traces":
@@ -129,12 +130,14 @@ def _settings_of(compared: Comparison, folder: Path) -> Iterator[Mapping[str, st
 
 
 async def _fill(service: Service) -> None:
+    """Create two tiers, and a purchase of each customer."""
     await create_tier(service.world, service.manager, "Silver", "#C0C0C0", 5)
     await create_tier(service.world, service.manager, "Gold", "#D4AF37", 5_000)
     await service.buy(1, CUSTOMERS)
 
 
 def _requests(service: Service, document: str) -> list[bytes]:
+    """Return the requests of an operation: one, or one for each customer in turn."""
     variables: list[dict[str, Any]] = [{}]
     if "$id" in document:
         variables = [{"id": f"customer-{number}"} for number in range(1, ASKED + 1)]
@@ -143,7 +146,7 @@ def _requests(service: Service, document: str) -> list[bytes]:
 
 
 async def _ask_for_answers(server: Server, requests: Sequence[bytes]) -> list[Asked]:
-    """What the server says to each request; ends the run for anything but a whole answer without errors."""
+    """Return each request with the answer of a server. An answer with errors ends the run."""
     reader, writer = await asyncio.open_connection(HOST, server.port)
     asked = []
     for request in requests:
@@ -156,6 +159,7 @@ async def _ask_for_answers(server: Server, requests: Sequence[bytes]) -> list[As
 
 
 async def _load(server: Server, asked: Sequence[Asked], seconds: float, connections: int) -> Slice:
+    """Send the requests to a server over so many connections at once. Return what the server did."""
     begun, used = time.perf_counter(), cpu_seconds_of(server.pid)
     done = await asyncio.gather(*(_client(server, asked, begun + seconds, first) for first in range(connections)))
     took, used = time.perf_counter() - begun, cpu_seconds_of(server.pid) - used
@@ -163,7 +167,10 @@ async def _load(server: Server, asked: Sequence[Asked], seconds: float, connecti
 
 
 async def _client(server: Server, asked: Sequence[Asked], until: float, first: int) -> int:
-    """Ask over one connection until the time is over; ends the run for an answer that differs."""
+    """Send requests over one connection until the time is over, and return how many.
+
+    A differing answer ends the run.
+    """
     reader, writer = await asyncio.open_connection(HOST, server.port)
     done = 0
     while time.perf_counter() < until:
@@ -177,11 +184,12 @@ async def _client(server: Server, asked: Sequence[Asked], until: float, first: i
 
 
 def _data_of(answer: bytes) -> bytes:
-    """An answer without what is left of the budget."""
+    """Return an answer without the extensions, which say what is left of the budget."""
     return answer.partition(b',"extensions":')[0]
 
 
 def _tell(name: str, slices: Mapping[str, Sequence[Slice]]) -> None:
+    """Print the speed of both servers, and the ratio."""
     for server, measured in slices.items():
         speeds = [one.requests_per_second for one in measured]
         cpu = statistics.median(one.cpu_microseconds for one in measured)

@@ -1,4 +1,4 @@
-"""The same writes as `purchaseRecord`, without Treue: a script for pgbench, and rows for COPY.
+"""Make the same writes as `purchaseRecord`, without Treue: a script for pgbench, and rows for COPY.
 
 Both are made from the rows that a purchase has just left in the database, so they have the same columns, indexes,
 checks and foreign keys, and as many bytes. The script runs as the application role, so the policies count too. It may
@@ -23,7 +23,7 @@ INSERTED = ("purchases", "purchase_facts", "accruals", "entries", "lots", "event
 UPDATED = ("customers", "accounts")
 """The tables in which each purchase changes a row."""
 NUMBERED = "lpad(to_hex({}::bigint), 32, '0')::uuid"
-"""An id that is made from a number."""
+"""SQL for an id that is made from a number."""
 _COUNTED_TABLES = (
     "SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid "
     "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND attname = 'tenant_id' ORDER BY relname"
@@ -34,20 +34,20 @@ _COLUMNS = (
 )
 
 Expressions = Mapping[str, str]
-"""SQL by the text of the value that it stands for, or by the name of its column."""
+"""SQL expressions, by the text of the value that they replace, or by the name of the column."""
 
 
 class Peer(NamedTuple):
-    """A tenant of the peer's own, in the same tables, with customers whose ids are their numbers."""
+    """A tenant for the writes without Treue, in the same tables. The ids of its customers are their numbers."""
 
     tenant_id: TenantId
     customers: int
     rows: Mapping[str, Mapping[str, str | None]]
-    """A row of each table as a purchase leaves it, as text."""
+    """The row of each table that a purchase has left, by column, as text."""
 
 
 async def prepare_peer(service: Service, customers: int) -> Peer:
-    """Make the tenant, and learn from a purchase in it which rows there are. Its customer has bought before."""
+    """Make the tenant, and learn from the second purchase of a customer which rows a purchase leaves."""
     actor = await prepare_tenant(service.urls, service.world)
     for first in (1, 2):
         await record_orders(service.world, actor, first, first, customer="the template")
@@ -60,7 +60,7 @@ async def prepare_peer(service: Service, customers: int) -> Peer:
 
 
 def connect_as_admin(service: Service) -> psycopg.Connection[TupleRow]:
-    """A connection that no policy binds: COPY is refused where one does."""
+    """Return a connection that no policy binds. COPY is refused on a connection with policies."""
     database = make_url(service.urls.app).database
     return psycopg.connect(service.admin_url, dbname=database, autocommit=True)
 
@@ -85,15 +85,15 @@ def write_script(peer: Peer, path: Path, *, pipelined: bool) -> Path:
 
 
 def name_variables(*, base: int, clients: int, customers: int) -> list[str]:
-    """The arguments of pgbench for a run of the script. ``base`` is above every id of the runs before."""
+    """Return the arguments of pgbench for a run of the script. ``base`` is above every id of the runs before."""
     values = {"i": 0, "base": base, "clients": clients, "customers": customers}
     return [f"--define={name}={value}" for name, value in values.items()]
 
 
 def count_last_writes(service: Service, tenant_id: TenantId) -> dict[str, int]:
-    """How many rows of each table the transaction of a tenant's newest entry wrote.
+    """Return how many rows of each table the transaction of a tenant's newest entry wrote.
 
-    The relay gives events their position afterwards, so they are found by their entry.
+    The relay gives events their position afterwards, so events are found by their entry.
     """
     with connect_as_admin(service) as admin:
         entry, written_by = admin.execute(
@@ -111,14 +111,14 @@ def count_last_writes(service: Service, tenant_id: TenantId) -> dict[str, int]:
 
 
 class CopiedBatch(NamedTuple):
-    """The rows of one table, as COPY takes them."""
+    """The rows of one table in the form for COPY."""
 
     command: str
     text: bytes
 
 
 def prepare_copies(peer: Peer, ids: "itertools.count[int]", size: int) -> list[CopiedBatch]:
-    """The rows of ``size`` purchases of as many customers, for each table that gets some."""
+    """Return the rows of ``size`` purchases of as many customers, for each table that gets rows."""
     numbers = [next(ids) for _ in range(size)]
     batches = []
     for table in INSERTED:
@@ -147,7 +147,10 @@ def copy_batches(admin: psycopg.Connection[TupleRow], batches: Sequence[CopiedBa
 
 
 def _upsert_customer(peer: Peer) -> str:
-    """The customer is known by the name. A new id is offered, as Treue does, so that only the name can clash."""
+    """Return the statement that finds a customer by the external id.
+
+    As in Treue, the statement offers a new id, so that only the external id can be there already.
+    """
     offered = _insert(peer, "customers", id=NUMBERED.format(":id"), external_id=_CUSTOMER_NAME)
     return (
         f"{offered} ON CONFLICT (tenant_id, external_id) DO UPDATE "
@@ -156,6 +159,7 @@ def _upsert_customer(peer: Peer) -> str:
 
 
 def _lock_account(peer: Peer) -> str:
+    """Return the statement that locks the account of a customer."""
     return (
         f"{_insert(peer, 'accounts')} ON CONFLICT (tenant_id, customer_id) DO UPDATE "
         "SET updated_at = excluded.updated_at RETURNING sequence, available, chain"
@@ -163,6 +167,7 @@ def _lock_account(peer: Peer) -> str:
 
 
 def _update_account(peer: Peer) -> str:
+    """Return the statement that adds the points to the account."""
     points = peer.rows["entries"]["points"]
     raised = ("available", "lifetime_earned", "qualifying", "standing")
     sums = ", ".join(f"{name} = {name} + {points}" for name in raised)
@@ -176,7 +181,7 @@ _CUSTOMER_NAME = "'customer-' || :c::bigint"
 
 
 def _insert(peer: Peer, table: str, **named: str) -> str:
-    """An INSERT of one row like the template, with ids and names of its own."""
+    """Return the INSERT of one row like the template, with its own ids and names."""
     row = peer.rows[table]
     told = _expressions(peer, NUMBERED.format(":id"), NUMBERED.format(":c"))
     told |= {"external_id": "'peer-' || :id::bigint"} | named
@@ -192,19 +197,23 @@ def _insert(peer: Peer, table: str, **named: str) -> str:
 
 
 def _expressions(peer: Peer, made_id: str, customer: str) -> dict[str, str]:
-    """What stands in place of the template's ids: one new id for all that the purchase makes."""
+    """Return what replaces the template's ids: one new id for all rows of the purchase, and the id of the customer."""
     made = [row["id"] for table, row in peer.rows.items() if table in INSERTED and row.get("id")]
     return {str(one): made_id for one in made} | {str(peer.rows["customers"]["id"]): customer}
 
 
 def _quote(value: str | None) -> str:
-    """A literal. pgbench takes a colon for the beginning of a variable, within quotes too."""
+    """Return a literal.
+
+    The colon is written as an escape, because pgbench reads it as a variable, also within quotes.
+    """
     if value is None:
         return "NULL"
     return "E'" + value.replace("\\", "\\\\").replace("'", "''").replace(":", r"\x3a") + "'"
 
 
 def _of_copy(value: str | None) -> str:
+    """Return a value in the form for COPY."""
     return r"\N" if value is None else value.replace("\\", "\\\\")
 
 
@@ -212,7 +221,7 @@ def _of_copy(value: str | None) -> str:
 
 
 def _read_newest(admin: psycopg.Connection[TupleRow], table: str, tenant_id: TenantId) -> dict[str, str | None]:
-    """The row of a table that was written last, as text."""
+    """Return the newest row of a table, as text. The row of an event gets no position: the relay gives it."""
     names = [name for (name,) in admin.execute(_COLUMNS, [table])]
     columns = ", ".join(f"{name}::text AS {name}" for name in names)
     # Ids are in the order in which they were made.
@@ -226,7 +235,7 @@ def _read_newest(admin: psycopg.Connection[TupleRow], table: str, tenant_id: Ten
 
 
 def _copy_customers(admin: psycopg.Connection[TupleRow], peer: Peer, table: str, key: str) -> None:
-    """Give the peer its customers, or their accounts, which are empty."""
+    """Insert the customers of the peer, or their accounts, which are empty."""
     row = {**peer.rows[table], key: None}
     told: dict[str, Callable[[], str]] = {key: lambda: NUMBERED.format("n"), "external_id": lambda: "'customer-' || n"}
     empty = {"available", "lifetime_earned", "qualifying", "standing", "sequence"}

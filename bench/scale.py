@@ -1,4 +1,4 @@
-"""What an operation costs where customers have a long past, beside the same operation where it is short.
+"""Measure what operations cost if customers have a long past, and compare with a short past.
 
     make bench-scale                                   200,000 and 2,000,000 entries of 2,000 customers
     make bench-scale ARGS="--entries 200000 20000000"  with ten times as much
@@ -50,14 +50,14 @@ from tenancy.database import Database
 CUSTOMERS = 2_000
 ENTRIES = (200_000, 2_000_000)
 MOST_RATIO = 1.2
-"""What no operation may pass."""
+"""The largest accepted ratio of processor time. An operation above it is marked with "grows"."""
 
 SETTINGS = {**OPTIONS, "shared_buffers": "1GB", "max_connections": "100"}
 CONNECTIONS = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
 
 
 class Ledger(NamedTuple):
-    """A ledger of one size, and what operations on it need."""
+    """A ledger of one size, with the world and the actor for operations on it."""
 
     entries: int
     world: World
@@ -65,7 +65,7 @@ class Ledger(NamedTuple):
     services: Services
 
     async def run(self, schema: ExecutableSchema, operation: Operation, number: int) -> None:
-        """Run an operation for the number of a call; what it refuses ends the measurement."""
+        """Run an operation; ``number`` is the number of the call. A refusal ends the run."""
         context = Context(self.services, self.owner, "bench")
         result = await schema.execute(
             operation.document, variable_values=operation.variables(number), context_value=context
@@ -75,20 +75,21 @@ class Ledger(NamedTuple):
             raise SystemExit(f"{operation.name} was refused: {problem}")
 
     async def cpu_seconds(self) -> float:
-        """Processor time of this process and of the connections to the ledger."""
+        """Return the processor time of this process and of the connections to the ledger, in seconds."""
         async with self.world.database.tenant_transaction(self.owner.tenant_id) as tx:
             pids = [row.pid for row in await tx.rows(CONNECTIONS)]
         return time.process_time() + sum(map(cpu_seconds_of, pids))
 
 
 def _find_user_errors(data: Mapping[str, Any] | None) -> object:
+    """Return the refusals of mutations in an answer."""
     return [
         value["userErrors"] for value in (data or {}).values() if isinstance(value, dict) and value.get("userErrors")
     ]
 
 
 class Cost(NamedTuple):
-    """What one call of an operation has cost in a round, in seconds."""
+    """The cost of one call of an operation, in seconds."""
 
     seconds: float
     cpu: float
@@ -110,7 +111,10 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _databases(sizes: Sequence[int]) -> Iterator[dict[int, str]]:
-    """A database for each size on one server; they go with the block. Their URLs are those of the application."""
+    """Yield a database for each size, all on one server: the URLs of the application role, by size.
+
+    The databases are deleted after the block.
+    """
     folder = make_folder()
     postgres = EmbeddedPostgres(folder, SETTINGS)
     try:
@@ -122,6 +126,7 @@ def _databases(sizes: Sequence[int]) -> Iterator[dict[int, str]]:
 
 
 def _build(postgres: EmbeddedPostgres, folder: Path, entries: int) -> str:
+    """Build the ledger of one size in a database of its own. Return the URL of the application role."""
     if shutil.disk_usage(folder).free < entries * BYTES_OF_AN_ENTRY:
         raise SystemExit(f"{folder} has no room for {entries:,} entries")
     began = time.monotonic()
@@ -134,6 +139,7 @@ def _build(postgres: EmbeddedPostgres, folder: Path, entries: int) -> str:
 
 
 async def _measure(urls: Mapping[int, str], operations: Sequence[Operation], rounds: int, calls: int) -> None:
+    """Measure the operations on all ledgers in turns, and print the results."""
     schema = treue_schema(UNAVAILABLE)
     async with contextlib.AsyncExitStack() as stack:
         ledgers = [await stack.enter_async_context(_open(entries, url)) for entries, url in urls.items()]
@@ -155,6 +161,7 @@ async def _measure(urls: Mapping[int, str], operations: Sequence[Operation], rou
 
 @contextlib.asynccontextmanager
 async def _open(entries: int, url: str) -> AsyncIterator[Ledger]:
+    """Yield a ledger whose program gives points and lets points pay."""
     database = Database(url, pool_size=2)
     world, owner = World(database), owner_of(TenantId(UUID(BIG_TENANT)))
     rule = EarningRule(RuleId(UUID(int=entries)), "A point per euro", 1, 0, True, PerAmountAward(1, 100))
@@ -166,14 +173,17 @@ async def _open(entries: int, url: str) -> AsyncIterator[Ledger]:
 
 
 def _sign_nothing(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
+    """Refuse to sign tokens: no operation asks for one."""
     raise NotImplementedError
 
 
 def _let_points_pay(settings: Any) -> Any:
+    """Return the settings with redemption switched on."""
     return replace(settings, redemption=replace(settings.redemption, enabled=True))
 
 
 async def _run(schema: ExecutableSchema, ledger: Ledger, operation: Operation, numbers: range) -> Cost:
+    """Run an operation for each number. Return the cost of one call."""
     used, began = await ledger.cpu_seconds(), time.perf_counter()
     for number in numbers:
         await ledger.run(schema, operation, number)
@@ -182,6 +192,7 @@ async def _run(schema: ExecutableSchema, ledger: Ledger, operation: Operation, n
 
 
 def _tell(name: str, costs: Sequence[Sequence[Cost]]) -> None:
+    """Print the times of an operation on each ledger, and their ratios to the smallest ledger."""
     milliseconds = " ".join(f"{1e3 * statistics.median(one.seconds for one in own):9.2f} ms" for own in costs)
     least = costs[0]
     ratios = [
@@ -193,6 +204,7 @@ def _tell(name: str, costs: Sequence[Sequence[Cost]]) -> None:
 
 
 def _ratio(own: Sequence[Cost], least: Sequence[Cost], of: Callable[[Cost], float]) -> float:
+    """Return the median ratio of two ledgers over the rounds; ``of`` chooses the number."""
     return statistics.median(of(one) / of(other) for one, other in zip(own, least, strict=True) if of(other))
 
 

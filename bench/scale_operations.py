@@ -9,7 +9,7 @@ TEN_EUROS = {"amount": "10.00", "currency": "EUR"}
 
 
 class Operation(NamedTuple):
-    """A document, and the variables of a call by its number."""
+    """A document, and its variables for the call with a number."""
 
     name: str
     document: str
@@ -17,11 +17,12 @@ class Operation(NamedTuple):
 
 
 def _customer(number: int) -> dict[str, Any]:
+    """Return the input that names the customer with a number."""
     return {"externalId": f"customer-{number}"}
 
 
 def _one(name: str, fields: str) -> Operation:
-    """A read of one customer."""
+    """Return an operation that reads fields of one customer."""
     return Operation(
         name,
         f"query($by: CustomerBy!) {{ customer(by: $by) {{ id {fields} }} }}",
@@ -30,23 +31,26 @@ def _one(name: str, fields: str) -> Operation:
 
 
 def _page(name: str, root: str, fields: str = "id") -> Operation:
-    """A page of a list."""
+    """Return an operation that reads a page of a list."""
     return Operation(name, f"{{ {root} {{ nodes {{ {fields} }} pageInfo {{ hasNextPage }} }} }}")
 
 
 def _report(name: str, fields: str, range_: dict[str, Any]) -> Operation:
+    """Return an operation that reads fields of a report."""
     return Operation(
         name, f"query($range: DateRangeInput!) {{ report(range: $range) {{ {fields} }} }}", lambda _number: range_
     )
 
 
 def _mutation(name: str, field: str, fields: str, make_input: Callable[[int], dict[str, Any]]) -> Operation:
+    """Return an operation that runs a mutation; ``make_input`` makes its input from the number of the call."""
     kind = f"{field[0].upper()}{field[1:]}Input"
     document = f"mutation($input: {kind}!) {{ {field}(input: $input) {{ {fields} userErrors {{ code message }} }} }}"
     return Operation(name, document, lambda number: {"input": make_input(number)})
 
 
 def _purchase(number: int) -> dict[str, Any]:
+    """Return the input of a purchase."""
     return {
         "kind": "ORDER",
         "externalId": f"scale-{number}",
@@ -57,6 +61,7 @@ def _purchase(number: int) -> dict[str, Any]:
 
 
 def _hold(number: int) -> dict[str, Any]:
+    """Return the input of a hold."""
     return {
         "customer": _customer(number),
         "points": 1,
@@ -67,6 +72,7 @@ def _hold(number: int) -> dict[str, Any]:
 
 
 def _adjustment(amount: int) -> Callable[[int], dict[str, Any]]:
+    """Return the function that makes the input of an adjustment by so many points."""
     return lambda number: {
         "customer": _customer(number),
         "amount": amount,

@@ -1,4 +1,4 @@
-"""A running service for measurements: a database of its own, a tenant with customers, server and worker."""
+"""Run a service for measurements: a database, a tenant with customers, a server and a worker."""
 
 import asyncio
 import contextlib
@@ -47,11 +47,11 @@ STOP_SECONDS = 30
 
 
 class Service(NamedTuple):
-    """What a measurement talks to."""
+    """A running service with its tenant, for a measurement."""
 
     urls: DatabaseUrls
     admin_url: str
-    """Of the superuser, whom no policy binds."""
+    """The URL of the superuser, whom no policy binds."""
     issuer: Issuer
     tenant_id: TenantId
     manager: Actor
@@ -61,48 +61,52 @@ class Service(NamedTuple):
     log: Path
 
     def manager_token(self) -> str:
-        """A JWT of the manager."""
+        """Return a signed token of a manager."""
         return self._token(Role.MANAGER, "staff:manager")
 
     def owner_token(self) -> str:
-        """A JWT of the owner."""
+        """Return a signed token of an owner."""
         return self._token(Role.OWNER, "staff:owner")
 
     def customer_token(self, customer_id: CustomerId) -> str:
-        """A JWT of a customer."""
+        """Return a signed token of a customer."""
         return self._token(Role.CUSTOMER, str(customer_id))
 
     def _token(self, role: Role, subject: str) -> str:
+        """Return a signed token for a role and a subject."""
         return self.issuer.issue(
             subject=subject, tenant_id=self.tenant_id, role=role, name="Bench", lifetime=LIFETIME
         ).text
 
     def memory_mib(self) -> float:
-        """What the server process holds (resident)."""
+        """Return the resident memory of the server process, in MiB."""
         pages = int(Path(f"/proc/{self.server.pid}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def cpu_seconds(self) -> float:
-        """Processor time of the server process."""
+        """Return the processor time of the server process, in seconds."""
         return cpu_seconds_of(self.server.pid)
 
     async def buy(self, first: int, last: int) -> list[CustomerId]:
-        """A purchase of each customer from a number to another one; the customers' ids."""
+        """Record a purchase of each customer from number ``first`` to number ``last``.
+
+        Return the ids of the customers.
+        """
         return await record_orders(self.world, self.manager, first, last)
 
     def logged(self, level: str) -> int:
-        """How many lines of a level the processes have logged."""
+        """Return how many lines of a level the processes have logged."""
         return self.log.read_bytes().count(f'"level":"{level}"'.encode())
 
 
 def cpu_seconds_of(pid: int) -> float:
-    """Processor time of a process."""
+    """Return the processor time of a process, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def pin_servers(pids: Iterable[int]) -> None:
-    """Put the servers on one core and this process on another, where there are two."""
+    """Put the servers on one core and this process on another, if there is more than one."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         for pid in pids:
@@ -113,7 +117,10 @@ def pin_servers(pids: Iterable[int]) -> None:
 async def record_orders(
     world: World, actor: Actor, first: int, last: int, customer: str | None = None
 ) -> list[CustomerId]:
-    """A purchase of each customer from a number to another one, or all of one ``customer``; the customers' ids."""
+    """Record a purchase of each customer from number ``first`` to number ``last``, or all of one ``customer``.
+
+    Return the ids of the customers. A refusal ends the run.
+    """
     recordings = [
         PurchaseRecording(
             PurchaseReport(PurchaseKind.ORDER, f"order-{number}", Money(1000, "EUR")),
@@ -132,7 +139,7 @@ async def record_orders(
 
 
 async def prepare_tenant(urls: DatabaseUrls, world: World) -> Actor:
-    """Make a tenant in which a euro gives a point; returns its manager."""
+    """Make a tenant in which a euro gives a point. Return an actor who may do everything there."""
     owner = Database(urls.owner, pool_size=1)
     tenant = await provision_tenant(World(owner), name="Bench", currency="EUR", time_zone="Europe/Berlin", locale="de")
     await owner.close()
@@ -144,7 +151,7 @@ async def prepare_tenant(urls: DatabaseUrls, world: World) -> Actor:
 
 @contextlib.asynccontextmanager
 async def running_service() -> AsyncIterator[Service]:
-    """A service that ends with the block, and everything it wrote with it."""
+    """Run a service during the block. After the block everything that it wrote is deleted."""
     folder = make_folder()
     postgres = EmbeddedPostgres(folder, OPTIONS)
     try:
@@ -167,7 +174,10 @@ async def running_service() -> AsyncIterator[Service]:
 
 @contextlib.asynccontextmanager
 async def run_clients(ask: Callable[[int], Coroutine[Any, Any, None]], count: int) -> AsyncIterator[None]:
-    """Let clients, each with a number from 0 on, ask during the block; they are cancelled at its end."""
+    """Let ``count`` clients ask during the block. ``ask`` gets the number of the client, from 0 on.
+
+    The clients are cancelled at the end of the block.
+    """
     tasks = [asyncio.create_task(ask(number)) for number in range(count)]
     try:
         yield
@@ -178,14 +188,14 @@ async def run_clients(ask: Callable[[int], Coroutine[Any, Any, None]], count: in
 
 
 def make_folder() -> Path:
-    """A folder for a server of its own, which the account that runs PostgreSQL for root can come through."""
+    """Make a folder for a database server. The account that runs PostgreSQL for root can enter it."""
     folder = Path(tempfile.mkdtemp(prefix="treue-bench-"))
     folder.chmod(0o711)  # the account that runs PostgreSQL for root has to come through
     return folder
 
 
 def owner_of(tenant_id: TenantId) -> Actor:
-    """Somebody who may do everything in a tenant."""
+    """Return an actor who may do everything in a tenant."""
     return Actor(
         kind=ActorKind.STAFF,
         tenant_id=tenant_id,
@@ -197,7 +207,7 @@ def owner_of(tenant_id: TenantId) -> Actor:
 
 @contextlib.contextmanager
 def _processes(urls: DatabaseUrls, folder: Path, log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A server and a worker."""
+    """Run a server and a worker during the block. Yield the port and the process of the server."""
     port = _free_port()
     environment = _environment(urls, folder)
     with (
@@ -209,7 +219,7 @@ def _processes(urls: DatabaseUrls, folder: Path, log: Path) -> Iterator[tuple[in
 
 @contextlib.contextmanager
 def another_server(service: Service, settings: Mapping[str, str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """One more server over the same database, with settings of its own: its port and process."""
+    """Run one more server over the same database during the block, with these settings. Yield its port and process."""
     port = _free_port()
     environment = {**_environment(service.urls, service.log.parent), **settings}
     with _process(service.log, environment, "serve", "--host", HOST, "--port", str(port)) as server:
@@ -218,6 +228,7 @@ def another_server(service: Service, settings: Mapping[str, str]) -> Iterator[tu
 
 
 def _free_port() -> int:
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -225,6 +236,7 @@ def _free_port() -> int:
 
 
 def _environment(urls: DatabaseUrls, folder: Path) -> dict[str, str]:
+    """Return the environment of a process of the service."""
     return {
         **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
         "TREUE_DATA_DIR": str(folder),
@@ -240,6 +252,7 @@ def _environment(urls: DatabaseUrls, folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a `treue` command during the block."""
     command = [sys.executable, "-m", "cli.main", *arguments]
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)  # noqa: S603 - ours
@@ -250,6 +263,7 @@ def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iter
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process; kill it if it does not end in time."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
@@ -259,6 +273,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_until_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers. The run ends if the server ends, or is not ready in time."""
     for _ in range(START_SECONDS * 10):
         if server.poll() is not None:
             raise SystemExit(f"the server ended: {log.read_text('utf-8')[-2000:]}")

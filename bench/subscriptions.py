@@ -1,11 +1,12 @@
-"""What one event costs a process with thousands of subscribers, beside a graphql-ws server in Node.
+"""Measure what one event costs a process with thousands of subscribers, and compare with a graphql-ws server in Node.
 
     make bench-subscriptions                      1,000 subscribers, 5 rounds of 20 events, each server in turn
     make bench-subscriptions ARGS="--subscribers 5000 --rounds 3"
 
-All subscribe with one document. Each event is a purchase here; its answer is what the peer then sends to its own
-subscribers. Everybody must be told every event once, in order and alike, or the run fails. Printed are the processor
-time of the server for one event and subscriber, and how long after the first subscriber the others were told.
+All subscribe with one document. Each event is a purchase in Treue. The server in Node, the peer, then sends the same
+event to its own subscribers. Every subscriber must get every event once, in order and with equal content, or the run
+fails. The run prints the processor time of the server for one event and subscriber, and how long after the first
+subscriber the others got an event.
 """
 
 import argparse
@@ -41,7 +42,7 @@ SETTLE_SECONDS = 5
 
 
 class Crowd:
-    """The subscribers of one server."""
+    """The subscribers of one server. ``told`` has the messages of each, with their moments."""
 
     def __init__(self, name: str, port: int, token: str, cpu: Callable[[], float]) -> None:
         self.name = name
@@ -54,7 +55,7 @@ class Crowd:
         self._complete = asyncio.Event()
 
     async def connect(self, count: int) -> None:
-        """Let so many subscribe."""
+        """Connect so many subscribers."""
         gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self.told = [[] for _ in range(count)]
 
@@ -68,14 +69,17 @@ class Crowd:
         await asyncio.gather(*map(subscribe, self.told))
 
     def _note(self, own: list[tuple[float, bytes]], moment: float, message: bytes) -> None:
-        """Keep what was told; it is looked at when nobody waits."""
+        """Keep a message. It is read later, while nobody waits for it."""
         own.append((moment, message))
         self._missing -= 1
         if not self._missing:
             self._complete.set()
 
     async def tell(self, happen: Callable[[], Awaitable[object]]) -> list[float]:
-        """Let one event happen; how long after the first subscriber each was told, in order."""
+        """Let one event happen, and wait until every subscriber has got it.
+
+        Return how many seconds after the first subscriber each one got it, in order.
+        """
         self._missing = len(self.told)
         self._complete.clear()
         await happen()
@@ -85,7 +89,7 @@ class Crowd:
         return [moment - moments[0] for moment in moments]
 
     def check(self, events: int) -> None:
-        """Everybody was told each event once, in order and alike."""
+        """End the run unless every subscriber got each event once, in order and with equal content."""
         first = self.events_of(0)
         if len(first) != events or len({event["cursor"] for event in first}) != events:
             raise SystemExit(f"{self.name}: {len(first)} events came instead of {events}, or one twice")
@@ -94,7 +98,7 @@ class Crowd:
                 raise SystemExit(f"{self.name}: subscribers were told different events")
 
     def events_of(self, number: int) -> list[Any]:
-        """What a subscriber was told, in order."""
+        """Return the events that a subscriber got, in order. An error ends the run."""
         messages = [orjson.loads(message) for _, message in self.told[number]]
         for message in messages:
             if message["type"] != "next" or "errors" in message["payload"]:
@@ -102,20 +106,23 @@ class Crowd:
         return [message["payload"]["data"]["pointsChanged"] for message in messages]
 
     def leave(self) -> None:
-        """Stop reading."""
+        """Disconnect all subscribers."""
         for reader in self._readers:
             reader.abort()
 
 
 class Cost(NamedTuple):
-    """What a round has cost: processor seconds for an event and subscriber, and the p99 of how long it took."""
+    """The cost of a round, in seconds.
+
+    ``cpu`` is the processor time for one event and subscriber, ``p99`` how late 99 of 100 subscribers got an event.
+    """
 
     cpu: float
     p99: float
 
 
 def main() -> None:
-    """Measure in turns."""
+    """Measure both servers in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subscribers", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -127,6 +134,7 @@ def main() -> None:
 
 
 async def _measure(subscribers: int, rounds: int, events: int) -> None:
+    """Run both servers, and measure them."""
     with _running_peer() as (peer_port, peer):
         async with running_service() as service:
             await _measure_both(service, peer_port, peer, subscribers, rounds, events)
@@ -135,6 +143,7 @@ async def _measure(subscribers: int, rounds: int, events: int) -> None:
 async def _measure_both(
     service: Service, peer_port: int, peer: subprocess.Popen[bytes], subscribers: int, rounds: int, events: int
 ) -> None:
+    """Connect the subscribers of both servers, measure round after round, and print costs and ratios."""
     before = service.memory_mib()
     ours = Crowd("Treue", service.port, service.owner_token(), service.cpu_seconds)
     theirs = Crowd("Node", peer_port, "", lambda: cpu_seconds_of(peer.pid))
@@ -166,6 +175,7 @@ async def _measure_both(
 
 
 async def _run(crowd: Crowd, happenings: Sequence[Callable[[], Awaitable[object]]]) -> Cost:
+    """Let events happen one after another. Return what they cost."""
     began = crowd.cpu()
     waited = [await crowd.tell(happen) for happen in happenings]
     cpu = (crowd.cpu() - began) / len(happenings) / len(crowd.told)
@@ -173,10 +183,12 @@ async def _run(crowd: Crowd, happenings: Sequence[Callable[[], Awaitable[object]
 
 
 def _say(crowd: Crowd, cost: Cost) -> str:
+    """Return the cost of a round as text."""
     return f"{crowd.name} {cost.cpu * 1e6:.0f} µs for an event and subscriber, p99 {cost.p99 * 1e3:.0f} ms"
 
 
 async def _send(peer: subprocess.Popen[bytes], event: Any) -> None:
+    """Let the peer send an event to its subscribers."""
     if peer.stdin is not None:
         peer.stdin.write(orjson.dumps(event) + b"\n")
         peer.stdin.flush()
@@ -184,6 +196,7 @@ async def _send(peer: subprocess.Popen[bytes], event: Any) -> None:
 
 @contextlib.contextmanager
 def _running_peer() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run the server in Node during the block. Yield its port and process."""
     node = shutil.which("node")
     if node is None or not (PEER / "node_modules").exists():
         raise SystemExit("Node and the packages of bench/peers are needed: make bench-subscriptions installs them")

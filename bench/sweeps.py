@@ -1,4 +1,4 @@
-"""What it costs each second to look who has something due: by the time, and tenant by tenant.
+"""Measure what it costs each second to find the tenants with due work: by the time, and tenant by tenant.
 
     make bench-sweeps                         2,000 tenants, one of them with 500,000 open lots
     make bench-sweeps ARGS="--tenants 10000 --lots 1000000"
@@ -47,7 +47,7 @@ ROWS = """
 
 
 async def measure(connection: AsyncConnection, statement: Any) -> tuple[float, int]:
-    """Milliseconds of a statement, and the pages that it reads."""
+    """Return the milliseconds of a statement, and how many pages it reads; the best of several runs."""
     compiled = statement.compile(dialect=connection.dialect)
     values = compiled.construct_params({"now": datetime.now(UTC), "limit": 100, "rows": MAX_ROWS_LOOKED_AT})
     found = []
@@ -60,7 +60,7 @@ async def measure(connection: AsyncConnection, statement: Any) -> tuple[float, i
 
 
 async def compare(relay_url: str) -> dict[str, Any]:
-    """Both ways to look for lots that expire."""
+    """Measure the ways to look for lots that expire. Return milliseconds and pages for each."""
     due = SWEEP_BY_NAME["expiry"].due
     relay = Database(relay_url, pool_size=1, name="bench-relay")
     try:
@@ -77,7 +77,7 @@ async def compare(relay_url: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Build, measure, print, clean up."""
+    """Build the tables, measure, print, and clean up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tenants", type=int, default=2_000)
     parser.add_argument("--lots", type=int, default=500_000)

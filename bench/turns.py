@@ -1,7 +1,7 @@
-"""How long documents keep a process busy in one stretch: between two looks of the event loop at its sockets.
+"""Measure how long documents keep a process busy between two looks of the event loop at its sockets.
 
-The documents of the tests' corpus that are valid, and some that cost as much as an operation may, are made ready and
-run in this process, over a tenant with 100 customers of 20 purchases each.
+The time between two looks is a stretch. The valid documents of the tests' corpus, and some that cost nearly as much as
+an operation may, are prepared and run in this process. The tenant has 100 customers with 20 purchases each.
 """
 
 import asyncio
@@ -29,10 +29,11 @@ CUSTOMERS = 100
 PURCHASES = 20
 SHOWN = 12
 REPEATS = 3
-"""Of so many measurements the median is shown."""
+"""The number of measurements of which the median is shown."""
 
 
 def _aliases(count: int, field: str) -> str:
+    """Return a field so many times, each time under another alias."""
     return " ".join(f"a{number}: {field}" for number in range(count))
 
 
@@ -54,23 +55,23 @@ DEAR_DOCUMENTS: Mapping[str, str] = {
 
 
 class NoFeed(EventFeed):
-    """Nobody follows events here."""
+    """A feed without followers."""
 
     def follow(self, *_arguments: Any) -> Any:
-        """Not asked for."""
+        """Fail: no document asks for it."""
         raise NotImplementedError
 
     def join(self, *_arguments: Any) -> Any:
-        """Not asked for."""
+        """Fail: no document asks for it."""
         raise NotImplementedError
 
     def leave(self, place: Any) -> None:
-        """Not asked for."""
+        """Fail: no document asks for it."""
         raise NotImplementedError
 
 
 class Stretch(NamedTuple):
-    """The longest stretch of a document, and its processor time in all, in seconds."""
+    """The longest stretch of a document, and its processor time in sum, in seconds."""
 
     longest: float
     total: float
@@ -78,7 +79,7 @@ class Stretch(NamedTuple):
 
 
 class _Stopwatch:
-    """The longest time between two looks of the loop at its sockets."""
+    """A stopwatch for the longest time between two looks of the loop at its sockets."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._selector: Any = loop._selector  # type: ignore[attr-defined]  # noqa: SLF001 - the only way to it
@@ -87,16 +88,17 @@ class _Stopwatch:
         self.begin()
 
     def begin(self) -> None:
-        """Measure from here."""
+        """Begin to measure."""
         self._since = self._began = time.thread_time()
         self._longest = 0.0
 
     def end(self, name: str) -> Stretch:
-        """What there was since `begin`."""
+        """Return what was measured since `begin`."""
         now = time.thread_time()
         return Stretch(max(self._longest, now - self._since), now - self._began, name)
 
     def _look(self, timeout: float | None = None) -> Any:
+        """Look at the sockets in place of the loop, and note the time since the last look."""
         self._longest = max(self._longest, time.thread_time() - self._since)
         ready = self._select(timeout)
         self._since = time.thread_time()
@@ -108,7 +110,7 @@ class _Stopwatch:
 
 
 async def tell_stretches(service: Service) -> None:
-    """Print the documents with the longest stretches, first made ready and then kept."""
+    """Print the documents with the longest stretches: at the first run, and at a run of a prepared document."""
     await _record(service)
     schema = treue_schema(UNAVAILABLE)
     services = Services(
@@ -137,11 +139,13 @@ async def tell_stretches(service: Service) -> None:
 
 
 def _median(stretches: Sequence[Stretch]) -> Stretch:
+    """Return the medians of several measurements of a document."""
     longest = statistics.median(each.longest for each in stretches)
     return Stretch(longest, statistics.median(each.total for each in stretches), stretches[0].name)
 
 
 def _valid_documents(schema: ExecutableSchema) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each valid document."""
     # The corpus belongs to the tests; the layers keep the product from leaning on it.
     from tests.schema.hostile import hostile_documents  # noqa: PLC0415
 
@@ -158,6 +162,7 @@ def _valid_documents(schema: ExecutableSchema) -> Iterator[tuple[str, str]]:
 
 
 async def _record(service: Service) -> None:
+    """Record the purchases of all customers."""
     recordings = [
         PurchaseRecording(
             PurchaseReport(PurchaseKind.ORDER, f"dear-{customer}-{number}", Money(1000, "EUR")),

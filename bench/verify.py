@@ -1,4 +1,4 @@
-"""How long `treue verify` takes for millions of entries, beside a plain scan of the same table.
+"""Measure how long `treue verify` takes for millions of entries, and compare with a plain scan of the same table.
 
     make bench-verify                         1,000,000 entries, in a database of its own that is deleted afterwards
     make bench-verify ARGS="--entries 10000000 --small-share 0"     one tenant has all of them
@@ -31,7 +31,7 @@ from runtime.postgres import EmbeddedPostgres
 from runtime.roles import DatabaseUrls, prepare_database
 
 BYTES_OF_AN_ENTRY = 3_400
-"""What an entry takes on disk, with all that belongs to it and the indexes."""
+"""The space of an entry on disk, with all rows that belong to it and the indexes."""
 
 OPTIONS = {
     # The data is made for this once and need not survive a power cut. None of this touches reading.
@@ -49,7 +49,7 @@ PEER = "SELECT count(*), sum(points) FROM entries"
 
 
 class Measure(NamedTuple):
-    """One run of something."""
+    """The times of one run."""
 
     name: str
     seconds: float
@@ -57,14 +57,14 @@ class Measure(NamedTuple):
 
 
 class Server(NamedTuple):
-    """Where the ledger is."""
+    """The addresses of the database with the ledger."""
 
     urls: DatabaseUrls
     admin_url: str
 
 
 def main() -> None:
-    """Build, measure, clean up."""
+    """Build the ledger, measure, and clean up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--per-customer", type=int, default=100, help="a multiple of 10")
@@ -88,6 +88,7 @@ def main() -> None:
 
 
 def _tell(measure: Measure, entries: int) -> None:
+    """Print the times of a run."""
     cpu = "" if measure.cpu_seconds is None else f"   {measure.cpu_seconds:7.1f} s of processor time"
     load = os.getloadavg()[0]
     each = f"{entries / measure.seconds:11,.0f} entries/s"
@@ -96,7 +97,7 @@ def _tell(measure: Measure, entries: int) -> None:
 
 @contextlib.contextmanager
 def _server(wanted: argparse.Namespace) -> Iterator[Server]:
-    """A server with the ledger on it; what was made for this run alone is removed."""
+    """Run a server with the ledger on it during the block. A folder that was made for this run is removed."""
     folder = wanted.data_dir or Path(tempfile.mkdtemp(prefix="treue-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)
@@ -125,11 +126,13 @@ def _server(wanted: argparse.Namespace) -> Iterator[Server]:
 
 
 def _is_built(server: Server) -> bool:
+    """Tell whether the database has the ledger already."""
     with psycopg.connect(server.admin_url) as connection:
         return connection.execute("SELECT EXISTS (SELECT FROM accounts)").fetchone() == (True,)
 
 
 def _say_where(wanted: argparse.Namespace, server: Server) -> None:
+    """Print the size of the ledger, and the machine."""
     with psycopg.connect(server.admin_url) as connection:
         (size, version) = connection.execute(
             "SELECT pg_size_pretty(pg_database_size(current_database())), current_setting('server_version')"
@@ -140,7 +143,7 @@ def _say_where(wanted: argparse.Namespace, server: Server) -> None:
 
 
 def _scan(server: Server) -> Measure:
-    """The least that any proof has to do: read the entries once."""
+    """Measure the least that any proof has to do: to read the entries once."""
     with psycopg.connect(server.admin_url) as connection:
         connection.execute("SET max_parallel_workers_per_gather = 0")
         started, before = time.monotonic(), _cpu_of(connection)
@@ -149,7 +152,7 @@ def _scan(server: Server) -> Measure:
 
 
 def _verify(server: Server, workers: int) -> Measure:
-    """The command, for all tenants."""
+    """Measure the command for all tenants."""
     environment = {
         **os.environ,
         "TREUE_APP_URL": server.urls.app,
@@ -174,7 +177,10 @@ def _verify(server: Server, workers: int) -> Measure:
 
 
 def _previous(server: Server, path: Path) -> Measure:
-    """Queries one after another on one connection, as the check was done before; for the large tenant alone."""
+    """Measure the queries of a module, one after another over one connection, for the large tenant alone.
+
+    So the check was done before.
+    """
     spec = importlib.util.spec_from_file_location("previous", path)
     if spec is None or spec.loader is None:
         raise SystemExit(f"{path} is no module")
@@ -191,17 +197,18 @@ def _previous(server: Server, path: Path) -> Measure:
 
 
 def _cpu_of(connection: psycopg.Connection[TupleRow]) -> float:
-    """Processor seconds of the server process behind a connection; 0 where /proc does not tell."""
+    """Return the processor seconds of the server process behind a connection; 0 if /proc does not tell."""
     return _cpu_of_process(connection.info.backend_pid)
 
 
 def _cpu_of_verification(watcher: psycopg.Connection[TupleRow]) -> dict[int, float]:
-    """The same for the connections of the command, by process."""
+    """Return the processor seconds of the connections of the command, by process."""
     rows = watcher.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'treue-verify'").fetchall()
     return {pid: seconds for (pid,) in rows if (seconds := _cpu_of_process(pid))}
 
 
 def _cpu_of_process(pid: int) -> float:
+    """Return the processor seconds of a process; 0 if /proc does not tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     except OSError:

@@ -1,11 +1,11 @@
-"""What recording purchases costs over HTTP, next to programs that do the same writes without Treue.
+"""Measure what recording purchases costs over HTTP, and compare with programs that do the same writes without Treue.
 
     make bench-writes                                   3 rounds of 4 seconds for each load, 16 and 64 connections
     make bench-writes ARGS="--rounds 5 --connections 64"
 
 The peers: a script for pgbench with separate statements, the same script as one pipeline, and COPY for a batch. They
 write the same rows of the same tables (see same_writes.py), and the run compares the rows of one purchase before it
-measures. All loads take turns; a ratio is that of two neighbours in a round, and the median of the rounds is printed.
+measures. All loads take turns. A ratio compares two loads of the same round, and the median of the rounds is printed.
 At the end the ledger is verified, and holds every purchase that was answered.
 """
 
@@ -51,15 +51,15 @@ _SPEED = re.compile(r"tps = ([0-9.]+) \(without initial connection time\)")
 
 
 class Slice(NamedTuple):
-    """What one load did in its turn."""
+    """What one load did in one turn."""
 
     per_second: float
     cpu_microseconds: float
-    """Processor time of the server for one purchase; 0 where none of ours took part."""
+    """The processor time of the server for one purchase; 0 for a load without Treue."""
 
 
 class Target(NamedTuple):
-    """A ratio that is wanted: our load, the peer's, the least that is accepted, and what would be good."""
+    """A wanted ratio of our load to the peer's: ``must`` is the least that is accepted, ``goal`` would be good."""
 
     ours: str
     peer: str
@@ -71,7 +71,7 @@ Load = Callable[[float], Awaitable[Slice]]
 
 
 class Bench:
-    """A running service with its peer, and the numbers that were used."""
+    """A running service with its peer, and the numbers that were used up for ids."""
 
     def __init__(self, service: Service, peer: Peer, separate: Path, pipelined: Path) -> None:
         self.service, self.peer = service, peer
@@ -95,6 +95,7 @@ def main() -> None:
 
 
 async def _measure(rounds: int, seconds: float, connections: Sequence[int], batch_clients: Sequence[int]) -> None:
+    """Run a service, measure all loads in turns, check the ledger, and print the results."""
     async with running_service() as service:
         await service.buy(1, CUSTOMERS)
         peer = await prepare_peer(service, CUSTOMERS)
@@ -116,7 +117,7 @@ async def _measure(rounds: int, seconds: float, connections: Sequence[int], batc
 def _plan(
     bench: Bench, connections: Sequence[int], batch_clients: Sequence[int]
 ) -> tuple[dict[str, Load], list[Target]]:
-    """The loads in their order, and what their ratios should be."""
+    """Return the loads in their order, and the wanted ratios."""
     loads: dict[str, Load] = {}
     targets = []
     for count in connections:
@@ -146,20 +147,23 @@ def _plan(
 
 
 Exchange = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[int]]
-"""One request and its answer; how many purchases it recorded."""
+"""A function that sends one request, reads the answer, and returns how many purchases were recorded."""
 
 
 async def _load(bench: Bench, customers: int, connections: int, seconds: float) -> Slice:
+    """Record purchases one by one, of so many customers, over so many connections."""
     return await _load_server(
         bench, partial(_record_one, bench, bench.service.manager_token(), customers), connections, seconds
     )
 
 
 async def _load_batches(bench: Bench, clients: int, seconds: float) -> Slice:
+    """Record batches of purchases by so many clients."""
     return await _load_server(bench, partial(_record_batch, bench, bench.service.manager_token()), clients, seconds)
 
 
 async def _load_server(bench: Bench, record: Exchange, connections: int, seconds: float) -> Slice:
+    """Let clients record purchases for so many seconds. Return what the server did."""
     begun, used = time.perf_counter(), bench.service.cpu_seconds()
     clients = (_client(bench, record, begun + seconds) for _ in range(connections))
     done = sum(await asyncio.gather(*clients))
@@ -168,7 +172,7 @@ async def _load_server(bench: Bench, record: Exchange, connections: int, seconds
 
 
 async def _client(bench: Bench, record: Exchange, until: float) -> int:
-    """Record purchases over one connection until the time is over, at least once."""
+    """Record purchases over one connection until the time is over, at least once. Return how many."""
     reader, writer = await asyncio.open_connection(HOST, bench.service.port, limit=2**24)
     done = 0
     while not done or time.perf_counter() < until:
@@ -181,7 +185,7 @@ async def _client(bench: Bench, record: Exchange, until: float) -> int:
 async def _record_one(
     bench: Bench, token: str, customers: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> int:
-    """Ends the run for a purchase that earns nothing."""
+    """Record one purchase. A purchase that earns no points ends the run."""
     number = next(bench.numbers)
     report = _report(number, 1 + number % customers)
     answer = await exchange(reader, writer, post_of(token, RECORD, {"input": report}))
@@ -192,7 +196,7 @@ async def _record_one(
 
 
 async def _record_batch(bench: Bench, token: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
-    """Ends the run where one of the purchases earns nothing."""
+    """Record a batch of purchases. A purchase that earns no points ends the run."""
     items = [_report(next(bench.numbers), 1 + customer) for customer in range(BATCH)]
     answer = await exchange(reader, writer, post_of(token, RECORD_ALL, {"input": {"items": items}}))
     recorded = orjson.loads(answer)
@@ -203,19 +207,24 @@ async def _record_batch(bench: Bench, token: str, reader: asyncio.StreamReader, 
 
 
 def _report(number: int, customer: int) -> dict[str, Any]:
+    """Return the input of a purchase of a customer."""
     report = {"kind": "ORDER", "externalId": f"bench-{number}", "status": "COMPLETED"}
     named = {"externalId": f"customer-{customer}"}
     return {**report, "customer": named, "total": {"amount": "10.00", "currency": "EUR"}}
 
 
 async def _load_pgbench(bench: Bench, script: Path, customers: int, connections: int, seconds: float) -> Slice:
+    """Run the script of the peer for so many seconds."""
     whole_seconds = max(1, round(seconds))
     speed = await asyncio.to_thread(_run_script, bench, script, customers, connections, f"--time={whole_seconds}")
     return Slice(speed, 0)
 
 
 def _run_script(bench: Bench, script: Path, customers: int, connections: int, length: str) -> float:
-    """Run the script of the peer as the application role; how many purchases it wrote each second, once connected."""
+    """Run the script of the peer as the application role. Return how many purchases it wrote each second.
+
+    The time for connecting does not count.
+    """
     variables = name_variables(base=next(bench.runs) * IDS_OF_A_RUN, clients=connections, customers=customers)
     binary = os.fspath(find_binaries() / "pginstall" / "bin" / "pgbench")
     how = ["--protocol=prepared", "--no-vacuum", length, f"--client={connections}", f"--file={script}"]
@@ -228,7 +237,10 @@ def _run_script(bench: Bench, script: Path, customers: int, connections: int, le
 
 
 async def _load_copy(bench: Bench, clients: int, seconds: float) -> Slice:
-    """COPY of batches by so many clients. The rows are made before the clock runs; that is no work of the peer."""
+    """Write batches by COPY with so many clients.
+
+    The rows are made before the clock starts, because making them is not the work of the peer.
+    """
     ids = itertools.count(next(bench.runs) * IDS_OF_A_RUN)
     took, done = 0.0, 0
     while took < seconds:
@@ -248,7 +260,7 @@ async def _load_copy(bench: Bench, clients: int, seconds: float) -> Slice:
 
 
 async def _compare_writes(bench: Bench) -> None:
-    """End the run where the script does not write as many rows of the same tables as a purchase does."""
+    """End the run unless the script writes as many rows of the same tables as a purchase does."""
     await _load(bench, 1, 1, 0.01)
     _run_script(bench, bench.separate, 1, 1, "--transactions=1")
     ours = count_last_writes(bench.service, bench.service.tenant_id)
@@ -259,7 +271,7 @@ async def _compare_writes(bench: Bench) -> None:
 
 
 async def _check_ledger(bench: Bench) -> None:
-    """End the run where the ledger does not add up, or lacks a purchase that was answered as recorded."""
+    """End the run if the ledger does not add up, or lacks a purchase that was answered as recorded."""
     verification = await verify_ledger(bench.service.world, bench.service.tenant_id)
     expected = CUSTOMERS + bench.answered
     if verification.differences or verification.entries != expected:
@@ -268,6 +280,7 @@ async def _check_ledger(bench: Bench) -> None:
 
 
 def _tell(slices: Mapping[str, Sequence[Slice]], targets: Sequence[Target]) -> None:
+    """Print the speed of each load, and the ratios with what is wanted."""
     for name, measured in slices.items():
         speeds = [one.per_second for one in measured]
         cpu = statistics.median(one.cpu_microseconds for one in measured)
