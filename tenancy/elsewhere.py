@@ -52,9 +52,9 @@ def is_here(tenant_id: ColumnElement[object]) -> ColumnElement[bool]:
 
 
 def _refuse_when(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    """Return an expression that raises an error in the server if a condition holds.
+    """Return an SQL expression that fails in the server if a condition holds: it reads a text as a number.
 
-    SQL has no other way without a function.
+    Without a function of its own SQL has no other way to fail.
     """
     return cast(case((condition, literal(_MARK, Text())), else_=literal("0", Text())), Integer)
 

@@ -143,7 +143,10 @@ class Multiplexer:
     async def _ask(
         self, entering: Executable, entered: str, lane: Lane, statements: Sequence[tuple[Executable, Mapping[str, Any]]]
     ) -> list[list[Any]]:
-        """Run statements in one lane after the statement that enters, and return the rows of each statement."""
+        """Run statements in one lane, and return the rows of each statement.
+
+        The statement ``entering`` runs first: it sets who reads, with the value ``entered``.
+        """
         its = self._lanes[lane]
         asked = [(entering, {"entered": entered, "milliseconds": its.milliseconds}), *statements]
         answers = await its.ask([question_of(statement, parameters) for statement, parameters in asked])

@@ -102,7 +102,10 @@ NO_SPAN: AbstractContextManager[None] = contextlib.nullcontext()
 def trace(
     tracer: Tracer | None, name: str, kind: Kind = Kind.INTERNAL, *, tenant_id: str | None = None
 ) -> AbstractContextManager[Span | None]:
-    """Return a span that lasts as long as the block, and fails with an exception of the block."""
+    """Return a span that lasts as long as the block, and fails with an exception of the block.
+
+    Without a tracer nothing is recorded. ``tenant_id`` is noted with the span.
+    """
     if tracer is None:
         return NO_SPAN
     span = tracer.begin(name, kind)

@@ -240,7 +240,8 @@ def _reverse_points(book: Book, accrual: AccrualRow, points: int) -> AccrualMove
 def take_points_back(book: Book, accrual: AccrualRow, points: int) -> AccrualMove:
     """Take credited points of an accrual back from the account, as its debt policy says.
 
-    The book must know the purchase and the open lots. The caller must write the accrual that is returned.
+    With CLAMP fewer points may be taken. The standing falls only by what these points had raised it. The book must know
+    the purchase and the open lots. The caller must write the accrual that is returned.
     """
     customer_id = accrual.customer_id
     account = book.account(customer_id)

@@ -34,7 +34,10 @@ def bring_back(
 
 
 def _change_archiving(book: Book, after: Account, cause: ArchiveCause, cause_id: UUID | None, note: str | None) -> None:
-    """Book the account, a row of the archive history and an event, if the archiving of the customer changes."""
+    """Book the account after the change, a row of the archive history, and an event.
+
+    Nothing is booked if ``after`` has the same time of archiving as the account before.
+    """
     customer_id = after.customer_id
     if after.archived_at == book.account(customer_id).archived_at:
         return

@@ -126,8 +126,8 @@ class Book:
     ) -> EntryRow:
         """Book points that come in: an entry, and a lot for each parcel.
 
-        Without parcels it is one lot, with the expiry of the program. A debt is paid from the parcels that expire
-        first.
+        ``credit`` is the decision of the rules, with the account after it. Without parcels it is one lot, with the
+        expiry of the program. A debt is paid from the parcels that expire first.
         """
         entry = self.enter(customer_id, points, credit.account, cause)
         debt_left = credit.paid_debt
@@ -145,7 +145,10 @@ class Book:
         allocations: Sequence[Allocation],
         cause: EntryCause,
     ) -> EntryRow:
-        """Book points that go out: an entry, and the allocations that say which lots gave the points."""
+        """Book points that go out: an entry, and the allocations that say which lots gave the points.
+
+        ``debit`` is the decision of the rules, with the account after it.
+        """
         entry = self.enter(customer_id, -debit.points_taken, debit.account, cause)
         for allocation in allocations:
             self.lots.allocate(customer_id, entry.id, allocation.lot_id, allocation.points)
@@ -163,7 +166,10 @@ class Book:
         return entry
 
     def enter(self, customer_id: CustomerId, points: int, after: Account, cause: EntryCause) -> EntryRow:
-        """Book one entry, and the account after it. The caller must move the lots."""
+        """Book one entry, and the account after it (``after``). The caller must move the lots.
+
+        ``points`` are signed: below zero for points that go out.
+        """
         entry = EntryRow(
             id=EntryId(uuid7()),
             customer_id=customer_id,

@@ -61,7 +61,11 @@ def enter_card(
     reason: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[GiftCardRow, GiftCardEntryRow]:
-    """Book one entry of a card, and return the card after it. The caller must write the card with `keep_card`."""
+    """Book one entry of a card, and return the card after it. The caller must write the card with `keep_card`.
+
+    ``after`` is the card's account after the entry. ``hold_id`` is the hold whose money the entry spends or gives back.
+    ``expires_at`` is the expiry that the entry gives to the card; None if it gives none.
+    """
     entry = GiftCardEntryRow(
         id=GiftCardEntryId(uuid7()),
         gift_card_id=card.id,

@@ -160,7 +160,10 @@ class Lots:
         self._moved[lot.id] = lot
 
     def open(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
-        """Open a lot for a parcel of an entry. Points of it that paid a debt (``paid_debt``) are taken out at once."""
+        """Open a lot for a parcel of an entry. Points of it that paid a debt (``paid_debt``) are taken out at once.
+
+        ``cause_id`` is the cause of the lot, if the parcel does not bring its own.
+        """
         cause_id = parcel.cause_id or cause_id
         lot = Lot(
             id=LotId(uuid7()),

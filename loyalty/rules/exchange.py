@@ -47,6 +47,9 @@ def format_rate(rate: Ratio) -> str:
 
 
 def convert_minor(amount_minor: int, rate: Ratio, source: str, target: str) -> int:
-    """Convert minor units of one currency into minor units of another, rounded to the nearest one; a half goes up."""
+    """Convert minor units of the currency `source` into minor units of `target`, rounded to the nearest one.
+
+    A half goes up. `rate` is the value of one unit of `source` in units of `target`.
+    """
     numerator = amount_minor * rate.numerator * 10 ** minor_digits(target)
     return divide(numerator, rate.denominator * 10 ** minor_digits(source), Rounding.HALF_UP)

@@ -52,7 +52,7 @@ def refuse_hold_elsewhere(scope: Scope, location: str | None) -> None:
 
 
 def is_scope_within(scope: Collection[str] | None, wider: Collection[str] | None) -> bool:
-    """Tell whether all locations of a scope are in a wider scope."""
+    """Tell whether all locations of a scope are in a wider scope. None is the whole business, in both places."""
     return wider is None or (scope is not None and set(scope) <= set(wider))
 
 

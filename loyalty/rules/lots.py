@@ -47,7 +47,7 @@ class Lot:
 
     @property
     def state(self) -> LotState:
-        """OPEN as long as the lot has remaining or held points."""
+        """OPEN as long as the lot has remaining or held points; then EXPIRED if any of its points expired."""
         if self.remaining + self.held:
             return LotState.OPEN
         return LotState.EXPIRED if self.expired else LotState.EXHAUSTED

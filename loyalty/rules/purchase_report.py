@@ -169,7 +169,7 @@ def moment_of(occurred_at: datetime | None, now: datetime, latest_report: timede
 
 
 def _begin_facts(report: PurchaseReport) -> PurchaseFacts:
-    """Return the facts of a purchase that nothing but its total is known of. Raises InvalidInput without a total."""
+    """Return the first facts of a purchase: only its total. Raises InvalidInput if the report tells no total."""
     if report.total is ABSENT:
         raise InvalidInput.one("total", reason="must be told by the first report of a purchase")
     return PurchaseFacts(report.kind, report.external_id, report.total)
@@ -198,7 +198,10 @@ def _align_lines(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[Purc
 
 
 def _is_news(name: str, known: KnownFacts, occurred_at: datetime | None) -> bool:
-    """Tell whether no newer report has told a fact, so that a late report can fill it in."""
+    """Tell whether a late report may fill in a fact: no newer report has told it.
+
+    ``occurred_at`` is when the late report came about.
+    """
     value = getattr(known.facts, name)
     if name not in known.told_at:
         return value is None or value == ()

@@ -26,7 +26,10 @@ class ReassignmentObstacle(DescribedEnum):
 
 
 def refuse_reassignment(*, is_refunded: bool, held: PointsPaid, spent: PointsPaid) -> None:
-    """Raise PurchaseNotReassignable for a purchase that was refunded, or that points pay for."""
+    """Raise PurchaseNotReassignable for a purchase that was refunded, or that points pay for.
+
+    ``held`` and ``spent`` are the points of its holds and of its redemptions.
+    """
     if is_refunded:
         raise _build_refusal(ReassignmentObstacle.REFUNDED)
     if held.points:

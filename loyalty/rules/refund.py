@@ -220,7 +220,7 @@ def _sum_factors(formulas: tuple[Formula, ...], left: SharesLeft, base: int, *, 
 
 
 def _refuse_lines(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> None:
-    """Refuse lines that do not exist, that refund nothing, or that have less left."""
+    """Refuse lines that do not exist, that refund nothing, or that have less left after the refunds ``before``."""
     paid, gone = purchase.paid(), _sum_taken(before)
     for number, line in enumerate(refund.lines):
         path = ("lines", str(number))

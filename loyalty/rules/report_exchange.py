@@ -108,7 +108,7 @@ def _convert_payments(payments: Sequence[Payment], rate: Ratio, source: str, cur
 
 
 def _convert_amount(amount_minor: int, rate: Ratio, source: str, currency: str, path: tuple[str, ...]) -> int:
-    """Convert an amount. Raises InvalidInput at `path` if it becomes too large."""
+    """Convert an amount from the currency `source`. Raises InvalidInput at `path` if it becomes too large."""
     converted = convert_minor(amount_minor, rate, source, currency)
     if converted > MAX_AMOUNT_MINOR:
         raise InvalidInput.one(*path, reason="is too large in the program's currency")

@@ -155,7 +155,10 @@ def recount_windows(
 
 
 def find_counting_window(policy: TierPolicy, account: Account, at: datetime | None, zone: ZoneInfo) -> CountedIn:
-    """Tell in which of an account's windows points were counted that were credited at an instant."""
+    """Tell in which tier window of an account points were counted that were credited at an instant.
+
+    It is the open window if the instant is None, or if the account has no windows.
+    """
     started_at = account.window_started_at
     if started_at is None or at is None or at >= started_at:
         return CountedIn.OPEN
