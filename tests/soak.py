@@ -25,7 +25,7 @@ SEED = int(os.environ.get("SEED") or 20_260_304)
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How long lives have been lived."""
+    """The time since the first life began."""
 
     begun: float = field(default_factory=time.monotonic)
 

@@ -62,20 +62,20 @@ class Machine:
         self.admin = conninfo_to_dict(postgres.admin_url)
 
     def _move(self, url: str) -> str:
-        """The URL with the place where PostgreSQL listens here; the account stays."""
+        """Return the URL with the place where PostgreSQL listens here; the account stays."""
         account, _, rest = url.removeprefix("postgresql://").rpartition("@")
         database = rest.partition("/")[2]
         place = urlencode({"host": self.admin["host"], "port": self.admin["port"]})
         return f"postgresql://{account}{'@' if account else ''}/{database}?{place}"
 
     def mounts(self, service: str) -> dict[str, Path]:
-        """The folders that a container sees, by their place in it."""
+        """Return the folders that a container sees, by their place in it."""
         named = [volume.split(":") for volume in SERVICES[service]["volumes"]]
         own = {IMAGE_SETTINGS["TREUE_DATA_DIR"]: self.folder / "containers" / service}
         return own | {place: self.folder / "volumes" / name for name, place in named}
 
     def environment(self, service: str) -> dict[str, str]:
-        """The variables that a container has, with the folders and the server of this machine."""
+        """Return the variables that a container has, with the folders and the server of this machine."""
         settings = {**IMAGE_SETTINGS, **SERVICES[service]["environment"], "TREUE_HOST": HOST}
         password = str(self.admin["password"])
         for name, value in settings.items():
@@ -100,18 +100,18 @@ class Machine:
         return subprocess.run(command, env=self.environment(service), capture_output=True, text=True, check=False)
 
     def files(self, service: str) -> str:
-        """All that a container can read in its volumes."""
+        """Return all that a container can read in its volumes."""
         return "\n".join(path.read_text("utf-8") for path in self._paths(service))
 
     def names(self, service: str) -> set[str]:
-        """The names of the files that a container sees in its volumes."""
+        """Return the names of the files that a container sees in its volumes."""
         return {path.name for path in self._paths(service)}
 
     def _paths(self, service: str) -> list[Path]:
         return [path for folder in self.mounts(service).values() for path in folder.rglob("*") if path.is_file()]
 
     def urls(self, service: str, monkeypatch: pytest.MonkeyPatch, *, prepare: bool = False) -> DatabaseUrls:
-        """The URLs that a process of a service reads from its settings."""
+        """Return the URLs that a process of a service reads from its settings."""
         with monkeypatch.context() as patched:
             for name in [name for name in os.environ if name.startswith("TREUE_")]:
                 patched.delenv(name)
@@ -155,7 +155,7 @@ def current_role(url: str) -> str:
 
 
 def refusal(url: str, statement: str) -> str | None:
-    """The name of the error with which PostgreSQL refuses a statement; None when it does not."""
+    """Return the name of the error with which PostgreSQL refuses a statement; None when it does not."""
     with psycopg.connect(url) as connection:
         try:
             connection.execute(statement.encode())

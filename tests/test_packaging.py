@@ -28,7 +28,7 @@ COPIED_LINE = re.compile(r"^COPY (?!--from)(.+) \S+$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
-    """The wheel, built from a copy of what is shipped, without asking any registry."""
+    """Provide the wheel, built from a copy of what is shipped, without asking any registry."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -47,7 +47,7 @@ class Business:
     integration: Caller
 
     async def customer(self, external_id: str = "anna") -> Caller:
-        """A customer with a token for their own app, issued as the business would."""
+        """Return a customer with a token for their own app, issued as the business would."""
         payload = await self.owner.do(
             "customerTokenCreate", "token", customer={"externalId": external_id}, lifetimeMinutes=10
         )
@@ -55,7 +55,7 @@ class Business:
 
     @asynccontextmanager
     async def unchanged(self) -> AsyncIterator[None]:
-        """Fails when any row of the tenant in any table changes inside the block."""
+        """Fail if any row of the tenant in any table changes inside the block."""
         await until(self._is_at_rest)
         before = await snapshot(self.database, self.tenant_id)
         yield
@@ -69,13 +69,13 @@ class Business:
         assert not changed, changed
 
     async def _is_at_rest(self) -> bool:
-        """Whether the worker has nothing more to do for this tenant."""
+        """Tell whether the worker has nothing more to do for this tenant."""
         async with self.database.tenant_transaction(self.tenant_id) as tx:
             (row,) = await tx.rows(_UNDONE)
         return not row.undone
 
     async def check_ledger(self) -> None:
-        """Fails unless the ledger adds up."""
+        """Fail unless the ledger adds up."""
         await check_ledger(self.database, self.tenant_id)
 
 
@@ -90,7 +90,7 @@ async def open_business(
     sandbox: bool = False,
     cluster: str | None = None,
 ) -> Business:
-    """A new tenant, as `treue tenant create` makes one, with credentials for everybody."""
+    """Create a tenant as `treue tenant create` does, and return it with credentials for everybody."""
     tenant = await provision_tenant(
         World(owner_database),
         name="Salon",

@@ -29,7 +29,7 @@ STOP_SECONDS = 20
 
 
 def find_chromium() -> str | None:
-    """The program, or None where there is none."""
+    """Return the program; None if there is none."""
     return next((found for found in map(shutil.which, NAMES) if found), None)
 
 
@@ -71,7 +71,7 @@ class PageServer:
         self._thread.join()
 
     async def next_step(self) -> tuple[str, Any]:
-        """What the page tells next: the name of the step, and what it saw."""
+        """Wait until the page reports, and return the name of its step, and what it saw."""
         try:
             told = await asyncio.to_thread(self.heard.get, timeout=GENEROUS_SECONDS)
         except Empty:
@@ -79,7 +79,7 @@ class PageServer:
         return told["step"], told["seen"]
 
     async def steps_to(self, last: str) -> dict[str, Any]:
-        """All that the page tells until this step, and this step."""
+        """Return everything that the page reports up to this step, and the report of this step."""
         seen: dict[str, Any] = {}
         while last not in seen:
             step, what = await self.next_step()
@@ -89,7 +89,7 @@ class PageServer:
 
 @contextlib.contextmanager
 def chromium(program: str, url: str) -> Iterator[None]:
-    """The browser shows a page for as long as the block lasts."""
+    """Show a page in the browser during the block."""
     with tempfile.TemporaryDirectory(prefix="treue-chromium-", ignore_cleanup_errors=True) as profile:
         browser = subprocess.Popen(
             [program, *OPTIONS, f"--user-data-dir={profile}", url],
@@ -110,6 +110,6 @@ def chromium(program: str, url: str) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def shown_page(program: str, server: PageServer, told: Mapping[str, str]) -> AsyncIterator[PageServer]:
-    """The page in the browser; `told` is what its address tells it."""
+    """Show the page in the browser during the block. ``told`` are the parameters of its address."""
     with chromium(program, f"{server.origin}/?{urlencode(told)}"):
         yield server

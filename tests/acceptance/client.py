@@ -60,13 +60,13 @@ class StreamEnded(Exception):
 
 
 class Stream:
-    """A subscription as its reader sees it."""
+    """A subscription of a test."""
 
     def __init__(self, events: AsyncGenerator[Json, None]) -> None:
         self._events = events
 
     async def next(self) -> Any:
-        """The next event: what its only field holds."""
+        """Wait for the next event, and return the content of its only field."""
         async with asyncio.timeout(GENEROUS_SECONDS):
             event = await anext(self._events, None)
         if event is None:
@@ -75,23 +75,23 @@ class Stream:
         return value
 
     async def take(self, count: int) -> list[Any]:
-        """So many events, in the order they came."""
+        """Wait for so many events, and return them in the order they came."""
         return [await self.next() for _ in range(count)]
 
 
 class Caller(NamedTuple):
-    """Somebody with a bearer token, at one server."""
+    """A caller with a bearer token, at one server."""
 
     server: ServerProcess
     token: str | None
 
     def at(self, server: ServerProcess) -> Self:
-        """The same caller at another server."""
+        """Return the same caller at another server."""
         return self._replace(server=server)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The credential as it is sent."""
+        """Return the header with the credential."""
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     async def ask(self, document: str, **variables: Any) -> Json:
@@ -117,14 +117,15 @@ class Caller(NamedTuple):
         pytest.fail(f"UNAVAILABLE {MAX_RETRIES} times: {document}")
 
     async def get(self, document: str, **variables: Any) -> Any:
-        """What the only root field of a query holds."""
+        """Run a query, and return the content of its only root field."""
         (value,) = (await self.ask(document, **variables)).values()
         return value
 
     async def answer(self, document: str, **variables: Any) -> Json:
-        """The whole answer as it came, errors too; the request id, which is never the same, is taken out.
+        """Run an operation, and return the whole answer with its errors.
 
-        Of a subscription it is the first event, and the stream must end by itself.
+        The request id is taken out, because it is never the same. For a subscription the answer is the first event, and
+        the stream must end by itself.
         """
         is_stream = document.lstrip().startswith("subscription")
         accept = "text/event-stream" if is_stream else "application/json"
@@ -132,23 +133,23 @@ class Caller(NamedTuple):
         return without_request_id(orjson.loads(_first_event(response.text) if is_stream else response.content))
 
     async def post(self, body: bytes, accept: str = "application/json") -> httpx2.Response:
-        """Send these very bytes."""
+        """Send exactly these bytes."""
         headers = {**self.headers, "Content-Type": "application/json", "Accept": accept}
         async with httpx2.AsyncClient(timeout=GENEROUS_SECONDS, verify=NO_TLS) as http:
             return await http.post(self.server.url, content=body, headers=headers)
 
     async def mutate(self, operation: str, selection: str, /, **given: Any) -> Any:
-        """Run a mutation with its one input; its payload, refusals too."""
+        """Run a mutation with its one input, and return its payload, also with refusals."""
         return await self.get(mutation(operation, selection), input=given)
 
     async def do(self, operation: str, selection: str, /, **given: Any) -> Any:
-        """Run a mutation that must not be refused; its payload."""
+        """Run a mutation that must not be refused, and return its payload."""
         payload = await self.mutate(operation, selection, **given)
         assert payload["userErrors"] == [], payload
         return payload
 
     async def refusals(self, operation: str, /, **given: Any) -> list[Json]:
-        """Run a mutation that must be refused; its `userErrors`."""
+        """Run a mutation that must be refused, and return its `userErrors`."""
         payload = await self.mutate(operation, "__typename", **given)
         assert payload["userErrors"], f"{operation} was not refused"
         errors: list[Json] = payload["userErrors"]
@@ -184,17 +185,17 @@ class Caller(NamedTuple):
 
 
 def _first_event(text: str) -> str:
-    """The first `data` of an event stream, or the text when it is none."""
+    """Return the first `data` of an event stream; a text that is no event stream is returned as it is."""
     return next((line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: {")), text)
 
 
 def _client(transport: AIOHTTPTransport | WebsocketsTransport) -> Client:
-    """A client that waits as long as a loaded machine needs."""
+    """Return an HTTP client that waits as long as a loaded machine needs."""
     return Client(transport=transport, fetch_schema_from_transport=False, execute_timeout=GENEROUS_SECONDS)
 
 
 def _is_unavailable(refused: TransportQueryError | TransportServerError) -> bool:
-    """Whether an answer says nothing but "not now"."""
+    """Tell whether an answer has only errors that say "not now"."""
     if isinstance(refused, TransportServerError):
         return refused.code == HTTPStatus.SERVICE_UNAVAILABLE
     codes = {error.get("extensions", {}).get("code") for error in refused.errors or ()}
@@ -202,7 +203,10 @@ def _is_unavailable(refused: TransportQueryError | TransportServerError) -> bool
 
 
 def _was_never_sent(failed: TransportConnectionFailed) -> bool:
-    """Whether the server hung up before the client wrote: on a loaded machine it may write long after it connected."""
+    """Tell whether the server closed the connection before the client sent the request.
+
+    On a loaded machine the client may send it long after it connected.
+    """
     cause: BaseException | None = failed
     while cause is not None and not isinstance(cause, ClientConnectionResetError):
         cause = cause.__cause__
@@ -210,7 +214,7 @@ def _was_never_sent(failed: TransportConnectionFailed) -> bool:
 
 
 async def _sent_events(response: httpx2.Response) -> AsyncGenerator[Json, None]:
-    """The `data` of each event named `next`."""
+    """Return the `data` of each event named `next`."""
     async for line in response.aiter_lines():
         if line.startswith("data: {"):
             result = orjson.loads(line.removeprefix("data: "))
@@ -219,13 +223,13 @@ async def _sent_events(response: httpx2.Response) -> AsyncGenerator[Json, None]:
 
 
 def mutation(name: str, selection: str) -> str:
-    """The document of a mutation: one input, the selection, and every detail of a refusal."""
+    """Return the document of a mutation: one input, the selection, and every detail of a refusal."""
     input_type = f"{name[0].upper()}{name[1:]}Input"
     return f"mutation($input: {input_type}!) {{ {name}(input: $input) {{ {selection} {USER_ERRORS} }} }}"
 
 
 def without_request_id(answer: Json) -> Json:
-    """An answer without what is different each time: the request id, and what is left of the budget."""
+    """Return an answer without what is different each time: the request id, and what is left of the budget."""
     for error in answer.get("errors", ()):
         error["extensions"].pop("requestId")
     extensions = answer.get("extensions", {})
@@ -236,13 +240,13 @@ def without_request_id(answer: Json) -> Json:
 
 
 def code_of(answer: Mapping[str, Any]) -> str:
-    """The code of the only top-level error of an answer."""
+    """Return the code of the only top-level error of an answer."""
     (error,) = answer["errors"]
     return str(error["extensions"]["code"])
 
 
 def list_codes(answer: Mapping[str, Any]) -> set[str]:
-    """The codes of all top-level errors of an answer; none where it has no errors."""
+    """Return the codes of all top-level errors of an answer; an empty list without errors."""
     return {error["extensions"]["code"] for error in answer.get("errors", ())}
 
 
@@ -277,12 +281,15 @@ conditions {
 
 
 def money(amount: str, currency: str = "EUR") -> Json:
-    """An amount as the API takes it."""
+    """Return the input of an amount of money."""
     return {"amount": amount, "currency": currency}
 
 
 def purchase_of(external_id: str, amount: str = "10.00", **facts: Any) -> Json:
-    """A completed order of `anna`, unless the facts say otherwise; `customer` may be a bare external id."""
+    """Return the input of a completed order of `anna`.
+
+    The ``facts`` change it; `customer` may be a bare external id.
+    """
     customer = facts.pop("customer", "anna")
     return {
         "kind": "ORDER",
@@ -301,7 +308,7 @@ async def record(caller: Caller, external_id: str, amount: str = "10.00", **fact
 
 
 async def adjust(caller: Caller, key: str, amount: int, customer: str = "anna", **details: Any) -> Json:
-    """Correct points by hand, which must not be refused."""
+    """Adjust points, which must not be refused."""
     payload: Json = await caller.do(
         "pointsAdjust",
         POINTS_ADJUSTED,
@@ -314,7 +321,7 @@ async def adjust(caller: Caller, key: str, amount: int, customer: str = "anna", 
 
 
 async def redeem(caller: Caller, customer: str, order: str, points: int = 1, *, key: str | None = None) -> Json:
-    """Spend points on an order, which must not be refused; the answer names the hold and the redemption."""
+    """Spend points on an order, which must not be refused. Return the hold and the redemption."""
     held: Json = await caller.do(
         "redemptionHold",
         "hold { id }",
@@ -331,7 +338,7 @@ async def redeem(caller: Caller, customer: str, order: str, points: int = 1, *, 
 
 
 async def create_rule(caller: Caller, name: str, award: Json | int = 10, **fields: Any) -> Json:
-    """Create an earning rule; a bare number is so many points per purchase."""
+    """Create an earning rule. A bare number gives so many points for each purchase."""
     award = {"fixed": {"points": award}} if isinstance(award, int) else award
     payload = await caller.do(
         "earningRuleCreate", f"earningRule {{ {EARNING_RULE} }}", name=name, award=award, **fields
@@ -344,14 +351,14 @@ ONE_PER_EURO: Json = {"perAmount": {"points": 1, "per": money("1.00")}}
 
 
 async def create_tier(caller: Caller, name: str, min_points: int, color: str = "#C0C0C0") -> str:
-    """Create a tier, wait until everybody is in the right one, and return its id."""
+    """Create a tier, wait until every customer is in the right tier, and return its id."""
     payload = await caller.do("tierCreate", "tier { id } job { id }", name=name, color=color, minPoints=min_points)
     await job_done(caller, payload["job"]["id"])
     return str(payload["tier"]["id"])
 
 
 async def job_done(caller: Caller, job_id: str) -> Json:
-    """Wait until a job is done, as a user interface would, and return it."""
+    """Ask for a job again and again until it is done, as a user interface would. Return the job."""
     async with asyncio.timeout(GENEROUS_SECONDS):
         while True:
             job: Json = await caller.get("query($id: ID!) { job(id: $id) { state done total problem } }", id=job_id)
@@ -362,7 +369,7 @@ async def job_done(caller: Caller, job_id: str) -> Json:
 
 
 async def find_customer(caller: Caller, external_id: str = "anna", selection: str = CUSTOMER) -> Any:
-    """A customer by external id, or None."""
+    """Return a customer by external id; None if there is none."""
     return await caller.get(
         f"query($by: CustomerBy!) {{ customer(by: $by) {{ {selection} }} }}", by={"externalId": external_id}
     )
@@ -385,9 +392,9 @@ subscription($customer: CustomerBy, $tiers: [ID!], $locale: Locale, $causes: [Ti
 
 
 async def newest_cursor(caller: Caller) -> str:
-    """The cursor of an event that has just happened, from which subscriptions can go on.
+    """Make an event happen, and return its cursor, so that subscriptions can go on from there.
 
-    There is no sign that a subscription has begun, so points are given until it tells of some.
+    Nothing says that a subscription has begun. So points are given until the subscription tells of some.
     """
     await record(caller, "canary", status="CANCELLED", customer="canary")
     async with caller.follow(POINTS_CHANGED, customer={"externalId": "canary"}) as stream:

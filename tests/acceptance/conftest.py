@@ -18,31 +18,31 @@ from tests.fixtures.server import HOST, Installation, ServerProcess, running_ins
 
 
 class OpenBusiness(Protocol):
-    """Makes a business; in Berlin, counting in euros, unless told otherwise."""
+    """A function that creates a business. By default it is in Berlin and counts in euros."""
 
     def __call__(
         self, *, currency: str = ..., time_zone: str = ..., locale: str = ..., sandbox: bool = ...
     ) -> Awaitable[Business]:
-        """The business."""
+        """Return the business."""
 
 
 @pytest.fixture(scope="package")
 def acceptance_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
-    """A migrated database for these tests alone."""
+    """Provide a migrated database for these tests alone."""
     with database_server.lend(template_database) as urls:
         yield urls
 
 
 @pytest.fixture(scope="package")
 async def installation(acceptance_urls: DatabaseUrls) -> AsyncIterator[Installation]:
-    """Two servers and a worker, which nobody may stop."""
+    """Provide two servers and a worker, which nobody may stop."""
     async with running_installation(acceptance_urls) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
 async def app_database(acceptance_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """For looking at what is stored, as the application role."""
+    """Provide the database as the application role, to read what is stored."""
     database = Database(acceptance_urls.app, pool_size=4, name="treue-acceptance")
     yield database
     await database.close()
@@ -50,7 +50,7 @@ async def app_database(acceptance_urls: DatabaseUrls) -> AsyncIterator[Database]
 
 @pytest.fixture(scope="package")
 async def owner_database(acceptance_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """For creating tenants, as the owner's role."""
+    """Provide the database as the owner's role, to create tenants."""
     database = Database(acceptance_urls.owner, pool_size=1, name="treue-acceptance-owner")
     yield database
     await database.close()
@@ -60,7 +60,7 @@ async def owner_database(acceptance_urls: DatabaseUrls) -> AsyncIterator[Databas
 async def businesses(
     installation: Installation, owner_database: Database, app_database: Database
 ) -> AsyncIterator[OpenBusiness]:
-    """Makes businesses, and looks after the test whether their ledgers add up."""
+    """Provide a function that creates businesses. After the test their ledgers must add up."""
     made: list[Business] = []
 
     async def new_business(
@@ -85,19 +85,19 @@ async def businesses(
 
 @pytest.fixture
 async def salon(businesses: OpenBusiness) -> Business:
-    """A new salon in Berlin that counts in euros."""
+    """Provide a new salon in Berlin that counts in euros."""
     return await businesses()
 
 
 @pytest.fixture
 async def rival(businesses: OpenBusiness) -> Business:
-    """Another tenant that looks just like `salon`."""
+    """Provide another tenant that looks just like `salon`."""
     return await businesses()
 
 
 @pytest.fixture(scope="module")
 def sign_in_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """A provider at which people sign in with a browser."""
+    """Provide a provider at which people sign in with a browser."""
     with provider_process(tmp_path_factory.mktemp("provider")) as running:
         running.publish(SIGNING)
         running.sign_with(SIGNING)
@@ -107,7 +107,7 @@ def sign_in_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provi
 
 @pytest.fixture(scope="module")
 async def sign_in_server(installation: Installation) -> AsyncIterator[ServerProcess]:
-    """A server that may reach providers on this machine."""
+    """Provide a server that may reach providers on this machine."""
     settings = {"TREUE_PRIVATE_PROVIDERS": "true", "TREUE_PUBLIC_URL": f"http://{HOST}:{{port}}"}
     async with installation.serve_apart("sign-in", settings) as running:
         yield running
@@ -115,5 +115,5 @@ async def sign_in_server(installation: Installation) -> AsyncIterator[ServerProc
 
 @pytest.fixture
 async def stage(salon: Business, sign_in_provider: Provider, sign_in_server: ServerProcess) -> SignInStage:
-    """A salon whose staff sign in with a browser."""
+    """Provide a salon whose staff sign in with a browser."""
     return await open_stage(salon, sign_in_provider, sign_in_server)

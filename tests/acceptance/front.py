@@ -1,4 +1,4 @@
-"""A front as operators put it before the service: it serves the console's page, and passes everything else on."""
+"""A front, such as a proxy, before the service: it serves the page of the console, and passes everything else on."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ MAX_HEAD_BYTES = 65_536
 
 
 class Front:
-    """One origin with the console at `/console` and the service at every other path. It hears what the page tells."""
+    """An origin with the console at `/console` and the service at every other path. It notes what the page reports."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -34,7 +34,7 @@ class Front:
         self._server.close()
 
     async def steps_to(self, last: str) -> Json:
-        """All that the page tells until this step, and this step."""
+        """Return everything that the page reports up to this step, and the report of this step."""
         seen: Json = {}
         while last not in seen:
             async with asyncio.timeout(GENEROUS_SECONDS):
@@ -60,7 +60,10 @@ class Front:
         await writer.drain()
 
     async def _pass_on(self, head: bytes, reader: StreamReader, writer: StreamWriter) -> None:
-        """One request for a connection, so that each is looked at; a WebSocket keeps its own."""
+        """Pass one request on to the service. A connection has one request, so that each request is looked at.
+
+        A WebSocket keeps its connection.
+        """
         if b"upgrade: websocket" not in head.lower():
             lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
             head = b"\r\n".join([lines[0], b"Connection: close", *lines[1:]])

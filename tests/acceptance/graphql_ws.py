@@ -1,7 +1,4 @@
-"""A subscriber that behaves as graphql-ws (npm) does with the guide's code around it: it gives up after the same codes.
-
-https://github.com/enisdenjo/graphql-ws/blob/master/src/client.ts (shouldRetryConnectOrThrow)
-"""
+"""A subscriber that works as graphql-ws (npm) does with the code of the guide: it gives up after the same codes."""
 
 import asyncio
 import contextlib
@@ -21,11 +18,11 @@ PAUSE_SECONDS = 0.05
 
 
 class GaveUp(Exception):
-    """The client does not come back: events are lost to it."""
+    """The client does not connect again, so it loses events."""
 
 
 async def follow(caller: Caller, document: str, after: str) -> AsyncGenerator[Json, None]:
-    """Each result of a subscription, subscribed again with the last cursor after every break."""
+    """Yield each result of a subscription. After every break it subscribes again with the last cursor."""
     for attempt in itertools.count():
         if attempt:
             await asyncio.sleep(PAUSE_SECONDS)
@@ -52,7 +49,10 @@ def _payload(document: str, after: str) -> Json:
 
 
 async def _results(socket: ClientConnection) -> AsyncGenerator[Json, None]:
-    """Results until an error that passes. An end without one would leave the client without events."""
+    """Yield results until an error that passes.
+
+    An end without an error would leave the client without events, so it fails.
+    """
     async for text in socket:
         message = orjson.loads(text)
         if message["type"] == "complete":

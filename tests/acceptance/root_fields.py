@@ -1,8 +1,4 @@
-"""One small operation for each root field, which changes nothing: what it names is not there, or not allowed.
-
-It is made from the contract: each argument and field that is required gets a value that names nothing. Where such
-a value would change something, or says too little, `INPUTS` and `QUERIES` have another one.
-"""
+"""One small operation for each root field. It changes nothing: what it names is not there, or not allowed."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -83,12 +79,12 @@ SUBSCRIBED_AFTER = 'after: "none"'
 
 
 def fields_of(root: str) -> Mapping[str, GraphQLField]:
-    """The fields of a root type, by name."""
+    """Return the fields of a root type, by name."""
     return SCHEMA.type_map[root].fields  # type: ignore[attr-defined,no-any-return]
 
 
 def value_of(kind: Any) -> Any:
-    """A value of an input type that names nothing."""
+    """Return a value of an input type that names nothing."""
     if isinstance(kind, GraphQLNonNull):
         return value_of(kind.of_type)
     if isinstance(kind, GraphQLList):
@@ -103,7 +99,7 @@ def value_of(kind: Any) -> Any:
 
 
 def input_of(name: str, field: GraphQLField) -> Json:
-    """The input with which a mutation is called."""
+    """Return the input with which a mutation is called."""
     given: Json = INPUTS[name] if name in INPUTS else value_of(field.args["input"].type)
     return given
 

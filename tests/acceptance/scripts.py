@@ -14,7 +14,7 @@ GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 
 
 class Ran(NamedTuple):
-    """How a script ended, and what it printed."""
+    """The exit code of a script, and its output."""
 
     code: int
     out: str
@@ -43,6 +43,6 @@ def write_rows(file: Path, head: str, rows: list[str]) -> None:
 
 
 def read_refused(file: Path) -> list[dict[str, str]]:
-    """What a script has left in the file of what was refused."""
+    """Return what a script has left in the file of what was refused."""
     with file.with_name(f"{file.name}.refused").open(encoding="utf-8", newline="") as refused:
         return list(csv.DictReader(refused))

@@ -26,7 +26,7 @@ SESSION_COOKIE, PENDING_COOKIE = "treue_session", "treue_sign_in"
 
 
 def origin_of(server: ServerProcess) -> str:
-    """The address of a server as browsers know it."""
+    """Return the address of a server as browsers know it."""
     return server.url.removesuffix("/graphql")
 
 
@@ -50,11 +50,11 @@ class SignInStage(NamedTuple):
         return origin_of(self.server)
 
     def let_in(self, tricks: Json | None = None, **claims: Any) -> None:
-        """Let Mara sign in at the provider, an owner unless the claims say otherwise."""
+        """Let Mara sign in at the provider. She is an owner unless the claims say otherwise."""
         self.provider.let_in({"sub": "mara", "name": "Mara", "roles": ["boss"], **claims}, **(tricks or {}))
 
     def logout_token(self, header: Json | None = None, key: ECKey = SIGNING, **changes: Any) -> str:
-        """A logout token of the provider, with changes; None leaves a claim out."""
+        """Return a logout token of the provider, with changes. None leaves a claim out."""
         now = int(time.time())
         claims = {
             "iss": self.provider.issuer,
@@ -105,33 +105,33 @@ class Browser:
         return self.http.cookies.get(SESSION_COOKIE)
 
     async def begin(self, **query: str) -> httpx2.Response:
-        """Begin to sign in, up to the way to the provider."""
+        """Begin to sign in, and stop before the address of the provider is visited."""
         return await self.http.get(f"{self.stage.sign_in_url}?{urlencode(query)}" if query else self.stage.sign_in_url)
 
     async def visit_provider(self, begun: httpx2.Response) -> str:
-        """Sign in at the provider; the address that it sends the browser back to."""
+        """Sign in at the provider. Return the address to which it sends the browser back."""
         assert begun.status_code == 302, begun.text
         back = await self.http.get(begun.headers["location"])
         assert back.status_code == 302, back.text
         return str(back.headers["location"])
 
     async def sign_in(self, **query: str) -> httpx2.Response:
-        """The whole way; the answer of the callback."""
+        """Sign in completely. Return the answer of the callback."""
         return await self.http.get(await self.visit_provider(await self.begin(**query)))
 
     async def ask(self, document: str = WHO, **headers: str) -> httpx2.Response:
-        """Send an operation as a page of the service does; a header that is empty is left out."""
+        """Send an operation as a page of the service does. An empty header is left out."""
         sent = {"origin": self.stage.origin, "x-treue-session": "1", "accept": "application/json", **headers}
         kept = {name.replace("_", "-"): value for name, value in sent.items() if value}
         return await self.http.post(self.stage.server.url, json={"query": document}, headers=kept)
 
     async def name(self) -> str | None:
-        """Who is signed in, None for nobody."""
+        """Return the name of the person who is signed in; None for nobody."""
         answer = await self.ask()
         return answer.json()["data"]["viewer"]["name"] if answer.status_code == 200 else None
 
     def open_socket(self, origin: str) -> Any:
-        """A socket as a page of an origin opens it."""
+        """Open a socket as a page of an origin does."""
         return connect(
             self.stage.server.socket_url,
             subprotocols=[PROTOCOL],
@@ -141,11 +141,11 @@ class Browser:
 
 
 def query_of(url: str) -> dict[str, str]:
-    """The query of an address."""
+    """Return the query of an address."""
     return dict(parse_qsl(urlsplit(url).query))
 
 
 def with_query(url: str, **changes: str | None) -> str:
-    """The address with another query; None leaves a parameter out."""
+    """Return the address with another query; None leaves a parameter out."""
     query = {name: value for name, value in {**query_of(url), **changes}.items() if value is not None}
     return f"{url.partition('?')[0]}?{urlencode(query)}"

@@ -17,7 +17,7 @@ PROTOCOL = Subprotocol("graphql-transport-ws")
 
 @contextlib.asynccontextmanager
 async def open_socket(caller: Caller, origin: str | None = None) -> AsyncIterator[ClientConnection]:
-    """A socket that has presented the caller's token; with an origin as a page of it opens one."""
+    """Open a socket and present the caller's token. With an origin it is opened as a page of that origin does."""
     named = None if origin is None else Origin(origin)
     async with connect(caller.server.socket_url, subprotocols=[PROTOCOL], origin=named) as socket:
         await send(socket, type="connection_init", payload=caller.headers)
@@ -30,7 +30,7 @@ async def send(socket: ClientConnection, **message: Any) -> None:
 
 
 async def receive(socket: ClientConnection) -> Any:
-    """The next message."""
+    """Return the next message."""
     async with asyncio.timeout(GENEROUS_SECONDS):
         return orjson.loads(await socket.recv())
 

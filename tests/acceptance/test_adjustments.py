@@ -24,7 +24,7 @@ async def furnish(salon: Business, points: int = 100) -> None:
 
 
 async def balance(salon: Business) -> Any:
-    """What the customer has."""
+    """Return what the customer has."""
     return (await find_customer(salon.staff, "anna", "points { available debt lifetimeEarned qualifying }"))["points"]
 
 

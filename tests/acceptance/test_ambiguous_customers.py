@@ -14,7 +14,7 @@ async def furnish(salon: Business) -> None:
 
 
 def shown(refused: Json) -> list[str]:
-    """The external ids of the candidates."""
+    """Return the external ids of the candidates."""
     return [one["externalId"] for one in refused["candidates"]]
 
 

@@ -41,13 +41,13 @@ Edit = Callable[[Business], Awaitable[Any]]
 
 
 async def make(salon: Business, operation: str, noun: str, given: Json) -> str:
-    """The id of something new."""
+    """Create something, and return its id."""
     made = await salon.owner.do(operation, f"{noun} {{ id }}", **given)
     return str(made[noun]["id"])
 
 
 async def log(salon: Business, **wanted: object) -> list[Json]:
-    """The entries of the log, newest first."""
+    """Return the entries of the log, newest first."""
     page = await salon.owner.get(LOG, filter=wanted)
     assert len(page["nodes"]) == page["totalCount"]
     entries: list[Json] = page["nodes"]

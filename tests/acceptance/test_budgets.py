@@ -25,7 +25,10 @@ CHEAP = "{ viewer { __typename } }"
 
 @pytest.fixture(scope="module")
 async def narrow(installation: Installation) -> AsyncIterator[ServerProcess]:
-    """A server with small budgets. They are shared with a server that has others, so each test has its own tenant."""
+    """Provide a server with small budgets.
+
+    They are shared with a server that has others, so each test has its own tenant.
+    """
     async with installation.serve_apart("narrow", SMALL) as running:
         yield running
 

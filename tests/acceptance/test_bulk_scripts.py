@@ -44,7 +44,7 @@ async def test_a_catalogue_goes_in_and_bad_rows_come_out(salon: Business, tmp_pa
 
 
 def orders() -> list[str]:
-    """Orders of ten customers, a quarter of them thin, some of them broken."""
+    """Return orders of ten customers, a quarter of them thin, some of them broken."""
     rows = []
     for number in range(ORDERS):
         customer = f"c-{number % 10}"

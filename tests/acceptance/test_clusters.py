@@ -37,7 +37,7 @@ class Site(NamedTuple):
 
 
 def tell_clusters(east: DatabaseUrls) -> str:
-    """The value of TREUE_CLUSTERS."""
+    """Return the value of TREUE_CLUSTERS."""
     return orjson.dumps({EAST: {"app_url": east.app, "relay_url": east.relay, "owner_url": east.owner}}).decode()
 
 
@@ -45,14 +45,14 @@ def tell_clusters(east: DatabaseUrls) -> str:
 def two_servers(
     database_server: DatabaseServer, template_database: str
 ) -> Iterator[tuple[dict[str, DatabaseUrls], EmbeddedPostgres]]:
-    """A database on the server of the tests, and one on a server of its own."""
+    """Provide a database on the server of the tests, and one on a server of its own."""
     with database_server.lend(template_database) as home, server_of_its_own("treue_east") as (postgres, east):
         yield {HOME: home, EAST: east}, postgres
 
 
 @pytest.fixture(scope="module")
 async def site(two_servers: tuple[dict[str, DatabaseUrls], EmbeddedPostgres]) -> AsyncIterator[Site]:
-    """A server and a worker that know both."""
+    """Provide a server and a worker that know both."""
     urls, postgres = two_servers
     with installation_on(urls[HOME], {"TREUE_CLUSTERS": tell_clusters(urls[EAST])}) as installation:
         server = installation.serve()
@@ -63,7 +63,7 @@ async def site(two_servers: tuple[dict[str, DatabaseUrls], EmbeddedPostgres]) ->
 
 @pytest.fixture
 async def shops(site: Site) -> AsyncIterator[dict[str, Business]]:
-    """A business in each cluster; both give a point per euro."""
+    """Provide a business in each cluster; both give a point per euro."""
     owners = {name: Database(urls.owner, pool_size=1, fenced=True) for name, urls in site.urls.items()}
     owner = Clusters(owners.pop(HOME), owners)
     apps = {name: Database(urls.app, pool_size=1, fenced=True) for name, urls in site.urls.items()}

@@ -14,17 +14,17 @@ POINTS = "points { available pending held debt qualifying }"
 
 
 def everywhere(salon: Business) -> "itertools.cycle[Caller]":
-    """The owner, at one server and at the other."""
+    """Return the owner as a caller of the first server, and as a caller of the second one."""
     return itertools.cycle([salon.owner.at(server) for server in salon.installation.servers])
 
 
 def codes(payloads: list[Json]) -> Counter[str]:
-    """How many were answered, and how many were refused with which code."""
+    """Return how many calls were answered, and how many were refused with which code."""
     return Counter(payload["userErrors"][0]["code"] if payload["userErrors"] else "done" for payload in payloads)
 
 
 async def points_of(salon: Business, customer: str = "anna") -> Any:
-    """Where a customer stands."""
+    """Return where a customer stands."""
     return (await find_customer(salon.staff, customer, POINTS))["points"]
 
 

@@ -30,7 +30,7 @@ WHO = "{ viewer { kind permissions } }"
 
 
 async def system(salon: Business, *permissions: str) -> tuple[Caller, str]:
-    """A system with an API token, and the id of the token."""
+    """Create a system with an API token, and return it with the id of the token."""
     made = await salon.owner.do("apiTokenCreate", "apiToken { id } secret", name="App", permissions=permissions)
     return salon.owner._replace(token=made["secret"]), made["apiToken"]["id"]
 
@@ -42,7 +42,7 @@ async def app_of(maker: Caller, **details: Any) -> Caller:
 
 
 async def is_closed_with(caller: Caller, end: Callable[[], Awaitable[object]]) -> tuple[int | None, float]:
-    """How an open subscription of the caller is closed after the end of its credential, and after how many seconds."""
+    """End the credential of a caller, and return how an open subscription is closed, and after how many seconds."""
     async with open_socket(caller) as socket:
         assert (await receive(socket))["type"] == "connection_ack"
         await send(socket, id="1", type="subscribe", payload={"query": POINTS_CHANGED})
@@ -198,7 +198,7 @@ async def test_every_credential_of_a_suspended_tenant_is_refused_until_it_is_res
 
 
 def always_granted() -> set[str]:
-    """Fields about who is calling and about credentials; `node` asks for the permission of each object."""
+    """Return fields about who is calling and about credentials; `node` asks for the permission of each object."""
     fields = {
         to_camel_case(field.python_name): field.metadata[REQUIRES]
         for root in (Query, Mutation, Subscription)
@@ -209,7 +209,7 @@ def always_granted() -> set[str]:
 
 
 def _is_feature_disabled(answer: dict[str, Any]) -> bool:
-    """Whether the whole operation was refused for the module."""
+    """Tell whether the whole operation was refused for the module."""
     return [error["extensions"]["code"] for error in answer.get("errors", ())] == ["FEATURE_DISABLED"]
 
 

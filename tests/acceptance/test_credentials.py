@@ -113,7 +113,7 @@ async def test_the_roots_of_these_tests_are_the_roots_of_the_schema(salon: Busin
 
 
 async def is_forbidden(caller: Caller, document: str, variables: dict[str, Any]) -> bool:
-    """Whether the answer is that the caller may not."""
+    """Tell whether the answer is that the caller may not."""
     answer = await caller.answer(document, **variables)
     return any(error["extensions"]["code"] == "FORBIDDEN" for error in answer.get("errors", ()))
 

@@ -14,7 +14,7 @@ EVENTS = "{ events(kinds: [CUSTOMER_ARCHIVED, CUSTOMER_UNARCHIVED]) { nodes { ki
 
 
 async def counted(salon: Business, *, archived: bool | None = None) -> int:
-    """How many customers a list has."""
+    """Return how many customers a list has."""
     found: Json = await salon.staff.get(LIST, archived=archived)
     assert len(found["nodes"]) == found["totalCount"]
     return int(found["totalCount"])

@@ -25,7 +25,7 @@ async def furnish(salon: Business) -> None:
 
 
 async def names(salon: Business, **arguments: Any) -> list[str]:
-    """The external ids of the customers in the list."""
+    """Return the external ids of the customers in the list."""
     found = await salon.staff.get(
         """query($having: PointsFilter! = AVAILABLE, $search: String, $tier: ID, $order: CustomerOrder! = NAME) {
           customers(having: $having, search: $search, tier: $tier, orderBy: $order) { nodes { externalId } }

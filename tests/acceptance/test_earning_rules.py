@@ -20,7 +20,7 @@ THURSDAY_NOON = "2026-03-05T12:00:00+01:00"
 
 
 def sold(item: str | None = None, category: str | None = None, quantity: int = 1, price: str = "10.00") -> Json:
-    """One position of a purchase."""
+    """Return one position of a purchase."""
     return {"unitPrice": money(price), "item": item, "category": category, "quantity": quantity}
 
 
@@ -146,13 +146,13 @@ async def test_an_edit_is_a_new_version_and_the_past_keeps_the_old_one(salon: Bu
 
 
 def line_of(recorded: Json) -> Json:
-    """Which rule gave what, from the only line of an answer."""
+    """Return which rule gave what, from the only line of an answer."""
     (line,) = recorded["accrual"]["lines"]
     return {name: line[name] for name in ("ruleName", "ruleVersion", "points")}
 
 
 async def stored_line(salon: Business, purchase: str) -> Any:
-    """The same, as it is read later."""
+    """Return the rule, points and outcome of the only line, as they are read later."""
     found = await salon.staff.get(
         "query($by: PurchaseBy!) { purchase(by: $by) { accrual { lines { ruleName ruleVersion points } } } }",
         by={"key": {"kind": "ORDER", "externalId": purchase}},

@@ -39,7 +39,7 @@ async def furnish(salon: Business) -> None:
 
 
 async def poll(caller: Caller, **arguments: Any) -> list[Json]:
-    """Every event from a cursor on, page by page."""
+    """Read every event after a cursor, page by page."""
     events: list[Json] = []
     while True:
         page = await caller.get(EVENTS, **arguments)
@@ -51,7 +51,7 @@ async def poll(caller: Caller, **arguments: Any) -> list[Json]:
 
 
 async def settled(salon: Business, number: int) -> list[Json]:
-    """All events, once the relay has given so many of them their place."""
+    """Wait until the relay has given so many events their position, and return all events."""
 
     async def arrived() -> bool:
         return len(await poll(salon.staff)) >= number

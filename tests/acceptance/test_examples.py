@@ -34,7 +34,7 @@ class Step(NamedTuple):
 
 
 def steps_of(page: Path) -> list[Step]:
-    """The examples of a page."""
+    """Return the examples of a page."""
     text = page.read_text("utf-8")
     steps = [Step(match["who"], match["document"], orjson.loads(match["answer"])) for match in STEP.finditer(text)]
     assert len(steps) == len(MARK.findall(text)), f"{page.name}: an example has no answer"
@@ -47,7 +47,7 @@ TOLD = {
 
 
 def differences(said: Any, came: Any, names: dict[str, str], path: str = "") -> list[str]:
-    """Where an answer is not what the page says; names that it gives for the first time are learnt."""
+    """Return where an answer is not what the page says. A name that the page gives for the first time is learnt."""
     if isinstance(said, dict) and isinstance(came, dict):
         wrong = [f"{path}: fields {sorted(came)}, not {sorted(said)}"] if said.keys() != came.keys() else []
         common = said.keys() & came.keys()

@@ -36,7 +36,7 @@ subscription($customer: CustomerBy, $daysBefore: [Int!], $after: Cursor) {
 
 @pytest.fixture
 async def sandbox(businesses: OpenBusiness) -> Business:
-    """A salon in Berlin that can let time pass, and gives a point per euro."""
+    """Provide a salon in Berlin that can let time pass, and gives a point per euro."""
     made = await businesses(sandbox=True)
     await create_rule(made.manager, "A point per euro", ONE_PER_EURO)
     return made
@@ -57,7 +57,7 @@ async def let_pass(business: Business, days: int, key: str) -> date:
 
 
 def today() -> date:
-    """The day in Berlin; a test that runs across its midnight may fail once."""
+    """Return the day in Berlin; a test that runs across its midnight may fail once."""
     return datetime.now(BERLIN).date()
 
 

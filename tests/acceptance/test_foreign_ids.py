@@ -189,7 +189,7 @@ TAKES_ID = {"ID": "$id", "CustomerBy": {"id": "$id"}}
 
 
 def operations_with_ids() -> Iterator[tuple[str, str, Json]]:
-    """The operations that take an id and stand in no table: name, document, and variables with "$id"."""
+    """Yield the operations that take an id and stand in no table: name, document, and variables with "$id"."""
     told = {use.partition("(")[0].partition(".")[0] for use in BY_ID}
     for name, (document, variables) in OPERATIONS.items():
         if name not in told and NOWHERE in repr(variables):
@@ -281,7 +281,7 @@ BY_KEY: dict[str, tuple[str, Json]] = {
 
 
 def filled(template: Any, values: Json) -> Any:
-    """A copy of what a template says, with the values put in."""
+    """Return a copy of a template with the values put in."""
     if isinstance(template, dict):
         return {name: filled(value, values) for name, value in template.items()}
     if isinstance(template, list):
@@ -290,13 +290,13 @@ def filled(template: Any, values: Json) -> Any:
 
 
 async def ask_by_id(caller: Caller, document: str, given: Json, global_id: str) -> Json:
-    """The whole answer for one id."""
+    """Return the whole answer for one id."""
     variables = {"input": filled(given, {"$id": global_id})} if given else {"id": global_id}
     return await caller.answer(document, **variables)
 
 
 def is_nothing(answer: Json) -> bool:
-    """Whether an answer says that there is no such thing."""
+    """Tell whether an answer says that there is no such thing."""
     if "errors" in answer:
         return bool(answer["errors"][0]["extensions"]["reason"] == "NOT_FOUND")
     (found,) = answer["data"].values()
@@ -306,7 +306,7 @@ def is_nothing(answer: Json) -> bool:
 
 
 async def everything_once(business: Business) -> dict[str, str]:
-    """Let everything happen once that can happen in a tenant; the global ids of what came of it, by type."""
+    """Let everything happen once that can happen in a tenant. Return the global ids of the results, by type."""
     rule = await create_rule(business.manager, "Ten", 10)
     tier = await business.manager.do(
         "tierCreate", "tier { id } job { id }", name="Silver", color="#C0C0C0", minPoints=5

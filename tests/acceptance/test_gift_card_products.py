@@ -12,14 +12,14 @@ SHOWN = (
 
 
 async def make(salon: Business, **given: object) -> Json:
-    """A product as it is shown."""
+    """Create a product, and return it as it is shown."""
     draft = {"name": "Voucher", "faceValue": money("25.00")} | given
     made: Json = (await salon.manager.do("giftCardProductCreate", SHOWN, **draft))["giftCardProduct"]
     return made
 
 
 async def refused(caller: Caller, operation: str, /, **given: object) -> list[tuple[str, list[str]]]:
-    """The codes and paths of the refusals of a mutation."""
+    """Return the codes and paths of the refusals of a mutation."""
     answer = await caller.answer(mutation(operation, "userErrors { code path }"), input=given)
     assert "errors" not in answer, answer
     return [(error["code"], error["path"]) for error in answer["data"][operation]["userErrors"]]

@@ -13,7 +13,7 @@ CARD = "giftCard { id codeEnding code }"
 
 
 def codes(payloads: list[Json]) -> Counter[str]:
-    """How many were answered, and how many were refused with which code."""
+    """Return how many calls were answered, and how many were refused with which code."""
     return Counter(payload["userErrors"][0]["code"] if payload["userErrors"] else "done" for payload in payloads)
 
 

@@ -40,7 +40,7 @@ class Keys:
         self.settings: Mapping[str, str] = {"TREUE_ISSUER_KEY_FILE": str(self.path)}
 
     async def try_command(self, *arguments: str) -> tuple[int | None, str, str]:
-        """How the command ends, what it prints, and what it says beside that."""
+        """Run the command. Return its exit code, its output, and its messages."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli.main", *arguments),
             env={**os.environ, **self._installation.environment_with(None), **self.settings},
@@ -51,20 +51,20 @@ class Keys:
         return process.returncode, printed.decode().strip(), said.decode()
 
     async def run(self, *arguments: str) -> str:
-        """What the command prints."""
+        """Run the command, and return its output."""
         code, printed, said = await self.try_command(*arguments)
         assert code == 0, said
         return printed
 
     async def start_server(self) -> ServerProcess:
-        """A server that knows the keys of now."""
+        """Start a server that reads the present keys."""
         self._started += 1
         name = f"rotation-{self.path.parent.name}-{self._started}"
         return await self._running.enter_async_context(self._installation.serve_apart(name, self.settings))
 
 
 async def page_of(caller: Caller, after: str | None = None) -> Any:
-    """A page with one customer: its answer, errors too."""
+    """Return a page with one customer: its answer, errors too."""
     return orjson.loads((await caller.post(orjson.dumps({"query": PAGE, "variables": {"after": after}}))).content)
 
 

@@ -109,7 +109,7 @@ BACKWARDS = {"from": "2026-05-02T00:00:00Z", "to": "2026-05-01T00:00:00Z"}
 
 
 def spans() -> Iterator[tuple[str, str, str]]:
-    """Each list of the API that can be narrowed to a span: its name, the type of its filter, and the field of that."""
+    """Yield each list that can be narrowed to a span: its name, the type of its filter, and the field of the span."""
     query = treue_schema()._schema.query_type  # noqa: SLF001 - the only way to it
     assert query is not None
     for name, listed in query.fields.items():

@@ -26,7 +26,7 @@ async def furnish(salon: Business) -> None:
 
 
 def ids(found: Json) -> list[str]:
-    """The external ids of a page, in its order."""
+    """Return the external ids of a page, in its order."""
     return [row["externalId"] for row in found["nodes"]]
 
 

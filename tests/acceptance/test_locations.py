@@ -42,7 +42,7 @@ class Team(NamedTuple):
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """A provider."""
+    """Provide a provider."""
     with provider_process(tmp_path_factory.mktemp("provider")) as running:
         running.publish(RSA)
         yield running
@@ -50,14 +50,14 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 async def server(installation: Installation) -> AsyncIterator[ServerProcess]:
-    """A server that may reach providers on this machine."""
+    """Provide a server that may reach providers on this machine."""
     async with installation.serve_apart("locations", {"TREUE_PRIVATE_PROVIDERS": "true"}) as running:
         yield running
 
 
 @pytest.fixture
 async def team(salon: Business, provider: Provider, server: ServerProcess) -> Team:
-    """A chain of two salons with its team."""
+    """Provide a chain of two salons with its team."""
     owner, audience = salon.owner.at(server), secrets.token_hex(8)
     places = [{"kind": "LOCATION", "externalId": one, "name": one.title()} for one in (MAIN, BRANCH)]
     await owner.do("catalogItemsUpsert", "items { name }", items=places)
@@ -95,12 +95,12 @@ class Following(NamedTuple):
 
 
 def fresh() -> str:
-    """An id or a key that nobody has used."""
+    """Return an id or a key that nobody has used."""
     return secrets.token_hex(8)
 
 
 async def order() -> Json:
-    """A new order of anna."""
+    """Return a new order of anna."""
     return purchase_of(fresh(), "10.00")
 
 
@@ -110,7 +110,7 @@ async def points(team: Team, count: int = 100) -> None:
 
 
 async def card(team: Team) -> str:
-    """A gift card with money; its code."""
+    """Issue a gift card with money, and return its code."""
     sold = await team.owner.do("giftCardIssue", "code", origin="MONEY", amount=money("50.00"), idempotencyKey=fresh())
     return str(sold["code"])
 
@@ -455,7 +455,7 @@ query($range: DateRangeInput!) {
 
 
 async def work(team: Team, location: str) -> Json:
-    """A purchase, an adjustment and a redemption at a location; how they are asked for."""
+    """Make a purchase, an adjustment and a redemption at a location. Return how they are asked for."""
     sold = await order() | {"location": location}
     purchase = await team.everywhere.do("purchaseRecord", "purchase { id } accrual { id }", **sold)
     given = {"customer": ANNA, "amount": 50, "idempotencyKey": fresh(), "location": location}
@@ -479,7 +479,7 @@ async def work(team: Team, location: str) -> Json:
 
 
 def places(page: Json) -> list[str | None]:
-    """The locations of a page."""
+    """Return the locations of a page."""
     return [one["location"] for one in page["nodes"]]
 
 

@@ -11,7 +11,7 @@ REFUSALS = {"FORBIDDEN", "UNAUTHENTICATED"}
 
 
 async def callers_of(salon: Business) -> dict[str, Caller]:
-    """One caller of each kind."""
+    """Return one caller of each kind."""
     issuer, grants = salon.installation.issuer, sorted(one.name for one in PARTNER)
     people = {
         role.name: salon.owner._replace(

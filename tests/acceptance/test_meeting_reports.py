@@ -28,17 +28,17 @@ class Pair(NamedTuple):
 
 
 def report(external_id: str = "a", amount: str = "10.00", **facts: Any) -> Json:
-    """A report of a purchase; what it says of the person stands in `person`."""
+    """Return a report of a purchase; what it says of the person stands in `person`."""
     return purchase_of(external_id, amount, customer=facts.pop("person", {}), **{"status": "CREATED", **facts})
 
 
 def person(**told: Any) -> Json:
-    """What a report says of its customer."""
+    """Return what a report says of its customer."""
     return {"person": told}
 
 
 def payment(amount: str) -> Json:
-    """A purchase that was paid with so much money."""
+    """Return a purchase that was paid with so much money."""
     return {"payments": [{"kind": "MONEY", "amount": money(amount)}]}
 
 
@@ -98,7 +98,7 @@ PAIRS = {
 
 
 def give_to(given: Json, name: str) -> Json:
-    """A report of the customer of this pair, with ids that no other pair has."""
+    """Return a report of the customer of this pair, with ids that no other pair has."""
     external_id = given["externalId"]
     return {
         **given,

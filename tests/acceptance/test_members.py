@@ -22,7 +22,7 @@ MAPPING = [{"value": "boss", "role": "OWNER"}]
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """A provider."""
+    """Provide a provider."""
     with provider_process(tmp_path_factory.mktemp("provider")) as running:
         running.publish(RSA)
         yield running
@@ -30,14 +30,14 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 async def server(installation: Installation) -> AsyncIterator[ServerProcess]:
-    """A server that may reach providers on this machine."""
+    """Provide a server that may reach providers on this machine."""
     async with installation.serve_apart("members", {"TREUE_PRIVATE_PROVIDERS": "true"}) as running:
         yield running
 
 
 @pytest.fixture
 async def stage(salon: Business, provider: Provider, server: ServerProcess) -> Stage:
-    """A salon that has set the provider; its claim of roles is mapped for the boss alone."""
+    """Provide a salon that has set the provider; its claim of roles is mapped for the boss alone."""
     audience = secrets.token_hex(8)
     made = await salon.owner.at(server).do(
         "oidcIssuerSet", "oidcIssuer { id }", issuer=provider.issuer, audience=audience, roles=MAPPING

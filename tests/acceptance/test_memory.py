@@ -26,7 +26,10 @@ Trees that are freed at once let a server grow by less than 1 MiB here. With tre
 
 
 def document(number: int) -> str:
-    """More than 3 kB that were never there before. One of four may run; the others end with an unknown name."""
+    """Return a document of more than 3 kB that was never sent before.
+
+    One of four may run; the others end with an unknown name.
+    """
     if number % 4 == 0:
         aliases = " ".join(f"{'a' * 150}_{number}_{index}: __typename" for index in range(20))
         return "{ " + "__typename " * 40 + aliases + " }"
@@ -35,7 +38,7 @@ def document(number: int) -> str:
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory of a process that is really there."""
+    """Return the resident memory of a process, in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1_024

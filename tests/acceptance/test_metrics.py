@@ -31,13 +31,13 @@ class Measured(NamedTuple):
     port: int
 
     def look(self) -> Scrape:
-        """What its metrics say now."""
+        """Return what its metrics say now."""
         return scrape(self.port)
 
 
 @pytest.fixture(scope="module")
 async def measured(installation: Installation) -> AsyncIterator[Measured]:
-    """A server with metrics, and with budgets that can be used up."""
+    """Provide a server with metrics, and with budgets that can be used up."""
     port = free_port()
     settings = {**SMALL_BUDGET, "TREUE_METRICS_PORT": str(port)}
     async with installation.serve_apart("measured", settings) as running:

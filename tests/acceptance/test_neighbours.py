@@ -50,27 +50,27 @@ class Step(NamedTuple):
 
 
 def say(status: str = "PAID", total: str | None = None, *, expect: Json | None = None, **facts: Any) -> Step:
-    """A report of order-1 by Anna; a currency may stand behind the total."""
+    """Return a report of order-1 by Anna; a currency may stand behind the total."""
     given: Json = {"kind": "ORDER", "externalId": "order-1", "status": status, "customer": {"externalId": "anna"}}
     given |= {} if total is None else {"total": money(*total.split())}
     return Step("purchaseRecord", given | facts, expect or {})
 
 
 def back(key: str = "back", amount: str | None = None, *, expect: Json | None = None, **details: Any) -> Step:
-    """A refund of order-1."""
+    """Return a refund of order-1."""
     given: Json = {"purchase": {"key": {"kind": "ORDER", "externalId": "order-1"}}, "idempotencyKey": key}
     given |= {} if amount is None else {"amount": money(*amount.split())}
     return Step("purchaseRefund", given | details, expect or {})
 
 
 def line(item: str, price: str, **details: Any) -> Json:
-    """One unit of an item."""
+    """Return one unit of an item."""
     price, _, currency = price.partition(" ")
     return {"item": item, "unitPrice": money(price, currency or "EUR"), **details}
 
 
 def hold(points: int, subtotal: str = "100.00", **details: Any) -> Step:
-    """Points of Anna for order-1."""
+    """Return points of Anna for order-1."""
     given = {
         "customer": {"externalId": "anna"},
         "purchase": {"kind": "ORDER", "externalId": "order-1"},
@@ -82,7 +82,7 @@ def hold(points: int, subtotal: str = "100.00", **details: Any) -> Step:
 
 
 def give(points: int) -> Step:
-    """Points for Anna."""
+    """Return points for Anna."""
     given = {"customer": {"externalId": "anna"}, "amount": points, "reason": "OTHER", "idempotencyKey": "given"}
     return Step("pointsAdjust", given, {CODE: None})
 
@@ -352,14 +352,14 @@ async def test_a_neighbour_has_its_right_values(salon: Business, name: str) -> N
 
 
 def _fill(given: Any, kept: Json) -> Any:
-    """The input, with what earlier steps kept in place of its names."""
+    """Return the input, with what earlier steps kept in place of its names."""
     if isinstance(given, dict):
         return {name: _fill(value, kept) for name, value in given.items()}
     return kept[given[1:]] if isinstance(given, str) and given.startswith("$") else given
 
 
 def _look(payload: Any, path: str) -> Any:
-    """What stands at a dotted path; None where nothing does."""
+    """Return what stands at a dotted path; None where nothing does."""
     for name in path.split("."):
         if isinstance(payload, list):
             payload = payload[int(name)] if int(name) < len(payload) else None

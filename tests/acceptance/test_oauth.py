@@ -32,7 +32,7 @@ class Partner(NamedTuple):
     secret: str
 
     def url(self, path: str) -> str:
-        """An address of the server."""
+        """Return an address of the server."""
         return f"http://{HOST}:{self.server.port}{path}"
 
     def http(self, **options: Any) -> AsyncOAuth2Client:
@@ -42,24 +42,24 @@ class Partner(NamedTuple):
         )
 
     async def token(self, scope: str | None = None) -> dict[str, Any]:
-        """What the server answers to authlib's client."""
+        """Ask for a token with authlib, and return the answer of the server."""
         async with self.http(scope=scope) as client:
             fetched: dict[str, Any] = await client.fetch_token(self.url("/oauth/token"))
             return fetched
 
     async def caller(self, salon: Business, scope: str | None = None) -> Caller:
-        """Somebody with an access token of this client."""
+        """Return somebody with an access token of this client."""
         return salon.owner._replace(token=(await self.token(scope))["access_token"])
 
     async def post(self, path: str, form: Any = None, **options: Any) -> httpx2.Response:
-        """A request by hand; with the client's own secret unless `auth` says otherwise."""
+        """Send a request by hand, with the client's own secret unless `auth` says otherwise."""
         options.setdefault("auth", (self.client_id, self.secret))
         async with httpx2.AsyncClient(timeout=GENEROUS_SECONDS, verify=NO_TLS, trust_env=False) as http:
             return await http.post(self.url(path), data=form, **options)
 
 
 async def partner(salon: Business, *permissions: str, **details: Any) -> Partner:
-    """A new client of a tenant."""
+    """Create an OAuth client of a tenant, and return it as its operator knows it."""
     wanted = list(permissions) or ["LOYALTY_READ", "PURCHASES_RECORD"]
     made = await salon.owner.do(
         "oauthClientCreate", "oauthClient { id clientId } secret", name="Partner", permissions=wanted, **details
@@ -69,7 +69,7 @@ async def partner(salon: Business, *permissions: str, **details: Any) -> Partner
 
 
 def refused(response: httpx2.Response) -> tuple[int, str]:
-    """Status and code of a refusal, which no cache may keep."""
+    """Return status and code of a refusal, which no cache may keep."""
     assert response.headers["cache-control"] == "no-store", response.headers
     return response.status_code, response.json()["error"]
 
@@ -344,7 +344,7 @@ async def test_a_credential_is_held_to_its_networks(salon: Business) -> None:
 
 
 async def is_closed_with_at_once(caller: Caller) -> int | None:
-    """How a socket is closed that is not let in."""
+    """Return how a socket is closed that is refused at the beginning."""
     async with open_socket(caller) as socket:
         await read_to_the_end(socket)
         code: int | None = socket.close_code

@@ -16,7 +16,7 @@ results {{
 
 
 def item(external_id: str, points: int, **details: Any) -> Json:
-    """What one customer brings along."""
+    """Return what one customer brings along."""
     return {"customer": {"externalId": external_id}, "points": points, **details}
 
 

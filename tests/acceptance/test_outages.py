@@ -42,14 +42,14 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[tuple[EmbeddedPostgres, DatabaseUrls]]:
-    """A server that may be restarted, with a migrated database."""
+    """Provide a server that may be restarted, with a migrated database."""
     with server_of_its_own("treue_outages") as own:
         yield own
 
 
 @pytest.fixture(scope="module")
 async def site(own_postgres: tuple[EmbeddedPostgres, DatabaseUrls]) -> AsyncIterator[Site]:
-    """One server and one worker, which may be killed."""
+    """Provide one server and one worker, which may be killed."""
     postgres, urls = own_postgres
     with installation_on(urls) as installation:
         server = installation.serve()
@@ -60,7 +60,7 @@ async def site(own_postgres: tuple[EmbeddedPostgres, DatabaseUrls]) -> AsyncIter
 
 @pytest.fixture
 async def shop(site: Site) -> AsyncIterator[Business]:
-    """A business that gives a point per euro."""
+    """Provide a business that gives a point per euro."""
     urls = site.installation.urls
     owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=1)
     business = await open_business(site.installation, owner, app)

@@ -23,13 +23,13 @@ TENANT = "{ viewer { tenant { allowedOrigins } } }"
 
 @pytest.fixture
 async def page_server() -> AsyncIterator[PageServer]:
-    """An origin of its own, with the page."""
+    """Provide an origin of its own, with the page."""
     with PageServer() as server:
         yield server
 
 
 async def call(caller: Caller, origin: str, accept: str = "application/json") -> httpx2.Response:
-    """A call as a page of an origin makes it."""
+    """Call the API as a page of an origin does."""
     headers = {**caller.headers, "origin": origin, "accept": accept}
     async with httpx2.AsyncClient(timeout=GENEROUS_SECONDS, verify=NO_TLS) as http:
         return await http.post(caller.server.url, json={"query": WHO}, headers=headers)

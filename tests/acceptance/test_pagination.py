@@ -60,7 +60,7 @@ async def furnish(salon: Business) -> None:
 
 
 async def page(caller: Caller, wanted: List, **arguments: Any) -> Json:
-    """One page; edges and nodes must tell the same."""
+    """Read one page. Its edges and its nodes must be the same."""
     rows = f"{{ nodes {{ {wanted.key} }} edges {{ cursor node {{ {wanted.key} }} }} "
     info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }"
     field = wanted.field.replace("PAGE", PAGE) + rows + info
@@ -74,12 +74,12 @@ async def page(caller: Caller, wanted: List, **arguments: Any) -> Json:
 
 
 def keys(found: Json, wanted: List) -> list[str]:
-    """What tells the rows of a page apart, in order."""
+    """Return what distinguishes the rows of a page, in their order."""
     return [row[wanted.key] for row in found["nodes"]]
 
 
 async def walk(caller: Caller, wanted: List, size: int, *, backwards: bool) -> list[str]:
-    """A whole list, page by page, in its own order."""
+    """Read a whole list, page by page, in its own order."""
     rows: list[str] = []
     arguments: Json = {"last": size} if backwards else {"first": size}
     while True:

@@ -22,7 +22,7 @@ NOT_SUPPORTED = ("PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
 
 @pytest.fixture(scope="module")
 async def without(installation: Installation) -> AsyncIterator[ServerProcess]:
-    """A server on which clients cannot name documents by their hash."""
+    """Provide a server on which clients cannot name documents by their hash."""
     async with installation.serve_apart("without-queries", {"TREUE_PERSISTED_QUERIES": "false"}) as running:
         yield running
 

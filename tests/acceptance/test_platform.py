@@ -49,7 +49,7 @@ class Platform(NamedTuple):
             )
 
     async def ask(self, document: str, **variables: Any) -> Any:
-        """What the only root field holds; any error fails the test."""
+        """Ask, and return the content of the only root field. Any error fails the test."""
         body = (await self.send(document, variables)).json()
         assert "errors" not in body, body
         (value,) = body["data"].values()
@@ -62,7 +62,7 @@ class Platform(NamedTuple):
         )
 
     def run(self, *arguments: str) -> str:
-        """What the command line prints."""
+        """Run a command, and return its output."""
         done = subprocess.run(
             [*self.command, *arguments], env=self.environment, check=True, capture_output=True, text=True
         )
@@ -71,7 +71,7 @@ class Platform(NamedTuple):
 
 @pytest.fixture(scope="module")
 async def platform(installation: Installation) -> AsyncIterator[Platform]:
-    """A server of the platform, and a credential that the command made."""
+    """Provide a server of the platform, and a credential that the command made."""
     environment, port = installation.environment_with(None), free_port()
     arguments = ("platform", "serve", "--host", HOST, "--port", str(port))
     process = TreueProcess(arguments, environment, installation.folder / "platform.log")
@@ -87,7 +87,7 @@ async def platform(installation: Installation) -> AsyncIterator[Platform]:
 
 
 def wanted(external_id: str, **details: Any) -> dict[str, Any]:
-    """A tenant to create."""
+    """Return a tenant to create."""
     return {"externalId": external_id, "name": "Salon", "currency": "EUR", "timeZone": "Europe/Berlin"} | details
 
 

@@ -7,7 +7,7 @@ CHECKS = "checks { code message path }"
 
 
 async def lacks(salon: Business) -> list[str]:
-    """The codes of what the program lacks."""
+    """Return the codes of what the program lacks."""
     found: list[Json] = (await salon.staff.get(f"{{ program {{ {CHECKS} }} }}"))["checks"]
     return [check["code"] for check in found]
 

@@ -37,18 +37,18 @@ async def report(caller: Caller, external_id: str, amount: str = "10.00", **fact
 
 
 def points_of(recorded: Json) -> tuple[int, int, int]:
-    """Available, pending and lifetime points of the customer."""
+    """Return available, pending and lifetime points of the customer."""
     points = recorded["customer"]["points"]
     return (points["available"], points["pending"], points["lifetimeEarned"])
 
 
 def instant(text: str) -> datetime:
-    """An instant as the API writes it."""
+    """Return an instant as the API writes it."""
     return datetime.fromisoformat(text)
 
 
 def appointment(ends_at: datetime, **facts: Any) -> Json:
-    """An appointment of an hour for two massages, which are enrolled."""
+    """Return an appointment of an hour for two massages, which are enrolled."""
     return {
         "kind": "APPOINTMENT",
         "status": "CREATED",
@@ -105,7 +105,7 @@ async def test_booknetic_takes_the_points_back_when_the_booking_is_called_off(sa
 
 
 async def furnish_simplybook(salon: Business) -> Json:
-    """Points per enrolled item: seven for each massage, nothing for a haircut."""
+    """Set points per enrolled item: seven for each massage, nothing for a haircut."""
     program = await choose(salon, "SIMPLYBOOK")
     items = [
         {"kind": "SERVICE", "externalId": "massage", "name": "Massage", "enrolled": True, "pointsPerUnit": 7},
@@ -202,7 +202,7 @@ async def test_a_moved_appointment_moves_its_promise(salon: Business) -> None:
 
 
 async def furnish_shop(salon: Business) -> Json:
-    """A point per euro."""
+    """Set a point per euro."""
     program = await choose(salon, "SHOP")
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     return program
@@ -405,5 +405,5 @@ async def test_a_change_of_settings_leaves_earlier_promises_alone(salon: Busines
 
 
 def _in_hours(hours: float) -> datetime:
-    """So many hours from now, in whole seconds."""
+    """Return so many hours from now, in whole seconds."""
     return (datetime.now(UTC) + timedelta(hours=hours)).replace(microsecond=0)

@@ -23,22 +23,22 @@ LONG_ID = "x" * 300
 
 
 def rule(**fields: Any) -> Json:
-    """A rule that would be fine."""
+    """Return a rule that would be fine."""
     return {"name": "Rule", "award": FIXED, **fields}
 
 
 def tier(**fields: Any) -> Json:
-    """A tier that would be fine."""
+    """Return a tier that would be fine."""
     return {"name": "Gold", "color": "#D4AF37", "minPoints": 100, **fields}
 
 
 def correction(**fields: Any) -> Json:
-    """An adjustment that would be fine with points."""
+    """Return an adjustment that would be fine with points."""
     return {"customer": {"externalId": "anna"}, "idempotencyKey": "new key", **fields}
 
 
 def item(**fields: Any) -> Json:
-    """A list of one item of the catalogue that would be fine."""
+    """Return a list of one item of the catalogue that would be fine."""
     return {"items": [{"kind": "LOCATION", "externalId": "mitte", "name": "Mitte", **fields}]}
 
 
@@ -487,7 +487,7 @@ async def test_texts_that_cannot_be_stored_do_not_get_in(salon: Business) -> Non
 
 
 def is_empty(answer: Json) -> bool:
-    """Whether a look-up found nothing."""
+    """Tell whether a look-up found nothing."""
     return answer["data"] in ({"customer": None}, {"customers": {"nodes": []}})
 
 
@@ -537,7 +537,7 @@ async def test_pages_beyond_their_limits_are_refused(salon: Business) -> None:
 
 
 def problem_path(answer: Json) -> list[str]:
-    """The path of the only problem of a top-level refusal."""
+    """Return the path of the only problem of a top-level refusal."""
     (problem,) = answer["errors"][0]["extensions"]["problems"]
     path: list[str] = problem["path"]
     return path

@@ -25,7 +25,7 @@ query($range: DateRangeInput!, $customer: CustomerBy, $kinds: [LedgerEntryKind!]
 
 
 def days(first: datetime, last: datetime | None = None) -> dict[str, str]:
-    """A range of days, by their dates."""
+    """Return a range of days, by their dates."""
     return {"from": first.date().isoformat(), "to": (last or first).date().isoformat()}
 
 

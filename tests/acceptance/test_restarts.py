@@ -37,14 +37,14 @@ CHANGES = "subscription($after: Cursor) { pointsChanged(after: $after) { entry {
 
 @pytest.fixture(scope="module")
 def own_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
-    """A database that only these servers work on."""
+    """Provide a database that only these servers work on."""
     with database_server.lend(template_database) as urls:
         yield urls
 
 
 @pytest.fixture(scope="module")
 async def restarted(own_urls: DatabaseUrls) -> AsyncIterator[Installation]:
-    """One server, which is restarted, one that takes purchases meanwhile, and a worker."""
+    """Provide one server, which is restarted, one that takes purchases meanwhile, and a worker."""
     with installation_on(own_urls) as installation:
         servers = [installation.serve(), installation.serve()]
         installation.work()
@@ -55,7 +55,7 @@ async def restarted(own_urls: DatabaseUrls) -> AsyncIterator[Installation]:
 
 @pytest.fixture
 async def shop(restarted: Installation) -> AsyncIterator[Business]:
-    """A business that gives a point per euro."""
+    """Provide a business that gives a point per euro."""
     owner, app = Database(restarted.urls.owner, pool_size=1), Database(restarted.urls.app, pool_size=1)
     business = await open_business(restarted, owner, app)
     await create_rule(business.manager, "A point per euro", ONE_PER_EURO)
@@ -82,14 +82,14 @@ async def restart_ten_times(shop: Business, restarted: Installation) -> None:
 
 
 async def hear_all(events: AsyncGenerator[Json, None]) -> list[int]:
-    """The points of so many events as purchases are reported."""
+    """Return the points of so many events as purchases are reported."""
     async with contextlib.aclosing(events):
         return [(await anext(events))["data"]["pointsChanged"]["entry"]["points"] for _ in range(PURCHASES)]
 
 
 @pytest.fixture(scope="module")
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """The guide's code, compiled with all checks, beside what drives it; None where Node or packages are missing."""
+    """Provide a folder with the guide's code, compiled with all checks; None if Node or packages are missing."""
     if shutil.which("node") is None or not (CLIENTS / "node_modules" / "graphql-ws").exists():
         return None
     folder = tmp_path_factory.mktemp("clients")
@@ -126,7 +126,7 @@ async def test_ten_restarts_cost_no_event_and_double_none(
 
 
 async def start_node_client(folder: Path, reader: Caller, after: str) -> asyncio.subprocess.Process:
-    """The guide's code in Node, as its readers would run it."""
+    """Start the guide's code in Node, as its readers would run it."""
     told = {
         "TREUE_URL": reader.server.socket_url,
         "TREUE_TOKEN": str(reader.token),

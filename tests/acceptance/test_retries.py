@@ -63,7 +63,7 @@ CREATIONS = {
 
 
 async def call(salon: Business, name: str, shown: str, /, **given: Any) -> Json:
-    """The payload of a mutation with its refusals."""
+    """Return the payload of a mutation with its refusals."""
     answer = await salon.owner.answer(mutation(name, f"{shown} replayed userErrors {{ code path }}"), input=given)
     assert "errors" not in answer, answer
     payload: Json = answer["data"][name]
@@ -71,7 +71,7 @@ async def call(salon: Business, name: str, shown: str, /, **given: Any) -> Json:
 
 
 async def count(salon: Business, document: str) -> int:
-    """How many rows a list has."""
+    """Return how many rows a list has."""
     found = await salon.owner.get(document)
     return len(found if isinstance(found, list) else found["nodes"])
 

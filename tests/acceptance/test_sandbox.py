@@ -16,7 +16,7 @@ TENANT = "{ viewer { tenant { sandbox now } } }"
 
 @pytest.fixture
 async def sandbox(businesses: OpenBusiness) -> Business:
-    """A salon to try things in, where a euro is a point that matures after a day."""
+    """Provide a salon to try things in, where a euro is a point that matures after a day."""
     made = await businesses(sandbox=True)
     await create_rule(made.manager, "A point per euro", ONE_PER_EURO)
     await made.manager.do("programUpdate", "program { version }", accrual={"matureDelay": "P1D"})
@@ -24,7 +24,7 @@ async def sandbox(businesses: OpenBusiness) -> Business:
 
 
 async def now(business: Business) -> datetime:
-    """What the tenant's clock shows."""
+    """Return what the tenant's clock shows."""
     return datetime.fromisoformat((await business.staff.get(TENANT))["tenant"]["now"])
 
 

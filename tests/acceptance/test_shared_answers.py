@@ -51,7 +51,10 @@ class Question(NamedTuple):
 
 
 async def ask(stack: AsyncExitStack, question: Question, comment: str = "") -> ClientConnection:
-    """A socket with one subscription, which ends with the stack. Who sends a comment of their own shares nothing."""
+    """Open a socket with one subscription, which ends with the stack.
+
+    A subscriber with its own comment in the document shares no answers.
+    """
     socket: ClientConnection = await stack.enter_async_context(open_socket(question.caller))
     assert (await receive(socket))["type"] == "connection_ack"
     payload = {"query": f"{CHANGES}# {comment}", "variables": question.variables}
@@ -60,7 +63,7 @@ async def ask(stack: AsyncExitStack, question: Question, comment: str = "") -> C
 
 
 async def take(socket: ClientConnection, count: int) -> list[Json]:
-    """So many results, word by word; the request id of an error is never the same."""
+    """Return so many results as texts. The request id of an error is left out, because it is never the same."""
     told = []
     for _ in range(count):
         message = await receive(socket)
@@ -83,13 +86,13 @@ async def fill(salon: Business, rule: str) -> None:
 
 
 async def create_token(salon: Business, *permissions: str) -> tuple[Caller, str]:
-    """A system with an API token, and the id of the token."""
+    """Create a system with an API token, and return it with the id of the token."""
     made = await salon.owner.do("apiTokenCreate", "apiToken { id } secret", name="App", permissions=permissions)
     return salon.owner._replace(token=made["secret"]), made["apiToken"]["id"]
 
 
 async def questions_of(salon: Business, after: str) -> list[Question]:
-    """What everybody who may follow a business asks: much the same."""
+    """Return the questions of everybody who may follow a business. They are nearly the same."""
     narrow, _ = await create_token(salon, "LOYALTY_READ")
     team = (salon.owner, salon.manager, salon.staff, salon.integration, narrow)
     customers = [await salon.customer("anna"), await salon.customer("ben")]
@@ -148,7 +151,7 @@ async def test_a_revoked_token_is_told_nothing_more_while_others_go_on(salon: Bu
 
 
 async def listen(stack: AsyncExitStack, caller: Caller, operation_id: str, after: str) -> ClientConnection:
-    """A socket with a small buffer that is told long events under an id of its own."""
+    """Open a socket with a small buffer that gets long events. ``operation_id`` is the id of its subscription."""
     raw = socket_of(caller)
     stack.callback(raw.close)
     opened: ClientConnection = await stack.enter_async_context(
@@ -163,7 +166,7 @@ async def listen(stack: AsyncExitStack, caller: Caller, operation_id: str, after
 
 
 def socket_of(caller: Caller) -> socket.socket:
-    """A connection whose reader must read, or the server has to wait."""
+    """Return a connection whose reader must read, or the server has to wait."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     address = urlsplit(caller.server.socket_url)

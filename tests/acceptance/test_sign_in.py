@@ -17,7 +17,7 @@ from tests.fixtures.server import Installation, ServerProcess
 
 @pytest.fixture
 async def browser(stage: SignInStage) -> AsyncIterator[Browser]:
-    """A browser that nobody has signed in with."""
+    """Provide a browser that nobody has signed in with."""
     async with Browser(stage) as one:
         yield one
 

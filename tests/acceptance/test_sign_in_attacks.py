@@ -31,7 +31,7 @@ STRANGER = ECKey.generate_key("P-256", {"kid": "signing"})
 
 @pytest.fixture(scope="module")
 def other_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """Another provider, which promises to name itself and takes PKCE in plain text only."""
+    """Provide another provider, which promises to name itself and takes PKCE in plain text only."""
     with provider_process(tmp_path_factory.mktemp("other_provider")) as running:
         running.publish(SIGNING)
         running.sign_with(SIGNING)
@@ -45,12 +45,12 @@ Attack = Callable[[SignInStage, Browser], Awaitable[httpx2.Response]]
 
 
 def part(value: object) -> str:
-    """A part of a token."""
+    """Return a part of a token."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 def person(tricks: Json | None = None, **claims: Any) -> Attack:
-    """A provider that says something wrong of the person, or does something wrong."""
+    """Return a provider that says something wrong of the person, or does something wrong."""
 
     async def attack(stage: SignInStage, browser: Browser) -> httpx2.Response:
         stage.let_in(tricks, **claims)
@@ -60,7 +60,7 @@ def person(tricks: Json | None = None, **claims: Any) -> Attack:
 
 
 def answered(**changes: str | None) -> Attack:
-    """The address that the provider sends the browser to, with another query."""
+    """Return the address that the provider sends the browser to, with another query."""
 
     async def attack(stage: SignInStage, browser: Browser) -> httpx2.Response:
         stage.let_in()
@@ -71,7 +71,7 @@ def answered(**changes: str | None) -> Attack:
 
 
 def repeated(name: str) -> Attack:
-    """The address that the provider sends the browser to, with a parameter twice."""
+    """Return the address that the provider sends the browser to, with a parameter twice."""
 
     async def attack(stage: SignInStage, browser: Browser) -> httpx2.Response:
         stage.let_in({"answer": {"iss": stage.provider.issuer}})
@@ -82,7 +82,7 @@ def repeated(name: str) -> Attack:
 
 
 def id_token(make: Callable[[SignInStage], object]) -> Attack:
-    """A provider that answers with this in place of an ID token."""
+    """Return a provider that answers with this in place of an ID token."""
 
     async def attack(stage: SignInStage, browser: Browser) -> httpx2.Response:
         stage.let_in({"token": {"id_token": make(stage)}})
@@ -92,14 +92,14 @@ def id_token(make: Callable[[SignInStage], object]) -> Attack:
 
 
 def unsigned(stage: SignInStage) -> str:
-    """An ID token that nobody signed."""
+    """Return an ID token that nobody signed."""
     now = int(time.time())
     claims = {"iss": stage.provider.issuer, "aud": stage.client_id, "sub": "mara", "iat": now, "exp": now + 60}
     return f"{part({'alg': 'none', 'kid': 'signing'})}.{part(claims)}."
 
 
 async def state_of_another_browser(stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """An address with the attacker's code, opened by somebody who has begun to sign in, too."""
+    """Open an address with the attacker's code, in a browser that has begun to sign in, too."""
     async with Browser(stage) as attacker:
         planted = await attacker.visit_provider(await attacker.begin())
     await browser.begin()
@@ -107,13 +107,13 @@ async def state_of_another_browser(stage: SignInStage, browser: Browser) -> http
 
 
 async def without_a_beginning(stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """The same, opened by somebody who has begun nothing."""
+    """Open an address with the attacker's code, in a browser that has begun nothing."""
     async with Browser(stage) as attacker:
         return await browser.http.get(await attacker.visit_provider(await attacker.begin()))
 
 
 async def code_of_another_browser(stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """A stolen code under one's own state: the verifier is another one."""
+    """Open an address with a stolen code and an own state: the verifier is another one."""
     async with Browser(stage) as victim:
         stolen = query_of(await victim.visit_provider(await victim.begin()))["code"]
     back = await browser.visit_provider(await browser.begin())
@@ -121,7 +121,7 @@ async def code_of_another_browser(stage: SignInStage, browser: Browser) -> httpx
 
 
 async def answer_again(_stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """The same address twice, the second time with the cookie of the first put back."""
+    """Open the same address twice, the second time with the cookie of the first time put back."""
     back = await browser.visit_provider(await browser.begin())
     pending = browser.http.cookies.get(PENDING_COOKIE)
     assert (await browser.http.get(back)).status_code == 303
@@ -131,7 +131,7 @@ async def answer_again(_stage: SignInStage, browser: Browser) -> httpx2.Response
 
 
 async def state_again(_stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """A fresh code under a state that has begun a session already."""
+    """Open an address with a fresh code and a state that has begun a session already."""
     begun = await browser.begin()
     pending = browser.http.cookies.get(PENDING_COOKIE)
     assert (await browser.http.get(await browser.visit_provider(begun))).status_code == 303
@@ -141,7 +141,7 @@ async def state_again(_stage: SignInStage, browser: Browser) -> httpx2.Response:
 
 
 async def reload(_stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """The same address twice, as the button for going back does."""
+    """Open the same address twice, as the back button does."""
     back = await browser.visit_provider(await browser.begin())
     assert (await browser.http.get(back)).status_code == 303
     browser.http.cookies.delete(SESSION_COOKIE)
@@ -149,7 +149,7 @@ async def reload(_stage: SignInStage, browser: Browser) -> httpx2.Response:
 
 
 async def changed_cookie(_stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """A cookie of the beginning that was changed."""
+    """Open the address with a changed cookie of the beginning."""
     back = await browser.visit_provider(await browser.begin())
     kept = str(browser.http.cookies.get(PENDING_COOKIE))
     browser.http.cookies.clear()
@@ -158,7 +158,7 @@ async def changed_cookie(_stage: SignInStage, browser: Browser) -> httpx2.Respon
 
 
 async def two_cookies(_stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """A cookie of the beginning beside another one of the same name."""
+    """Open the address with a second cookie of the same name."""
     back = await browser.visit_provider(await browser.begin())
     kept = browser.http.cookies.get(PENDING_COOKIE)
     browser.http.cookies.clear()
@@ -166,7 +166,7 @@ async def two_cookies(_stage: SignInStage, browser: Browser) -> httpx2.Response:
 
 
 async def moved_token(stage: SignInStage, browser: Browser) -> httpx2.Response:
-    """An ID token with another's signature."""
+    """Let the provider answer with an ID token that has another token's signature."""
     stage.provider.sign_with(STRANGER)
     try:
         return await browser.sign_in()

@@ -26,7 +26,7 @@ OTHER_FORMS: Mapping[str, list[tuple[str, Json]]] = {
 
 
 async def token_of(salon: Business, permission: Permission) -> Caller:
-    """An API token with a single permission, also one that nobody can give to a token today."""
+    """Return an API token with a single permission, also one that nobody can give to a token today."""
     token = make_token("live")
     row = ApiTokenRow(
         id=TokenId(uuid7()),
@@ -53,7 +53,7 @@ async def token_of(salon: Business, permission: Permission) -> Caller:
 
 
 def person_of(salon: Business, permission: Permission) -> Caller:
-    """A person of the team with a single permission."""
+    """Return a person of the team with a single permission."""
     issued = salon.installation.issuer.issue(
         subject=f"staff:{permission.value}",
         tenant_id=salon.tenant_id,
@@ -66,7 +66,7 @@ def person_of(salon: Business, permission: Permission) -> Caller:
 
 
 async def holders_of(salon: Business, permission: Permission) -> dict[str, Caller]:
-    """Everybody who can hold a permission, each with this one alone."""
+    """Return everybody who can hold a permission, each with this one alone."""
     holders = {"PERSON": person_of(salon, permission), "API_TOKEN": await token_of(salon, permission)}
     if permission in SELF_PERMISSIONS:
         made = await salon.owner.do(
@@ -81,7 +81,7 @@ async def holders_of(salon: Business, permission: Permission) -> dict[str, Calle
 
 
 async def reaches(caller: Caller, name: str) -> bool:
-    """Whether a caller reaches an operation in one of its forms."""
+    """Tell whether a caller reaches an operation in one of its forms."""
     answers = [
         await caller.answer(document, **given) for document, given in (OPERATIONS[name], *OTHER_FORMS.get(name, ()))
     ]

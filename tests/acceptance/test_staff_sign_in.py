@@ -48,7 +48,7 @@ class Stage(NamedTuple):
     issuer_id: str
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """What a good token says, with changes; None leaves a claim out."""
+        """Return the claims of a valid token, with changes. None leaves a claim out."""
         now = int(time.time())
         claims = {
             "iss": self.provider.issuer,
@@ -63,7 +63,7 @@ class Stage(NamedTuple):
         return {name: value for name, value in claims.items() if value is not None}
 
     def caller(self, token: str) -> Caller:
-        """Somebody with a token."""
+        """Return somebody with a token."""
         return Caller(self.server, token)
 
     def sign_in(self, subject: str, **claims: Any) -> Caller:
@@ -79,7 +79,7 @@ class Stage(NamedTuple):
 
 
 def sign(claims: dict[str, Any], key: Key | OctKey = RSA, algorithm: str = "RS256", **header: Any) -> str:
-    """A token as a provider signs it."""
+    """Return a token as a provider signs it."""
     head = {"alg": algorithm, "typ": "JWT", "kid": key.kid, **header}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -87,13 +87,13 @@ def sign(claims: dict[str, Any], key: Key | OctKey = RSA, algorithm: str = "RS25
 
 
 def part(value: object) -> str:
-    """A part of a token."""
+    """Return a part of a token."""
     text = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
 def hand_signed(header: dict[str, Any], body: object) -> str:
-    """A token with a header that no library signs, and a good RSA signature."""
+    """Return a token with a header that no library signs, and a good RSA signature."""
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ def hand_signed(header: dict[str, Any], body: object) -> str:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """A provider with good keys, and some that are not."""
+    """Provide a provider with good keys, and some that are not."""
     with provider_process(tmp_path_factory.mktemp("provider")) as running:
         running.publish(RSA, EC, OKP, P384, {**FOR_ENCRYPTION.as_dict(private=False), "use": "enc"}, *TWICE)
         yield running
@@ -112,14 +112,14 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 async def server(installation: Installation) -> AsyncIterator[ServerProcess]:
-    """A server that may reach providers on this machine."""
+    """Provide a server that may reach providers on this machine."""
     async with installation.serve_apart("providers", {"TREUE_PRIVATE_PROVIDERS": "true"}) as running:
         yield running
 
 
 @pytest.fixture
 async def stage(salon: Business, provider: Provider, server: ServerProcess) -> Stage:
-    """A salon that has set the provider."""
+    """Provide a salon that has set the provider."""
     audience = secrets.token_hex(8)
     made = await set_up(salon.owner.at(server), provider, audience)
     return Stage(salon, provider, server, audience, made["oidcIssuer"]["id"])
@@ -151,33 +151,33 @@ Attack = Callable[[Stage], str]
 
 
 def changed(**claims: Any) -> Attack:
-    """A token that is signed well and says something else."""
+    """Return a token that is signed well and says something else."""
     return lambda stage: sign(stage.claims(**claims))
 
 
 def headed(**header: Any) -> Attack:
-    """A token that is signed well and has another header."""
+    """Return a token that is signed well and has another header."""
     return lambda stage: hand_signed({"alg": "RS256", "kid": "rsa", "typ": "JWT", **header}, stage.claims())
 
 
 def in_seconds(seconds: int) -> int:
-    """An instant as tokens tell it."""
+    """Return an instant as tokens tell it."""
     return int(time.time()) + seconds
 
 
 def confused(stage: Stage) -> str:
-    """HS256 with the public key as the secret."""
+    """Return a token that is signed by HS256 with the public key as the secret."""
     signed = f"{part({'alg': 'HS256', 'kid': 'rsa', 'typ': 'JWT'})}.{part(stage.claims())}"
     return f"{signed}.{part(hmac.digest(RSA.as_pem(private=False), signed.encode(), 'sha256'))}"
 
 
 def unsigned(algorithm: str) -> Attack:
-    """A token without a signature."""
+    """Return a token without a signature."""
     return lambda stage: f"{part({'alg': algorithm, 'kid': 'rsa', 'typ': 'JWT'})}.{part(stage.claims())}."
 
 
 def twice(name: str, value: object) -> Attack:
-    """A claim that is there twice."""
+    """Return a claim that is there twice."""
 
     def attack(stage: Stage) -> str:
         body = json.dumps(stage.claims())[:-1] + f", {json.dumps(name)}: {json.dumps(value)}}}"
@@ -187,12 +187,12 @@ def twice(name: str, value: object) -> Attack:
 
 
 def cut(change: Callable[[list[str]], str]) -> Attack:
-    """A good token whose text is changed."""
+    """Return a good token whose text is changed."""
     return lambda stage: change(sign(stage.claims()).split("."))
 
 
 def flipped(text: str) -> str:
-    """The text with another first character."""
+    """Return the text with another first character."""
     return ("B" if text[0] == "A" else "A") + text[1:]
 
 

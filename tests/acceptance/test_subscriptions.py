@@ -92,12 +92,12 @@ async def test_who_reads_the_cursor_before_the_state_misses_nothing(salon: Busin
 
 
 async def rise(salon: Business, name: str, locale: str | None = None, amount: str = "100.00") -> Json:
-    """A purchase that raises somebody."""
+    """Record a purchase that lifts a customer to a higher tier."""
     return await record(salon.integration, f"{name} {amount}", amount, customer={"externalId": name, "locale": locale})
 
 
 async def upgrades(salon: Business, after: str, count: int, **filters: object) -> list[tuple[str, str]]:
-    """Who rose to what, as a subscription with these filters tells it."""
+    """Return who rose to what, as a subscription with these filters tells it."""
     async with salon.staff.follow(TIER_UPGRADED, after=after, **filters) as stream:
         told = await stream.take(count)
     return [(event["customer"]["externalId"], event["tier"]["name"]) for event in told]

@@ -11,7 +11,7 @@ POINTS = "accrual { points } replayed purchase { externalId location staff lines
 
 
 def sent(name: str) -> str:
-    """An id as some systems send it."""
+    """Return an id as some systems send it."""
     return f" {name}\t"
 
 

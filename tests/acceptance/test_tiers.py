@@ -20,7 +20,10 @@ TABLE = "{ tiers { name color minPoints customerCount } }"
 
 
 async def furnish(salon: Business) -> dict[str, str]:
-    """A point per euro; Regular from 0, Silver from 100, Gold from 300. Returns the ids by name."""
+    """Set a point per euro, and the tiers Regular from 0, Silver from 100 and Gold from 300.
+
+    Return their ids by name.
+    """
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     plan = (("Gold", 300, "#d4af37"), ("Regular", 0, "#8D6E63"), ("Silver", 100, "#B0BEC5"))
     return {name: await create_tier(salon.manager, name, minimum, color) for name, minimum, color in plan}
@@ -33,7 +36,7 @@ async def spend(salon: Business, amounts: Json) -> None:
 
 
 async def tiers_of(salon: Business, *names: str) -> list[str | None]:
-    """The names of the customers' tiers."""
+    """Return the names of the customers' tiers."""
     found = [await find_customer(salon.staff, name, "tier { name }") for name in names]
     return [customer["tier"] and customer["tier"]["name"] for customer in found]
 

@@ -13,7 +13,7 @@ query($filter: TokenFilterInput, $first: Int, $after: Cursor, $direction: OrderD
 
 
 async def names(salon: Business, **arguments: object) -> list[str]:
-    """The names of the tokens of a list."""
+    """Return the names of the tokens of a list."""
     page: Json = await salon.owner.get(LIST, **arguments)
     assert page["totalCount"] == len(page["nodes"])
     return [one["name"] for one in page["nodes"]]

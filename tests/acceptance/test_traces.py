@@ -47,7 +47,7 @@ class Parent(NamedTuple):
     span_id: str
 
     def headers(self, flags: str = "01") -> dict[str, str]:
-        """What the caller sends."""
+        """Return what the caller sends."""
         return {"traceparent": f"00-{self.trace_id}-{self.span_id}-{flags}", "tracestate": "shop=t61"}
 
 
@@ -63,7 +63,7 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 async def traced(installation: Installation, collector: Collector) -> AsyncIterator[Traced]:
-    """A server that sends every trace."""
+    """Provide a server that sends every trace."""
     port = free_port()
     settings = {"TREUE_TRACES_URL": collector.url, "TREUE_METRICS_PORT": str(port), "TREUE_LOG_LEVEL": "INFO"}
     async with installation.serve_apart("traced", settings) as running:
@@ -89,7 +89,7 @@ async def ask_within(caller: Caller, parent: Parent, document: str, variables: A
 
 
 async def trace_of(collector: Collector, trace_id: str, last: str = "POST /graphql") -> list[SeenSpan]:
-    """The spans of a trace once the one has come that ends last."""
+    """Return the spans of a trace once the one has come that ends last."""
     await until(lambda: any(span.name == last for span in collector.trace(trace_id)))
     return collector.trace(trace_id)
 

@@ -18,14 +18,14 @@ Path = tuple[str | int, ...]
 
 
 async def send(caller: Caller, document: str, **variables: Any) -> Json:
-    """The answer to variables that no other client would send."""
+    """Return the answer to variables that no other client would send."""
     response = await caller.post(json.dumps({"query": document, "variables": variables}).encode())
     answer: Json = json.loads(response.content)
     return answer
 
 
 def paths_of_texts(kind: Any, path: Path = ()) -> Iterator[Path]:
-    """Where texts stand in an input type; of a list its first entry."""
+    """Yield the paths of the texts in an input type; of a list only the first entry counts."""
     if isinstance(kind, GraphQLNonNull):
         yield from paths_of_texts(kind.of_type, path)
     elif isinstance(kind, GraphQLList):
@@ -38,7 +38,7 @@ def paths_of_texts(kind: Any, path: Path = ()) -> Iterator[Path]:
 
 
 def put(kind: Any, value: Any, path: Path, text: str) -> Any:
-    """An input with a text at a place; what is on the way there is made."""
+    """Return an input with a text at a path. Missing parts of the path are added."""
     if not path:
         return text
     step, *rest = path

@@ -18,7 +18,7 @@ async def read(salon: Business, external_id: str, selection: str) -> Json:
 
 
 async def why(caller: Any, external_id: str) -> list[Json]:
-    """Why a purchase gave nothing."""
+    """Return why a purchase gave nothing."""
     found: Json = await caller.get(PURCHASE % (external_id, WHY))
     return list(found["whyNothing"])
 

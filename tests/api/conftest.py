@@ -67,7 +67,7 @@ class RunningServer:
             runner.run(self.server.serve())
 
     def cpu_seconds(self) -> float:
-        """The processor time that the server's thread has used."""
+        """Return the processor time that the server's thread has used."""
         assert self._thread.ident is not None
         return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
@@ -96,7 +96,7 @@ class RunningServer:
 
     @asynccontextmanager
     async def socket(self, subject: str | None = "ada", **options: Any) -> AsyncIterator[ClientConnection]:
-        """An open socket; introduced as `subject` unless that is None."""
+        """Yield an open socket; introduced as `subject` unless that is None."""
         async with connect(self.socket_url, subprotocols=[PROTOCOL], **options) as socket:
             if subject is not None:
                 payload = {"authorization": f"Bearer {subject}"}
@@ -119,7 +119,7 @@ async def subscribe(socket: ClientConnection, operation_id: str, query: str, **v
 
 
 async def close_of(socket: ClientConnection) -> tuple[int | None, str | None]:
-    """The code and reason with which the server closes; messages before it are thrown away."""
+    """Return the code and reason with which the server closes; messages before it are thrown away."""
     await asyncio.wait_for(_read_to_the_end(socket), GENEROUS_SECONDS)
     return socket.close_code, socket.close_reason
 
@@ -140,7 +140,7 @@ def start_server(schema: ExecutableSchema = SCHEMA, **options: Any) -> RunningSe
 
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[RunningServer]:
-    """One server for all tests of the edge."""
+    """Provide one server for all tests of the edge."""
     server = start_server(allowed_origins=[CONSOLE])
     yield server
     server.stop()
@@ -148,13 +148,13 @@ def shared_server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def server(shared_server: RunningServer) -> RunningServer:
-    """The server with a new stage; what earlier tests left behind ends on theirs."""
+    """Provide the server with a new stage; what earlier tests left behind ends on theirs."""
     shared_server.theatre.stage = Stage()
     return shared_server
 
 
 @pytest.fixture
 async def client(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
-    """A caller with a credential."""
+    """Provide a caller with a credential."""
     async with server.client() as client:
         yield client

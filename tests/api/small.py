@@ -190,7 +190,7 @@ class Happening:
 
 
 async def happen(info: Info, to: int, after: str | None) -> AsyncGenerator[Happening, None]:
-    """Events from 1 on. What a reader has seen it tells by `after`, or by the header of an event stream."""
+    """Yield events from 1 on. What a reader has seen it tells by `after`, or by the header of an event stream."""
     start = info.context.request.last_event_id or after
     info.context.delivery.begin_after(start)
     for number in range(int(start or 0) + 1, to + 1):
@@ -242,7 +242,7 @@ class Subscription:
 
     @strawberry.subscription
     async def dropped(self, info: Info) -> AsyncGenerator[int, None]:
-        """Somebody else notices, while this one waits."""
+        """Wait until somebody else notices that the reader is too slow."""
         yield 1
         info.context.request.drop_slow_reader()
         info.context.request.drop_slow_reader()

@@ -115,7 +115,7 @@ GOOD = make_token("api").text
 
 
 def name_malformed(authorization: str | None) -> str:
-    """A name for a test that is the same in every process, though the token is not."""
+    """Return a name for a test that is the same in every process, though the token is not."""
     return ascii(authorization).replace(GOOD, "GOOD").replace(GOOD[:-1], "GOOD[:-1]").replace(GOOD[1:], "GOOD[1:]")
 
 

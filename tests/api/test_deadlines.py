@@ -26,7 +26,7 @@ HEAD = (
 
 @pytest.fixture(autouse=True)
 def long_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts is that there is a second look. A slow machine needs more than a second to send the rest."""
+    """Let the server wait long before its second look, because a slow machine needs time to send the rest."""
     monkeypatch.setattr("api.deadlines.LOOK_AGAIN_SECONDS", GENEROUS_SECONDS)
     monkeypatch.setattr("api.protocols.LOOK_AGAIN_SECONDS", GENEROUS_SECONDS)
 
@@ -70,7 +70,7 @@ async def test_an_introduction_that_arrives_while_the_server_is_late_counts(
 
 @pytest.fixture
 def hasty_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
-    """A server that pings often, and soon closes connections that are idle."""
+    """Provide a server that pings often, and soon closes connections that are idle."""
     monkeypatch.setattr("api.server.WS_PING_SECONDS", SHORT_SECONDS)
     monkeypatch.setattr("api.server.KEEP_ALIVE_SECONDS", 1)
     server = start_server()

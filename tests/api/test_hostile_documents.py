@@ -33,7 +33,7 @@ Ask = Callable[..., Awaitable[set[str]]]
 
 @pytest.fixture(scope="module")
 def treue_server() -> Iterator[RunningServer]:
-    """A server with the real schema; nothing that is asked here reaches a resolver."""
+    """Provide a server with the real schema; nothing that is asked here reaches a resolver."""
     server = start_server(schema=SCHEMA)
     yield server
     server.stop()
@@ -41,7 +41,7 @@ def treue_server() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def worst_documents() -> list[Hostile]:
-    """The documents that cost most in each family and are refused, the costliest families first."""
+    """Provide the documents that cost most in each family and are refused, the costliest families first."""
     worst: dict[str, tuple[float, Hostile]] = {}
     for document in hostile_documents():
         began = time.thread_time()
@@ -82,7 +82,7 @@ def _answer(response: httpx2.Response) -> dict[str, list[dict[str, dict[str, str
 
 
 async def cpu_seconds(server: RunningServer, ask: Ask, text: str) -> float:
-    """The median of what the thread of the server spent."""
+    """Return the median of the processor time that the thread of the server has spent, in seconds."""
     spent = []
     for _ in range(REPEATS):
         began = server.cpu_seconds()

@@ -277,7 +277,7 @@ async def test_a_hostile_content_length_is_refused(server: RunningServer, length
 
 
 async def raw(server: RunningServer, data: bytes) -> bytes:
-    """What the server answers to bytes as they are."""
+    """Return what the server answers to bytes as they are."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(data)
     answer = await asyncio.wait_for(reader.read(65_536), GENEROUS_SECONDS)

@@ -241,7 +241,7 @@ def test_the_end_is_exact(issuer: Issuer, clock: Clock) -> None:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tokens whose signature is looked at."""
+    """Provide the tokens whose signature is looked at."""
     tokens: list[str] = []
     decode = jwt.decode
 

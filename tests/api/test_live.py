@@ -25,7 +25,7 @@ Events = AsyncGenerator[EventRow, None]
 
 @contextlib.asynccontextmanager
 async def running(hub: EventHub) -> AsyncIterator[EventHub]:
-    """A hub that listens, and leaves no task behind."""
+    """Yield a hub that listens, and leaves no task behind."""
     before = asyncio.all_tasks()
     await hub.start()
     try:
@@ -36,7 +36,7 @@ async def running(hub: EventHub) -> AsyncIterator[EventHub]:
 
 
 async def take(events: Events, count: int) -> list[EventRow]:
-    """The next events."""
+    """Return the next events."""
     async with asyncio.timeout(GENEROUS_SECONDS):
         return [await anext(events) for _ in range(count)]
 
@@ -45,7 +45,7 @@ async def take(events: Events, count: int) -> list[EventRow]:
 async def taking(
     hub: EventHub, salon: Salon, count: int, after: int | None = None
 ) -> AsyncIterator[asyncio.Task[list[EventRow]]]:
-    """A follower that is live when the block begins, and takes so many events beside it."""
+    """Yield a follower that is live when the block begins, and takes so many events beside it."""
     followers = hub.count_followers(salon.tenant_id)
     async with contextlib.aclosing(hub.follow(salon.tenant_id, after)) as events:
         task = asyncio.create_task(take(events, count))
@@ -56,14 +56,14 @@ async def taking(
 
 @pytest.fixture
 async def customer(world: World, salon: Salon) -> CustomerId:
-    """A customer whose events the tests write."""
+    """Provide a customer whose events the tests write."""
     (customer_id,) = await buy(world, salon, 1)
     return customer_id
 
 
 @pytest.fixture
 async def hub(world: World) -> AsyncIterator[EventHub]:
-    """A running hub."""
+    """Provide a running hub."""
     async with running(EventHub(world)) as hub:
         yield hub
 
@@ -197,7 +197,7 @@ async def test_listens_again_after_its_connection_is_lost(
 
 
 async def listeners(database: Database) -> set[int]:
-    """The sessions that listen for hints."""
+    """Return the sessions that listen for hints."""
     statement = text(
         "SELECT pid FROM pg_stat_activity WHERE application_name = :name AND query LIKE 'LISTEN%' "
         "AND datname = current_database()"
@@ -334,7 +334,7 @@ async def following_many(hub: EventHub) -> AsyncIterator[None]:
 
 
 def count_reads(sent: Statements) -> int:
-    """How often a log was read. The first look at each log is one read, where little has happened in it."""
+    """Return how often a log was read. The first look at each log is one read, where little has happened in it."""
     return sum("events.position >" in statement for statement in sent)
 
 

@@ -32,7 +32,7 @@ class Web:
 
 @pytest.fixture
 def web() -> Web:
-    """A provider."""
+    """Provide a provider."""
     return Web()
 
 
@@ -167,5 +167,5 @@ async def test_a_document_is_small_json_and_no_redirect(tmp_path: Any) -> None:
 
 
 def json_of(size: int) -> str:
-    """A JSON object that is larger than this."""
+    """Return a JSON object that is larger than this."""
     return '{"a": "' + "x" * size + '"}'

@@ -10,7 +10,7 @@ PROXIES = ("10.0.0.0/8", "fd00::/8")
 
 
 def scope(client: str | None, *forwarded: str) -> Any:
-    """A request over a connection from an address, with X-Forwarded-For headers."""
+    """Return a request over a connection from an address, with X-Forwarded-For headers."""
     headers = [(b"x-forwarded-for", one.encode()) for one in forwarded]
     return {"type": "http", "client": None if client is None else (client, 1), "headers": headers}
 

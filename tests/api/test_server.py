@@ -134,7 +134,7 @@ HANDSHAKE = (
 
 
 async def knock(port: int, data: bytes) -> tuple[bytes, asyncio.StreamWriter]:
-    """The head of an answer, and the connection, which stays open."""
+    """Return the head of an answer, and the connection, which stays open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GENEROUS_SECONDS), writer

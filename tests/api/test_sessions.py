@@ -19,7 +19,7 @@ PENDING = PendingSignIn({"_state_sign_in_x": {"data": {"nonce": "n", "code_verif
 
 
 def jar_at(public_url: str) -> CookieJar:
-    """How cookies are kept at an address."""
+    """Return how cookies are kept at an address."""
     address = read_sign_in_address(public_url)
     assert isinstance(address, SignInAddress)
     return CookieJar(address)

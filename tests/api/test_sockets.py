@@ -28,7 +28,7 @@ from tests.fixtures.live import until
 
 
 async def all_messages(socket: ClientConnection, operation_id: str) -> list[Any]:
-    """The payloads of one operation up to its end."""
+    """Return the payloads of one operation up to its end."""
     payloads: list[Any] = []
     while True:
         message = await receive(socket)
@@ -356,7 +356,7 @@ async def test_broken_frames_close_with_the_code_of_the_protocol(
 
 
 def serialised(frame: Frame) -> bytes:
-    """The bytes of a frame, also of one that the client library would refuse to send."""
+    """Return the bytes of a frame, also of one that the client library would refuse to send."""
     head = bytes([0x80 | (0x40 if frame.rsv1 else 0) | frame.opcode.value])
     size = len(frame.data)
     length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126, size >> 8, size & 0xFF])
@@ -510,7 +510,7 @@ async def test_a_source_that_fails_ends_the_operation_with_an_error(
 
 
 def event(number: int) -> dict[str, Any]:
-    """An event of `happenings` as it is sent."""
+    """Return an event of `happenings` as it is sent."""
     data = {"happenings": {"number": number, "text": f"event {number}"}}
     return {"data": data, "extensions": {"cursor": str(number)}}
 
@@ -541,7 +541,7 @@ async def test_a_client_that_does_not_answer_pings_is_closed_with_1013(
 
 
 def unanswering(recv_frame: Callable[[Frame], None]) -> Callable[[Frame], None]:
-    """A client that takes every frame but pings."""
+    """Return a client that takes every frame but pings."""
 
     def take(frame: Frame) -> None:
         if frame.opcode is not Opcode.PING:

@@ -126,7 +126,7 @@ HAPPENINGS = "subscription { happenings(to: %d) { number } }"
 
 
 async def ids_and_numbers(server: RunningServer, query: str, **headers: str) -> list[tuple[str, int]]:
-    """The `id` of each event of a stream, and the number of what happened."""
+    """Return the `id` of each event of a stream, and the number of what happened."""
     async with (
         server.client() as client,
         client.stream("POST", "/graphql", json={"query": query}, headers=EVENTS | headers) as response,

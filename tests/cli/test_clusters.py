@@ -20,7 +20,7 @@ def treue(
     empty_database_urls: DatabaseUrls,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Result]:
-    """The command line; the second cluster is not migrated yet."""
+    """Provide the command line; the second cluster is not migrated yet."""
     assert database_server
     for role, url in own_database_urls._asdict().items():
         monkeypatch.setenv(f"TREUE_{role.upper()}_URL", url)

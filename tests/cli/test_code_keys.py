@@ -16,7 +16,7 @@ TENANT, CARD = TenantId(UUID(int=1)), GiftCardId(UUID(int=2))
 
 
 def named(folder: Path, text: str | bytes) -> Settings:
-    """Settings that name a file of keys."""
+    """Return settings that name a file of keys."""
     file = folder / "keys.txt"
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     return Settings(data_dir=folder / "data", gift_card_keys_file=file)

@@ -49,7 +49,7 @@ class Operator:
         )
 
     def sign_in(self, salon: Salon, subject: str = "staff:mara") -> tuple[str, Actor]:
-        """A token for an owner, and the actor behind it."""
+        """Return a token for an owner, and the actor behind it."""
         made = self.issuer.issue(subject=subject, tenant_id=salon.tenant_id, role=Role.OWNER, name="M", lifetime=HOUR)
         claims = self.issuer.verify(made.text)
         owner = staff_actor(salon.tenant_id, Role.OWNER)
@@ -65,7 +65,7 @@ class Operator:
 
 @pytest.fixture
 def operator(database_urls: DatabaseUrls, tmp_path: Path) -> Operator:
-    """An operator of the installation that the tests share."""
+    """Provide an operator of the installation that the tests share."""
     return Operator(database_urls, tmp_path)
 
 

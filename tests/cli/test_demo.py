@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The demo as a process of its own, on any free port."""
+    """Yield the demo as a process of its own, on any free port."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     environment |= {"TREUE_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "cli.main", "demo", "--port", "0", *arguments]
@@ -56,7 +56,7 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def environment_of(folder: Path) -> dict[str, str]:
-    """What a shell has after it has sourced the file."""
+    """Return what a shell has after it has sourced the file."""
     file = folder / "demo.env"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     shell = subprocess.run(["sh", "-c", f". {file} && env"], check=True, capture_output=True, text=True)  # noqa: S607
@@ -64,7 +64,7 @@ def environment_of(folder: Path) -> dict[str, str]:
 
 
 def ask(sourced: dict[str, str], document: str, **variables: Any) -> Any:
-    """The data of an operation of the manager."""
+    """Return the data of an operation of the manager."""
     headers = {"Authorization": f"Bearer {sourced['MANAGER']}"}
     body = {"query": document, "variables": variables}
     answer = httpx2.post(sourced["TREUE_URL"], json=body, headers=headers, timeout=60).json()

@@ -33,7 +33,7 @@ def test_as_root_the_database_runs_as_somebody_else(data_dir: Path) -> None:  # 
 
 @pytest.fixture
 def named_server() -> Iterator[str]:
-    """The administrator's URL of a server of its own, as DATABASE_URL has it."""
+    """Provide the administrator's URL of a server of its own, as DATABASE_URL has it."""
     with tempfile.TemporaryDirectory(prefix="treue-named-") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -43,7 +43,7 @@ def named_server() -> Iterator[str]:
 
 
 def run(folder: Path, database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command with a server that DATABASE_URL names."""
+    """Return the command with a server that DATABASE_URL names."""
     environment = {**os.environ, "DATABASE_URL": database_url, "TREUE_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],

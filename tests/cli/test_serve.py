@@ -20,7 +20,7 @@ GENEROUS_SECONDS = 120
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A folder of one's own for an embedded server."""
+    """Provide a folder of one's own for an embedded server."""
     folder = Path(tempfile.mkdtemp(prefix="treue-serve-"))
     folder.chmod(0o711)  # the account that runs the server for root has to come through
     yield folder / "data"

@@ -33,7 +33,7 @@ def verify(urls: DatabaseUrls, *arguments: str) -> subprocess.CompletedProcess[s
 
 
 async def two_salons_with_points(urls: DatabaseUrls) -> tuple[Salon, Salon]:
-    """Two tenants with one purchase each."""
+    """Return two tenants with one purchase each."""
     owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=1)
     world = World(app)
     salons = []

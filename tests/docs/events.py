@@ -22,7 +22,7 @@ PLAIN = {int: "whole number", str: "text", bool: "true or false", UUID: "UUID"}
 
 
 def tables() -> str:
-    """The tables as Markdown."""
+    """Return the tables as Markdown."""
     kept = read_payloads()
     return "\n\n".join("\n".join(_table(known, kept[kind])) for kind, known in EVENT_CLASSES.items())
 

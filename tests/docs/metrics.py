@@ -33,7 +33,7 @@ NOWHERE = "postgresql://treue_app@127.0.0.1:1/treue"
 
 
 def tables() -> str:
-    """The tables as Markdown."""
+    """Return the tables as Markdown."""
     return "\n".join(
         [
             "## Server",
@@ -60,7 +60,10 @@ def tables() -> str:
 
 
 def server_registry() -> CollectorRegistry:
-    """What a server registers, after one request, so that every label has a value. The database is never asked."""
+    """Return what a server registers, after one request, so that every label has a value.
+
+    The database is never asked.
+    """
     registry, database = CollectorRegistry(), Database(NOWHERE)
     metrics = ServerMetrics(registry)
     metrics.note_request("/graphql", 200, None)
@@ -76,7 +79,7 @@ def server_registry() -> CollectorRegistry:
 
 
 def worker_registry() -> CollectorRegistry:
-    """What a worker registers."""
+    """Return what a worker registers."""
     registry, database = CollectorRegistry(), Database(NOWHERE)
     lateness = Lateness()
     lateness.last = Look({}, {})
@@ -86,7 +89,7 @@ def worker_registry() -> CollectorRegistry:
 
 
 def trace_registry() -> CollectorRegistry:
-    """What a process registers that sends traces. Nothing is sent."""
+    """Return what a process registers that sends traces. Nothing is sent."""
     registry, queue = CollectorRegistry(), BoundedQueue("http://127.0.0.1:1/v1/traces")
     queue.close()
     registry.register(TraceCollector(queue))
@@ -114,12 +117,12 @@ def _table(registry: CollectorRegistry, *, of_the_build: bool = True) -> Iterato
 
 
 def _labels_of(metric: Metric) -> list[str]:
-    """The names of the labels of a metric, without those that belong to its kind."""
+    """Return the names of the labels of a metric, without those that belong to its kind."""
     return sorted({label for sample in metric.samples for label in sample.labels if label != "le"})
 
 
 def _unit_of(metric: Metric) -> str:
-    """The unit, which the name ends with; what has none is a number of things."""
+    """Return the unit, which is the end of the name. A metric without a unit counts things."""
     return next((unit for unit in UNITS if metric.name.endswith(f"_{unit}")), "number")
 
 

@@ -7,7 +7,7 @@ BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
 
 
 def read_tables(page: Path) -> str:
-    """What stands between the marks of a page."""
+    """Return what stands between the marks of a page."""
     return page.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].strip()
 
 

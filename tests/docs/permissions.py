@@ -13,7 +13,7 @@ PAGE = REFERENCE / "permissions.md"
 
 
 def tables() -> str:
-    """The tables as Markdown."""
+    """Return the tables as Markdown."""
     return "\n".join([*_permissions(), "", *_limits(), "", "## What each role may do", "", "```"]) + (
         f"\n{permission_matrix()}```"
     )

@@ -42,7 +42,7 @@ class Function(NamedTuple):
 
 @cache
 def functions() -> dict[str, Function]:
-    """Every function and method of ours, by module and name."""
+    """Return every function and method of ours, by module and name."""
     found: dict[str, Function] = {}
     methods: defaultdict[str, set[str]] = defaultdict(set)
     texts = {_module_of(path): path.read_text("utf-8") for package in PACKAGES for path in _files(package)}
@@ -64,7 +64,7 @@ def functions() -> dict[str, Function]:
 
 
 def refusals_of(function: str) -> dict[str, set[Path_]]:
-    """The refusals that are made on the way of a function, with their paths."""
+    """Return the refusals that a function and the functions it calls can make, with their paths."""
     known, waiting, seen = functions(), [function], set()
     made: defaultdict[str, set[Path_]] = defaultdict(set)
     while waiting:
@@ -79,14 +79,14 @@ def refusals_of(function: str) -> dict[str, set[Path_]]:
 
 
 def mutations() -> Iterator[tuple[str, str]]:
-    """The mutations of the contract, with the functions that answer them."""
+    """Yield the mutations of the contract, with the functions that answer them."""
     for name, module in inspect.getmembers(importlib.import_module("schema.root"), inspect.ismodule):
         if module.__name__.startswith(MUTATIONS) and hasattr(module, name):
             yield to_camel_case(name), f"{module.__name__}.{name}"
 
 
 def table() -> str:
-    """The table of refusals."""
+    """Return the table of refusals."""
     lines = ["| mutation | refusals, each with the paths that it names |", "| --- | --- |"]
     for name, function in sorted(mutations()):
         made = refusals_of(function)
@@ -124,7 +124,7 @@ def _bodies(node: ast.stmt) -> Iterator[tuple[str, ast.stmt | ast.expr]]:
 
 
 def _names_of(module: str, tree: ast.Module) -> dict[str, str]:
-    """What each global name of a module stands for."""
+    """Return what each global name of a module stands for."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES:
@@ -137,7 +137,7 @@ def _names_of(module: str, tree: ast.Module) -> dict[str, str]:
 
 
 def _own_names(text: str) -> dict[int, set[str]]:
-    """The names of parameters and variables of each function, by the line of the function.
+    """Return the names of parameters and variables of each function, by the line of the function.
 
     In it they do not stand for what its module has by that name. A name that it also takes from its module is left out.
     """
@@ -175,7 +175,7 @@ def _read(body: ast.AST, names: dict[str, str], methods: defaultdict[str, set[st
 
 
 def _refusal_of(call: ast.Call, names: dict[str, str]) -> tuple[str, Path_] | None:
-    """The refusal that a call makes, with its path."""
+    """Return the refusal that a call makes, with its path."""
     if isinstance(call.func, ast.Name):
         refusal = _error(names.get(call.func.id, ""))
         return None if refusal is None else (refusal.__name__, _path_of(call, refusal))
@@ -209,7 +209,7 @@ def _path_of(call: ast.Call, refusal: type[LoyaltyError]) -> Path_:
 
 
 def _own_path(refusal: type[LoyaltyError]) -> Path_:
-    """The path of a refusal that always names the same field."""
+    """Return the path of a refusal that always names the same field."""
     needed = [one for one in inspect.signature(refusal).parameters.values() if one.default is one.empty]
     some: Any = refusal
     path: Path_ = some(*[1] * len(needed)).path

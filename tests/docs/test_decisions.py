@@ -14,7 +14,7 @@ INDEX_ROW = re.compile(r"^\| \[(\d{4})\]\((\d{4}-[a-z0-9-]+\.md)\) \| (.+) \|$",
 
 
 def title_of(page: Path) -> str:
-    """The title without the number."""
+    """Return the title without the number."""
     return page.read_text("utf-8").splitlines()[0].removeprefix(f"# {page.name[:4]} ")
 
 

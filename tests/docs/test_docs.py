@@ -71,12 +71,12 @@ def name_of(page: Path) -> str:
 
 
 def prose(page: Path) -> str:
-    """A page without its code blocks."""
+    """Return a page without its code blocks."""
     return FENCE.sub("", page.read_text("utf-8"))
 
 
 def snippets(*languages: str) -> list[Snippet]:
-    """All code blocks in these languages."""
+    """Return all code blocks in these languages."""
     found = [
         Snippet(page, match["language"], match["code"])
         for page in PAGES
@@ -86,7 +86,7 @@ def snippets(*languages: str) -> list[Snippet]:
 
 
 def spoken_code(page: Path) -> Iterator[str]:
-    """What a page shows as commands: code in running text, and the lines of its shell blocks."""
+    """Yield what a page shows as commands: code in running text, and the lines of its shell blocks."""
     yield from CODE_SPAN.findall(prose(page))
     for snippet in snippets("sh", "console"):
         if snippet.page == page:
@@ -96,7 +96,7 @@ def spoken_code(page: Path) -> Iterator[str]:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """The anchors of a page's headings, as code hosts make them."""
+    """Return the anchors of a page's headings, as code hosts make them."""
     headings = (re.sub(r"[^\w\- ]", "", heading.strip().lower()) for heading in HEADING.findall(prose(page)))
     return frozenset(heading.replace(" ", "-") for heading in headings)
 
@@ -108,12 +108,12 @@ def schema() -> Schema:
 
 @cache
 def schema_of(page: Path | None) -> Schema:
-    """The schema that a page is about."""
+    """Return the schema that a page is about."""
     return platform_schema() if page == PLATFORM_PAGE else schema()
 
 
 def problems_of(document: str, page: Path | None = None) -> list[str]:
-    """What is wrong with a document: our limits count, and so do names that will go."""
+    """Return what is wrong with a document: our limits count, and so do names that will go."""
     core = schema_of(page)._schema  # noqa: SLF001 - no other way
     prepared = prepare_document(core, document)
     going = validate(core, prepared.document, [NoDeprecatedCustomRule]) if prepared.document else []

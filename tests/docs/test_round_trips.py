@@ -72,7 +72,7 @@ MEASURED_ELSEWHERE = {
 
 
 def read_table() -> dict[str, list[int]]:
-    """The table: what is done, and how many round trips it takes, for each of its cases."""
+    """Return the table: what is done, and how many round trips it takes, for each of its cases."""
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     table = text.partition("| operation | round trips |\n| --- | --- |\n")[2].partition("\n\n")[0]
     cells = [re.split(r" \| ", line.strip("| ")) for line in table.splitlines()]

@@ -26,7 +26,7 @@ class Executors:
         self.grown = 0
 
     def is_valid(self, document: str) -> bool:
-        """Whether the document may run at all."""
+        """Tell whether the document may run at all."""
         return not validate(self.schema, parse(document))
 
     async def answer(self, document: str, variables: dict[str, Any] | None = None, context: Any = None) -> Answers:
@@ -42,7 +42,7 @@ class Executors:
         return Answers(planned, plain if isinstance(plain, ExecutionResult) else await plain)
 
     def build(self, tree: Any, variables: dict[str, Any] | None = None, context: Any = None) -> Any:
-        """An execution of graphql-core."""
+        """Return an execution of graphql-core."""
         core = StrawberryGraphQLCoreExecutionContext.build(
             self.schema, tree, None, context, variables or {}, None, hide_suggestions=True
         )
@@ -54,7 +54,10 @@ class Executors:
 
 
 def told(result: ExecutionResult) -> list[bytes]:
-    """The errors of a result; of several that made one position above them null, only that there are some."""
+    """Return the errors of a result.
+
+    If several errors made one position above them null, only their presence is told.
+    """
     errors = cast("list[GraphQLError]", result.errors or [])
     return sorted({orjson.dumps(_told_of(result.data, error.formatted)) for error in errors})
 

@@ -26,7 +26,7 @@ Even = NewType("Even", int)
 
 
 def serialize_even(value: Any) -> Any:
-    """An even number; null for 4, which is an error of the scalar."""
+    """Return an even number; null for 4, which is an error of the scalar."""
     if value % 2:
         raise GraphQLError(f"{value} is odd")
     return None if value == 4 else int(value)
@@ -66,7 +66,7 @@ class FishRow(Row):
 
 
 def reads(row: type) -> Any:
-    """Which rows a type shows."""
+    """Declare which rows a type shows."""
     return classmethod(lambda cls, value, _info: isinstance(value, (row, cls)))
 
 
@@ -87,12 +87,12 @@ Pet = Annotated[Union["Dog", "Cat"], strawberry.union("Pet")]
 
 
 async def resolve_friend(root: Any) -> Pet | None:
-    """One at a time."""
+    """Resolve the friend of one row."""
     return _friend(root)  # type: ignore[no-any-return]
 
 
 async def resolve_friends(rows: list[Any], _info: Any) -> list[Any]:
-    """All of them at once."""
+    """Resolve the friends of all rows at once."""
     await asyncio.sleep(0)
     found = []
     for row in rows:
@@ -157,7 +157,7 @@ class Dog(Animal):
 
     @strawberry.field
     async def enemies(self) -> list[Pet]:
-        """A list of a union that comes later."""
+        """Return a list of a union that comes later."""
         await asyncio.sleep(0)
         return [self.friend, self.friend]  # type: ignore[list-item]
 
@@ -175,37 +175,37 @@ class Cat(Animal):
 class Query:
     @strawberry.field
     async def animals(self, info: strawberry.Info, first: int = 5) -> list[Animal]:
-        """All."""
+        """Return all animals."""
         return info.context[:first]  # type: ignore[no-any-return]
 
     @strawberry.field
     def maybe_animals(self, info: strawberry.Info) -> list[Animal | None] | None:
-        """All, where null may stand."""
+        """Return all animals, in a list that may have null."""
         return info.context  # type: ignore[no-any-return]
 
     @strawberry.field
     def pets(self, info: strawberry.Info) -> list[Pet | None]:
-        """All, as a union."""
+        """Return all animals, as a union."""
         return tuple(info.context)  # type: ignore[return-value]
 
     @strawberry.field
     def dogs(self, info: strawberry.Info) -> list[Dog | None]:
-        """All, though some are no dogs."""
+        """Return all animals, though some are no dogs."""
         return (row for row in info.context)  # type: ignore[return-value]
 
     @strawberry.field
     def dog(self, info: strawberry.Info) -> Dog | None:
-        """The first."""
+        """Return the first animal."""
         return info.context[0]  # type: ignore[no-any-return]
 
 
 def build_hostile_schema() -> strawberry.Schema:
-    """The API."""
+    """Return the schema of the API."""
     return strawberry.Schema(Query, types=[Dog, Cat], config=StrawberryConfig(scalar_map={Even: EVEN}))
 
 
 def make_animals(chance: random.Random) -> list[Any]:
-    """Rows with wrong values among right ones, each of which may stand in several places."""
+    """Return rows with wrong values among right ones, each of which may stand in several places."""
     made: list[Any] = [_make_animal(chance, []) for _ in range(3)]
     made += [_make_animal(chance, made) for _ in range(5)]
     return chance.choices([*made, *made, None, ValueError("no animal"), "no row"], k=6)

@@ -61,7 +61,7 @@ class Row:
 
     @strawberry.field
     async def chosen(self, info: strawberry.Info, plus: int = 0) -> int:
-        """The same with an argument."""
+        """Wait for nothing, as `late`, but with an argument."""
         info.context.note()
         return self.number + plus
 
@@ -96,7 +96,7 @@ class Row:
 class Query:
     @strawberry.field
     def rows(self, count: int) -> list[Row]:
-        """So many rows."""
+        """Return so many rows."""
         return [Row(number=number) for number in range(count)]
 
 
@@ -107,7 +107,7 @@ def executors() -> Executors:
 
 @contextlib.asynccontextmanager
 async def ticking() -> AsyncIterator[Clock]:
-    """A clock that runs beside the block."""
+    """Yield a clock that runs beside the block."""
     clock = Clock()
     ticker = asyncio.create_task(clock.tick())
     try:

@@ -31,12 +31,12 @@ class Maker:
 
 
 async def resolve_maker(root: Any) -> Maker:
-    """One at a time: what graphql-core calls."""
+    """Resolve the maker of one row, as graphql-core calls it."""
     return root["maker"]  # type: ignore[no-any-return]
 
 
 async def resolve_makers(rows: list[Any], info: strawberry.Info) -> list[Any]:
-    """All at once: what a plan calls."""
+    """Resolve the makers of all rows at once, as a plan calls it."""
     info.context.batches.append(len(rows))
     return [row["maker"] for row in rows]
 
@@ -86,7 +86,7 @@ class Mutation:
 
 @pytest.fixture(scope="module")
 def executors() -> Executors:
-    """Both ways to answer."""
+    """Provide both ways to answer: plans, and graphql-core."""
     return Executors(strawberry.Schema(Query, Mutation))
 
 
@@ -130,7 +130,7 @@ async def test_a_resolver_that_asks_for_its_path_is_told_that_there_is_none(exec
 
 
 def plans_of(executors: Executors, document: str, sizes: list[int] | None = None) -> tuple[Plans, Any]:
-    """The plans of a document, and the document."""
+    """Return the plans of a document, and the document."""
     tree = parse(document)
     return Plans(executors.planner, tree, (sizes if sizes is not None else []).append), tree
 

@@ -34,14 +34,17 @@ HANDSHAKE = (
 
 
 class Aborter(NamedTuple):
-    """Whom the connections come from, where they go, and the dice that say when they end."""
+    """A client that breaks connections off.
+
+    It knows the caller and the server, and chooses at random when a connection ends.
+    """
 
     port: int
     token: str
     dice: random.Random
 
     async def run(self, phase: "Phase") -> None:
-        """Open a connection, come as far as the phase says, and break it off."""
+        """Open a connection, go on to a phase, and break the connection off there."""
         reader, writer = await asyncio.open_connection(HOST, self.port)
         try:
             with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -53,11 +56,11 @@ class Aborter(NamedTuple):
             writer.transport.abort()
 
     async def wait(self) -> None:
-        """A moment, mostly a very short one, so that the end meets the server at different places."""
+        """Wait a moment, mostly a very short one, so that the end meets the server at different places."""
         await asyncio.sleep(LONGEST_WAIT_SECONDS * self.dice.random() ** 4)
 
     def request(self, query: str, accept: str) -> bytes:
-        """A request over HTTP."""
+        """Return a request over HTTP."""
         body = orjson.dumps({"query": query})
         head = (
             f"POST /graphql HTTP/1.1\r\nHost: treue\r\nAuthorization: Bearer {self.token}\r\nAccept: {accept}\r\n"
@@ -193,12 +196,12 @@ async def shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 def aborter_init(aborter: Aborter) -> bytes:
-    """The message that introduces the client."""
+    """Return the message that introduces the client."""
     return frame({"type": "connection_init", "payload": {"authorization": f"Bearer {aborter.token}"}})
 
 
 def frame(message: object) -> bytes:
-    """A message as a masked text frame (RFC 6455, section 5.2)."""
+    """Return a message as a masked text frame (RFC 6455, section 5.2)."""
     return frame_of(orjson.dumps(message))
 
 

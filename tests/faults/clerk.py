@@ -1,7 +1,4 @@
-"""Clients that behave: whatever breaks, they ask again with the same key until they have an answer, and note it.
-
-What they noted is all they know, so it must be what the ledger says.
-"""
+"""Clients that behave well: after any fault they ask again with the same key until they have an answer, and note it."""
 
 import asyncio
 import random
@@ -36,7 +33,7 @@ REFUNDED = "refund { points } replayed"
 
 
 class Effect(NamedTuple):
-    """What a client was told: so many points came to a customer, and with which question."""
+    """The effect that an answer told: so many points came to a customer. The question is kept, to ask it again."""
 
     customer: str
     points: int
@@ -47,7 +44,7 @@ class Effect(NamedTuple):
 
 @dataclass(slots=True)
 class Acknowledged:
-    """Everything that clients were told."""
+    """All effects that clients were told."""
 
     effects: list[Effect] = field(default_factory=list)
     repeated: int = 0
@@ -55,7 +52,7 @@ class Acknowledged:
     refused: int = 0
 
     def balances(self) -> dict[str, int]:
-        """What each customer must have."""
+        """Return the points that each customer must have."""
         sums: dict[str, int] = defaultdict(int)
         for effect in self.effects:
             sums[effect.customer] += effect.points
@@ -89,7 +86,7 @@ class Clerk:
         self._http = httpx2.AsyncClient(timeout=ANSWER_SECONDS, verify=NO_TLS)
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Do one thing after another until it is told to stop, and end what it has begun."""
+        """Do one thing after another until ``stop`` is set, and end what was begun."""
         deeds = [self._buy] * 4 + [self._adjust] * 3 + [self._hold] * 2 + [self._end_hold] * 2
         deeds += [self._buy_card, self._buy_card, self._spend_card, self._cancel_card]
         deeds += [self._cancel, self._refund, self._give_back]
@@ -99,7 +96,7 @@ class Clerk:
             await self._end_hold()
 
     async def ask_again(self, effect: Effect) -> bool:
-        """Whether an effect is known, and answered as it was: nothing may happen this time."""
+        """Ask the question of an effect again. Return whether the answer is the same: nothing may happen this time."""
         payload = await self._ask(effect.operation, effect.selection, effect.given)
         if payload["userErrors"] or payload["replayed"] is not True:
             return False
@@ -134,7 +131,7 @@ class Clerk:
         await self._do("purchaseRecord", PURCHASE, report, customer, -1, euros)
 
     async def _refund(self) -> None:
-        """All of it, or whole euros of it; nobody touches the purchase again."""
+        """Refund a purchase completely, or some whole euros of it. The purchase is not used again."""
         if not self._purchases:
             return
         purchase, customer, euros, _ = self._take(self._purchases)
@@ -200,7 +197,7 @@ class Clerk:
             self._cards.append((payload["giftCard"]["id"], customer))
 
     async def _spend_card(self) -> None:
-        """All of a card, of which a part comes back now and then; it is not touched again."""
+        """Spend all of a card, and return a part of it sometimes. The card is not used again."""
         if not self._cards:
             return
         card, customer = self._take(self._cards)
@@ -218,7 +215,7 @@ class Clerk:
             await self._do("giftCardReturn", CARD_ENTRY, back, customer, 0)
 
     async def _cancel_card(self) -> None:
-        """A card that nobody has used: its points come back."""
+        """Cancel a card that nobody has used: its points come back."""
         if not self._cards:
             return
         card, customer = self._take(self._cards)
@@ -228,7 +225,7 @@ class Clerk:
     async def _do(
         self, operation: str, selection: str, given: Json, customer: str, sign: int, expected: int = 0
     ) -> Json | None:
-        """Ask until there is an answer and note what it says; None when it is a refusal."""
+        """Ask until there is an answer, and note its effect. Return the payload; None for a refusal."""
         payload = await self._ask(operation, selection, given)
         if payload["userErrors"]:
             assert payload["userErrors"][0]["code"] == "INSUFFICIENT_POINTS", payload
@@ -267,7 +264,7 @@ class Clerk:
 
 
 def _points(payload: Json) -> int:
-    """The points that an answer tells of, without their sign."""
+    """Return the points that an answer tells, without their sign."""
     if "giftCard" in payload:
         return int(payload["giftCard"]["pointsCost"])
     names = ("accrual", "adjustment", "redemption", "returned", "refund")

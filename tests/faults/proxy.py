@@ -1,10 +1,4 @@
-"""Connections to PostgreSQL that break where a test wants them to.
-
-A small TCP proxy on the loopback, between Treue and its database. It understands just enough of the wire protocol
-(PostgreSQL's documentation, "Frontend/Backend Protocol"): how messages are framed, which statement a message runs, and
-what the server answers when it has committed. Faults meet only transactions that write: where nothing is at stake,
-nothing is proved.
-"""
+"""A proxy whose connections to PostgreSQL break at the places that a test chooses."""
 
 import asyncio
 import contextlib
@@ -29,7 +23,7 @@ WHOLE = "*"
 
 
 class Place(StrEnum):
-    """Where a connection breaks."""
+    """The place in a transaction at which a connection breaks."""
 
     BEFORE_COMMIT = "before commit"
     """The COMMIT has left the client and does not reach the server, which rolls back."""
@@ -41,7 +35,7 @@ class Place(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Trap:
-    """Waits for the next connection of a door that comes to a place."""
+    """A trap for the next connection of a door that comes to a place."""
 
     place: Place
     door: str
@@ -52,7 +46,7 @@ class Trap:
 
 @dataclass(slots=True)
 class Faults:
-    """How often connections break by chance, and how long a COMMIT may be held up."""
+    """The chance that a connection breaks, and the longest delay of a COMMIT."""
 
     rates: Mapping[Place, float] = field(default_factory=dict)
     delay_rate: float = 0.0
@@ -63,7 +57,7 @@ CALM = Faults()
 
 
 class FaultProxy:
-    """The proxy: one door (a port) for each process that comes through it, so that a test knows whom it has caught."""
+    """The proxy. It has a door (a port) for each process, so that a test knows whose connection it has caught."""
 
     def __init__(self, url: str, dice: random.Random) -> None:
         server = conninfo_to_dict(url)
@@ -80,7 +74,7 @@ class FaultProxy:
         self._closed = False
 
     async def door(self, name: str, urls: DatabaseUrls) -> DatabaseUrls:
-        """Open a door and return the URLs that lead through it."""
+        """Open a door, and return the URLs that lead through it."""
 
         def come_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if self._closed:
@@ -98,7 +92,7 @@ class FaultProxy:
         return DatabaseUrls(*(_through(url, port) for url in urls))
 
     async def close(self) -> None:
-        """Close all doors and break what still runs through them."""
+        """Close all doors, and break all connections that still run through them."""
         self._closed = True
         for server in self._doors:
             server.close()
@@ -110,9 +104,9 @@ class FaultProxy:
 
     @asynccontextmanager
     async def caught(self, place: Place, door: str = WHOLE, about: str = "") -> AsyncIterator[None]:
-        """The block runs while a connection is held at a place; it is cut off when the block ends.
+        """Hold a connection at a place during the block. It is cut off when the block ends.
 
-        `about` is a part of a statement that the transaction must have sent.
+        ``about`` is a part of a statement that the transaction must have sent.
         """
         trap = Trap(place, door, about.encode())
         self._traps.append(trap)
@@ -125,7 +119,10 @@ class FaultProxy:
                 self._traps.remove(trap)
 
     async def strikes(self, place: Place, wire: "_Wire") -> bool:
-        """Whether the connection is to break here; a trap holds it until its owner has done what it came for."""
+        """Tell whether the connection must break here.
+
+        A connection in a trap waits until the block of the trap has ended.
+        """
         trap = next((trap for trap in self._traps if trap.place is place and _is_in(trap, wire)), None)
         if trap is not None:
             self._traps.remove(trap)
@@ -137,11 +134,11 @@ class FaultProxy:
         return True
 
     def fall_silent(self) -> None:
-        """Pass nothing on any more, either way, and close nothing: as a frozen server behind a live network."""
+        """Pass nothing on any more in either direction, and close nothing, as a frozen server behind a live network."""
         self._talking.clear()
 
     def talk_again(self) -> None:
-        """Pass on what was held back, and what comes."""
+        """Pass on what was held back, and everything that comes from now on."""
         self._talking.set()
 
     async def wait_to_talk(self) -> None:
@@ -149,14 +146,14 @@ class FaultProxy:
         await self._talking.wait()
 
     async def dawdle(self) -> None:
-        """Hold a message up now and then."""
+        """Delay a message, by chance."""
         if self._dice.random() < self.faults.delay_rate:
             self.delays += 1
             await asyncio.sleep(self._dice.uniform(0, self.faults.delay_seconds))
 
 
 class _Wire:
-    """One connection: what its transaction has done so far, and the two directions of its messages."""
+    """One connection: the state of its transaction, and the two directions of its messages."""
 
     def __init__(
         self, proxy: FaultProxy, door: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -200,7 +197,7 @@ class _Wire:
                     writer.transport.abort()
 
     async def _hello(self) -> bytes:
-        """The client's first message, which has no kind; encryption is declined, as a server on a socket does."""
+        """Read the client's first message, which has no kind. Encryption is refused, as a server on a socket does."""
         while True:
             length = await self._client.readexactly(4)
             message = length + await self._client.readexactly(struct.unpack("!I", length)[0] - 4)
@@ -229,7 +226,7 @@ class _Wire:
                 self._note(kind, message)
 
     def _run_by(self, kind: bytes, message: bytes) -> bytes:
-        """The statement that a message runs; empty where it runs none."""
+        """Return the statement that a message runs; an empty text if it runs none."""
         if kind == b"Q":
             return message
         if kind == b"B":
@@ -238,7 +235,7 @@ class _Wire:
         return b""
 
     def _note(self, kind: bytes, message: bytes) -> None:
-        """Remember what messages begin, and which statement a name stands for."""
+        """Note what a message begins, and which statement a name stands for."""
         if kind == b"P":
             name, statement, _types = message.split(b"\0", 2)
             self._statements[name] = statement
@@ -249,7 +246,7 @@ class _Wire:
             self._running = statement
 
     def _note_statement(self) -> bool:
-        """Whether the statement that is carried out now writes; then it belongs to what its transaction has written."""
+        """Tell whether the statement that runs now writes. Such a statement is noted for its transaction."""
         statement, self._running = self._running, b""
         if not any(word in statement for word in WRITING):
             return False
@@ -289,7 +286,7 @@ def _frame(kind: bytes, message: bytes) -> bytes:
 
 
 def _through(url: str, port: int) -> str:
-    """The same database, role and password, by way of a door."""
+    """Return the same database, role and password, with the address of a door."""
     known = conninfo_to_dict(url)
     password = quote(str(known["password"]), safe="")
     return f"postgresql://{known['user']}:{password}@{HOST}:{port}/{known['dbname']}"

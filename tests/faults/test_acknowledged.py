@@ -87,7 +87,7 @@ class Site:
         await self.ready()
 
     def counts(self) -> Counter[str]:
-        """How much has broken so far."""
+        """Return how much has broken so far."""
         return self.happened + Counter({str(place): count for place, count in self.proxy.injected.items()})
 
 
@@ -111,7 +111,10 @@ async def site(own_postgres: tuple[EmbeddedPostgres, DatabaseUrls]) -> AsyncIter
 
 @asynccontextmanager
 async def salon_at(site: Site) -> AsyncIterator[Business]:
-    """A salon with a point per euro, which matures at the end of the service, and a checkout that takes points."""
+    """Return a salon with a point per euro, which matures at the end of the service.
+
+    Its checkout takes points.
+    """
     urls = site.installation.urls
     owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=1)
     salon = await open_business(site.installation, owner, app)
@@ -127,7 +130,7 @@ async def salon_at(site: Site) -> AsyncIterator[Business]:
 
 
 async def offer_card(salon: Business) -> str:
-    """A gift card that points can buy; its id."""
+    """Return a gift card that points can buy; its id."""
     offered = await salon.manager.do(
         "giftCardProductCreate",
         "giftCardProduct { id }",
@@ -153,13 +156,13 @@ async def break_everything(site: Site) -> None:
 
 
 async def balances(caller: Caller) -> dict[str, dict[str, int]]:
-    """The accounts of all customers, as the API shows them."""
+    """Return the accounts of all customers, as the API shows them."""
     page = await caller.get(ACCOUNTS)
     return {node["externalId"]: node["points"] for node in page["nodes"]}
 
 
 async def everything_matured(caller: Caller) -> dict[str, dict[str, int]]:
-    """The accounts once the worker has kept every promise."""
+    """Return the accounts once the worker has kept every promise."""
     async with asyncio.timeout(60):
         while True:
             found = await balances(caller)
@@ -169,7 +172,7 @@ async def everything_matured(caller: Caller) -> dict[str, dict[str, int]]:
 
 
 def verdict(urls: DatabaseUrls, salon: Business) -> subprocess.CompletedProcess[str]:
-    """What `treue verify` says."""
+    """Return what `treue verify` says."""
     environment = salon.installation.environment_with(urls)
     command = [sys.executable, "-m", "cli.main", "verify", "--tenant", str(salon.tenant_id)]
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
@@ -227,7 +230,7 @@ async def _ask_everything_again(clerks: list[Clerk], told: Acknowledged) -> list
 
 
 def _missing(site: Site, told: Acknowledged) -> dict[str, int]:
-    """What is still below its floor, and by how much."""
+    """Return what is still below its floor, and by how much."""
     counts = site.counts() + Counter({"acknowledged": len(told.effects)})
     return {str(kind): floor - counts[str(kind)] for kind, floor in FLOORS.items() if counts[str(kind)] < floor}
 

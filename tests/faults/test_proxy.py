@@ -24,13 +24,13 @@ async def proxy(empty_database_urls: DatabaseUrls) -> AsyncIterator[FaultProxy]:
 
 
 async def notes(urls: DatabaseUrls) -> list[str]:
-    """What is really stored."""
+    """Return what is really stored."""
     async with await psycopg.AsyncConnection.connect(urls.app) as connection:
         return [row[0] for row in await (await connection.execute("SELECT text FROM notes")).fetchall()]
 
 
 async def is_written(door: DatabaseUrls, text: str) -> bool:
-    """Whether the client hears that its note is stored."""
+    """Tell whether the client hears that its note is stored."""
     try:
         async with await psycopg.AsyncConnection.connect(door.app) as connection:
             await connection.execute(WRITE, [text])

@@ -85,13 +85,13 @@ async def refuse_errors(site: Site) -> None:
 
 
 def lines_of(site: Site) -> Iterator[str]:
-    """What the server and the worker have logged."""
+    """Yield what the server and the worker have logged."""
     for process in (*site.installation.servers, *site.installation.workers):
         yield from process.log.read_text().splitlines()
 
 
 def say_if_loud(line: str) -> str | None:
-    """What is too loud about a line: its level, or the traceback it carries. None when nothing is."""
+    """Return what is too loud about a line: its level, or the traceback it carries. None when nothing is."""
     try:
         entry = orjson.loads(line)
     except orjson.JSONDecodeError:

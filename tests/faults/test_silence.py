@@ -72,7 +72,7 @@ async def proxy(database_urls: DatabaseUrls) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 async def server(proxy: FaultProxy, database_urls: DatabaseUrls, salon: Salon, issuer: Issuer) -> AsyncIterator[Server]:
-    """Everything as in production, but for a deadline that a test can wait for."""
+    """Provide everything as in production, but for a deadline that a test can wait for."""
     door = await proxy.door("server", database_urls)
     token = issuer.issue(
         subject="staff:owner", tenant_id=salon.tenant_id, role=Role.OWNER, name="Owner", lifetime=timedelta(hours=1)

@@ -1,9 +1,4 @@
-"""What a purchase consists of and what it is worth, said a second time from the documentation and with plain fractions.
-
-The model of the lives asks nothing of the product here: how a total belongs to lines, which lines earn, what a refund
-leaves of each line, and which points are kept for what is left. The rules of the salon are a point per whole euro, 20
-points on a Friday or Saturday, and 7 points for each unit of wax in place of its amount.
-"""
+"""The content of a purchase and its worth, computed a second time from the documentation, with plain fractions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +21,7 @@ RATE = Fraction(9, 10)
 
 
 def half_up(value: Fraction | int) -> int:
-    """The nearest whole number; a half goes up."""
+    """Return the nearest whole number; a half is rounded up."""
     return floor(value + Fraction(1, 2))
 
 
@@ -45,13 +40,13 @@ class Line(NamedTuple):
         return half_up(self.quantity * self.price_minor) - self.discount_minor
 
     def in_euros(self, rate: Fraction) -> "Line":
-        """The same line, told in francs, in euros."""
+        """Return the same line in euros; its amounts are in francs."""
         line = self._replace(price_minor=half_up(self.price_minor * rate), discount_minor=0)
         return line._replace(discount_minor=min(half_up(self.discount_minor * rate), line.amount_minor))
 
 
 class Taken(NamedTuple):
-    """What a refund takes of one line."""
+    """The part of one line that a refund takes."""
 
     item: int
     quantity: Fraction
@@ -67,7 +62,7 @@ class Refunded(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """Which share of each line was paid, of a tip, and what belongs to no line."""
+    """The share of each line and of a tip that was paid, and the amount that belongs to no line."""
 
     goods: Fraction
     raw: tuple[int, int]
@@ -76,7 +71,11 @@ class Shares(NamedTuple):
 
 
 def share_out(total_minor: int, lines: Sequence[Line]) -> Shares:
-    """A total below the lines is a discount, which tips bear last; one above them belongs to no line."""
+    """Return how the total is shared among lines.
+
+    A total below the lines is a discount, which tips bear last. A total above the lines has an amount that belongs to
+    no line.
+    """
     tips = sum(line.amount_minor for line in lines if line.item == TIP)
     goods = sum(line.amount_minor for line in lines if line.item != TIP)
     for_goods = total_minor - tips
@@ -88,20 +87,23 @@ def share_out(total_minor: int, lines: Sequence[Line]) -> Shares:
 
 
 class Left(NamedTuple):
-    """What is left of a purchase: of all, of each line that is known, and of what belongs to no line."""
+    """The share that is left of a purchase: of the whole, of each known line, and of what belongs to no line."""
 
     whole: Fraction
     lines: dict[int, Fraction]
     rest: Fraction
 
     def of(self, item: int) -> Fraction:
-        """The share of a line that is left; one that the purchase does not know any more has that of the whole."""
+        """Return the share of a line that is left.
+
+        A line that the purchase does not know any more has the share of the whole.
+        """
         return self.lines[item] * self.rest if item in self.lines else self.whole
 
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """A total and lines, and what was refunded of them."""
+    """A total, its lines, and the refunds."""
 
     total_minor: int
     lines: tuple[Line, ...]
@@ -120,7 +122,7 @@ class Basket:
         }
 
     def taken(self, *more: Taken) -> dict[int, tuple[Fraction, int]]:
-        """How many units, and what amount beside them, went back of each line."""
+        """Return how many units of each line went back, and which amount besides."""
         sums: dict[int, tuple[Fraction, int]] = {}
         for one in (*(taken for refund in self.refunds for taken in refund.lines), *more):
             units, amount_minor = sums.get(one.item, (Fraction(0), 0))
@@ -128,7 +130,7 @@ class Basket:
         return sums
 
     def share_left(self, item: int, units: Fraction, amount_minor: int) -> Fraction:
-        """Which share of a line is left; below zero when there was not so much of it."""
+        """Return the share of a line that is left after this; below zero if the line had less."""
         (line,) = (one for one in self.lines if one.item == item)
         if not line.quantity:
             return Fraction(-1)
@@ -138,7 +140,7 @@ class Basket:
         return left - Fraction(amount_minor) / paid if paid else Fraction(-1)
 
     def left(self) -> Left:
-        """What all refunds have left."""
+        """Return what all refunds have left."""
         taken, paid = self.taken(), self.paid()
         lines = {
             line.item: max(Fraction(0), self.share_left(line.item, *taken[line.item]))
@@ -158,7 +160,10 @@ class Basket:
         return Left(all_left / self.total_minor, lines, all_left / lines_left if lines_left > 0 else Fraction(0))
 
     def money_of(self, lines: Sequence[Taken]) -> int:
-        """What units and amounts of lines pay back; all units together pay back all of the line, to the cent."""
+        """Return the money that units and amounts of lines pay back.
+
+        All units together pay back the whole line, to the cent.
+        """
         paid, money, before = self.paid(), 0, list[Taken]()
         for one in lines:
             (line,) = (known for known in self.lines if known.item == one.item)
@@ -169,7 +174,7 @@ class Basket:
         return money
 
     def covers_refunds(self) -> bool:
-        """Whether the total and the lines still hold what went back."""
+        """Tell whether the total and the lines still cover the refunds."""
         units = {line.item: line.quantity for line in self.lines}
         return self.total_minor >= self.refunded_minor and all(
             units.get(item) and units[item] >= gone for item, (gone, _) in self.taken().items()
@@ -178,7 +183,7 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What the rules of the salon give for a basket, of which points pay a part."""
+    """The points that the rules of the salon give for a basket, of which points pay a part."""
 
     total_minor: int
     lines: tuple[Line, ...]
@@ -193,18 +198,18 @@ class Worth:
 
     @property
     def _counted(self) -> list[Line]:
-        """The lines that earn: neither a tip nor a gift card, nor what left the purchase."""
+        """Return the lines that earn: no tips, no gift cards, and no lines that left the purchase."""
         return [line for line in self.lines if line.quantity and line.item not in (TIP, CARD)]
 
     @property
     def _share(self) -> tuple[int, int]:
-        """Which share of the total was not paid with points."""
+        """Return the share of the total that was not paid with points."""
         if not self.paid_minor or not self.total_minor:
             return (1, 1)
         return (max(0, self.total_minor - self.paid_minor), self.total_minor)
 
     def points_for(self, left: Left) -> int:
-        """What the rules give for what is left."""
+        """Return the points that the rules give for what is left."""
         return self._per_euro(left) + self._bonus(left)
 
     def _per_euro(self, left: Left) -> int:
@@ -231,7 +236,10 @@ class Worth:
         return any(line.quantity for line in self.lines) and not self._counted and not rest_minor
 
     def _bonus_parts(self) -> tuple[dict[int, Fraction], int]:
-        """What the bonus hangs on: the amounts of the lines, or their units where they cost nothing."""
+        """Return the numbers by which the bonus is shared.
+
+        They are the amounts of the lines, or their units if all lines cost nothing.
+        """
         rest_minor = share_out(self.total_minor, self.lines).rest_minor
         parts = {line.item: Fraction(line.amount_minor) for line in self._counted if line.amount_minor}
         if not parts and not rest_minor:
@@ -239,7 +247,7 @@ class Worth:
         return parts, rest_minor
 
     def said(self) -> object:
-        """All that the lines of an accrual say about it; a purchase is valued again when that changes."""
+        """Return everything that the lines of an accrual say. A purchase is valued again when that changes."""
         shares, places = share_out(self.total_minor, self.lines), {line.item: n for n, line in enumerate(self.lines)}
         is_shared = self._share != (1, 1)
         counted = [line for line in self._counted if line.item != WAX]
@@ -260,5 +268,5 @@ class Worth:
 
 
 def is_bonus_day(moment: datetime) -> bool:
-    """Whether it is a Friday or a Saturday in Berlin."""
+    """Tell whether it is a Friday or a Saturday in Berlin."""
     return moment.astimezone(ZONE).weekday() in BONUS_DAYS

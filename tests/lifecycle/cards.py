@@ -1,8 +1,4 @@
-"""What should happen to gift cards, said a second time and naively: a few numbers for each card, and points.
-
-A card whose time is over has nothing but what is held of it, whether the sweeper has come or not. Points are a number
-for each customer: none of these lives lets them expire or become debt.
-"""
+"""The gift cards of a salon, computed a second time in a naive way: a few numbers for each card, and points."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -15,7 +11,7 @@ COST, FACE_MINOR, STOCK, LIMIT, VALID_DAYS = 40, 2_500, 12, 4, 20
 
 @dataclass(slots=True, eq=False)
 class CardHold:
-    """Money of a card at a checkout."""
+    """Money of a card that is set aside at a checkout."""
 
     card: "Card"
     amount_minor: int
@@ -27,7 +23,7 @@ class CardHold:
 
 @dataclass(slots=True, eq=False)
 class Card:
-    """A gift card. What was issued is free, held, spent, lost because its time was over, or void."""
+    """A gift card. Its face value is free, held, spent, lost because its validity is over, or void."""
 
     face_minor: int
     free_minor: int
@@ -62,18 +58,18 @@ class Cards:
     cards: list[Card] = field(default_factory=list)
 
     def name(self, customer: str) -> str:
-        """Who somebody is by now."""
+        """Return the customer that a customer is now: the target of a merge, or the customer itself."""
         return self.became.get(customer, customer)
 
     def adjust(self, customer: str, points: int) -> None:
-        """Points are given or taken by hand."""
+        """Add or take points by hand."""
         owner = self.name(customer)
         if self.points[owner] + points < 0:
             raise Refusal("INSUFFICIENT_POINTS")
         self.points[owner] += points
 
     def merge(self, source: str, target: str) -> None:
-        """Two customers are one: points and cards move."""
+        """Merge two customers: points and cards move."""
         left, stays = self.name(source), self.name(target)
         if left == stays:
             raise Refusal("INVALID_INPUT")
@@ -86,13 +82,13 @@ class Cards:
         self.became[left] = stays
 
     def issue(self, customer: str | None, face_minor: int, last_day: date) -> Card:
-        """A card is sold for money, to a customer or to the bearer of its code."""
+        """Sell a card for money, to a customer or to anybody with its code."""
         owner = None if customer is None else self.name(customer)
         self.cards.append(Card(face_minor, face_minor, midnight_after(last_day), owner, owner))
         return self.cards[-1]
 
     def buy(self, customer: str, today: date) -> Card:
-        """A card is bought with points."""
+        """Buy a card with points."""
         owner = self.name(customer)
         sold = [card for card in self.cards if card.is_of_product and not card.is_void]
         if len(sold) >= STOCK or sum(card.buyer == owner for card in sold) >= LIMIT:
@@ -105,7 +101,7 @@ class Cards:
         return card
 
     def hold(self, card: Card, amount_minor: int, minutes: int) -> CardHold:
-        """Money is set aside."""
+        """Set money aside."""
         self._refuse_ended(card)
         if amount_minor > card.free_minor:
             raise Refusal("GIFT_CARD_BALANCE_TOO_LOW")
@@ -114,7 +110,7 @@ class Cards:
         return card.holds[-1]
 
     def capture(self, hold: CardHold, amount_minor: int) -> None:
-        """Held money is spent, or a part of it; the rest is free again, or lost where the time of the card is over."""
+        """Spend held money, or a part of it. The rest is free again, or lost if the validity of the card is over."""
         if hold.state != "ACTIVE" or hold.ends_at <= self.now:
             raise Refusal("HOLD_ENDED")
         if amount_minor > hold.amount_minor:
@@ -124,13 +120,13 @@ class Cards:
         self.let_expire()
 
     def release(self, hold: CardHold) -> None:
-        """Held money is let go."""
+        """Free held money."""
         if hold.state == "CAPTURED":
             raise Refusal("HOLD_ENDED")
         self._end(hold, "RELEASED")
 
     def give_back(self, hold: CardHold, amount_minor: int) -> None:
-        """Spent money comes back to its card."""
+        """Return spent money to its card."""
         self._refuse_ended(hold.card)
         if not 1 <= amount_minor <= hold.spent_minor - hold.returned_minor:
             raise Refusal("RETURN_EXCEEDS_SPENDING")
@@ -138,7 +134,7 @@ class Cards:
         hold.card.free_minor += amount_minor
 
     def cancel(self, card: Card, *, return_points: bool | None) -> None:
-        """A card is void; an unused one that points bought gives them back, unless somebody says otherwise."""
+        """Void a card. An unused card that points bought gives them back, unless the caller says no."""
         if return_points and card.cost is None:
             raise Refusal("INVALID_INPUT")
         gives_back = card.cost is not None and return_points is not False
@@ -155,7 +151,7 @@ class Cards:
         card.void_minor, card.free_minor, card.is_void = card.free_minor, 0, True
 
     def extend(self, card: Card, last_day: date) -> None:
-        """A card lives longer; what was lost comes back."""
+        """Give a card a later expiry. Lost money comes back."""
         if card.is_void:
             raise Refusal("GIFT_CARD_ENDED")
         if midnight_after(last_day) <= max(card.expires_at, self.now):
@@ -164,27 +160,27 @@ class Cards:
         card.free_minor, card.lost_minor = card.free_minor + card.lost_minor, 0
 
     def give(self, card: Card) -> None:
-        """A card leaves its holder, and belongs to the bearer of its code."""
+        """Take a card from its holder. Anybody with its code may claim it."""
         self._refuse_ended(card)
         if not card.free_minor + card.held_minor:
             raise Refusal("GIFT_CARD_ENDED")
         card.holder = None
 
     def claim(self, card: Card, customer: str) -> None:
-        """The bearer of the code claims a card without a holder."""
+        """Give a card without a holder to a customer."""
         self._refuse_ended(card)
         if card.holder is not None:
             raise Refusal("GIFT_CARD_HAS_OWNER")
         card.holder = self.name(customer)
 
     def end_holds(self) -> None:
-        """Holds end by themselves."""
+        """End the holds whose time is over."""
         for hold in [hold for card in self.cards for hold in card.holds]:
             if hold.ends_at <= self.now:
                 self._end(hold, "EXPIRED")
 
     def let_expire(self) -> None:
-        """What is free of cards whose time is over is lost."""
+        """Take the free money of cards whose validity is over."""
         for card in self.cards:
             if card.expires_at <= self.now and not card.is_void:
                 card.lost_minor, card.free_minor = card.lost_minor + card.free_minor, 0

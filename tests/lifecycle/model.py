@@ -1,7 +1,7 @@
-"""What should happen to points, said a second time and naively: plain lists, no database, no entries, no caches.
+"""The points of a salon, computed a second time in a naive way: plain lists, no database, no entries, no caches.
 
-A model is small enough to be read as the specification. It expires what is due before it does anything else, so it
-knows nothing of sweepers; a refusal raises `Refusal` with the code that the service must answer with, and leaves the
+The model is small enough to be read as the specification. It expires what is due before it does anything else, so it
+knows nothing of sweeps. A refusal raises `Refusal` with the code that the service must answer with, and leaves the
 model as it was.
 """
 
@@ -36,7 +36,7 @@ class Refusal(Exception):
 
 @dataclass(slots=True, eq=False)
 class Lot:
-    """Points that came together."""
+    """Points that came in together."""
 
     owner: str
     remaining: int
@@ -48,13 +48,13 @@ class Lot:
     held: int = 0
 
     def order(self) -> tuple[datetime, datetime, int]:
-        """Spent sooner is less."""
+        """Return a sort key: the lot with the least one is spent first."""
         return (self.expires_at, self.opened_at, self.number)
 
 
 @dataclass(slots=True)
 class Person:
-    """What the account must show, besides the lots."""
+    """The numbers of an account, besides its lots."""
 
     debt: int = 0
     earned: int = 0
@@ -63,7 +63,7 @@ class Person:
 
 @dataclass(slots=True, eq=False)
 class Accrual:
-    """What one purchase earned in one of its lives."""
+    """The result of one purchase in one generation."""
 
     number: int
     order: str
@@ -88,18 +88,18 @@ class Accrual:
 
     @property
     def points(self) -> int:
-        """What its newest valuation says."""
+        """The points of its newest valuation."""
         return self.worth.points
 
     @property
     def left(self) -> int:
-        """What has not been taken back."""
+        """The points that have not been taken back."""
         return self.points - self.voided - self.reversed
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one report tells: only what stands in `fields` was sent."""
+    """A report of a purchase. Only the values in `fields` were sent."""
 
     status: PurchaseStatus
     customer: str
@@ -112,14 +112,14 @@ class Report:
 
     @property
     def tells_money(self) -> bool:
-        """Whether it tells any amount."""
+        """Whether the report tells any amount."""
         told = dict(self.fields)
         return "total" in told or bool(told.get("lines"))
 
 
 @dataclass(frozen=True, slots=True)
 class RefundOf:
-    """A refund as it is asked for: of lines by their place or their item's id, and an amount that belongs to none."""
+    """A refund as it is asked for: lines by position or by item, and an amount that belongs to no line."""
 
     lines: tuple[tuple[int, Fraction, int], ...]
     amount_minor: int
@@ -158,48 +158,48 @@ class Order:
 
     @property
     def ends_at(self) -> datetime | None:
-        """The end of the service, or its start, if anybody told one."""
+        """The end of the service; else its start; None if no report told one."""
         end: datetime | None = self.known["ends_at"] or self.known["starts_at"]
         return end
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """Its lines, in the order in which they were first told."""
+        """The lines, in the order in which they were first told."""
         lines: tuple[Line, ...] = self.known["lines"]
         return lines
 
     @property
     def basket(self) -> Basket:
-        """What it consists of, and what was refunded."""
+        """The total, the lines and the refunds."""
         return Basket(self.total_minor, self.lines, self.refunds)
 
     @property
     def refunded_minor(self) -> int:
-        """All the money that was paid back."""
+        """The sum of the money that was paid back."""
         return self.basket.refunded_minor
 
     def is_late(self, at: datetime | None) -> bool:
-        """Whether something that came about then is older than the newest report."""
+        """Tell whether something that happened at this time is older than the newest report."""
         return at is not None and self.newest_at is not None and at < self.newest_at
 
     def is_newer(self, at: datetime | None) -> bool:
-        """Whether something that came about then is known to be newer than all reports."""
+        """Tell whether something that happened at this time is known to be newer than all reports."""
         return at is not None and (self.newest_at is None or at > self.newest_at)
 
     def is_new(self, name: str, at: datetime) -> bool:
-        """Whether a late report tells something that no newer one has told."""
+        """Tell whether a late report tells a field that no newer report has told."""
         told_at = self.times.get(name)
         return not self.known.get(name) if name not in self.times else told_at is None or told_at < at
 
     @property
     def accrual(self) -> Accrual | None:
-        """What it earned in the life that it lives now."""
+        """The accrual of the present generation; None if there is none."""
         return self.newest if self.newest and self.newest.generation == self.generation else None
 
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """Points at a checkout: how many of which lot."""
+    """Points set aside at a checkout: how many of which lot."""
 
     owner: str
     parts: dict[Lot, int]
@@ -209,13 +209,13 @@ class Hold:
 
     @property
     def points(self) -> int:
-        """All of it."""
+        """The sum of the points."""
         return sum(self.parts.values())
 
 
 @dataclass(slots=True, eq=False)
 class Redemption:
-    """Points that were spent, and what of each lot has not been given back to it."""
+    """Spent points: how many of which lot have not come back yet."""
 
     owner: str
     points: int
@@ -226,7 +226,7 @@ class Redemption:
 
 @dataclass(slots=True)
 class Model:
-    """A salon: a point per whole euro, a point is worth a cent."""
+    """A salon in which a euro earns a point, and a point is worth a cent."""
 
     expiry: ExpiryPolicy
     now: datetime
@@ -246,30 +246,30 @@ class Model:
     # ── what an account shows ────────────────────────────────────────────────────────────────────────────────────
 
     def name(self, customer: str) -> str:
-        """Who somebody is by now."""
+        """Return the customer that a customer is now: the target of a merge, or the customer itself."""
         return self.became.get(customer, customer)
 
     def lots_of(self, owner: str) -> list[Lot]:
-        """The lots with something in them, in the order they are spent in."""
+        """Return the lots of a customer that have points, in the order in which they are spent."""
         return sorted((lot for lot in self.lots if lot.owner == owner and lot.remaining + lot.held), key=Lot.order)
 
     def available(self, owner: str) -> int:
-        """What can be spent now."""
+        """Return the points that can be spent now."""
         return sum(lot.remaining for lot in self.lots_of(owner) if lot.expires_at > self.now)
 
     def held(self, owner: str) -> int:
-        """What is set aside."""
+        """Return the points that are set aside."""
         return sum(lot.held for lot in self.lots_of(owner))
 
     def pending(self, owner: str) -> int:
-        """What is promised."""
+        """Return the pending points."""
         accruals = (order.newest for order in self.orders.values() if order.owner == owner)
         return sum(accrual.left for accrual in accruals if accrual and accrual.pending)
 
     # ── what can happen ──────────────────────────────────────────────────────────────────────────────────────────
 
     def report(self, key: str, report: Report) -> None:
-        """A purchase is reported; a report that says nothing new changes nothing."""
+        """Report a purchase. A report that says nothing new changes nothing."""
         before, owner = self.orders.get(key), self.name(report.customer)
         _refuse_order_of_times(dict(report.fields))
         if before and owner != before.owner and not self._may_change_hands(key, before, report):
@@ -306,7 +306,7 @@ class Model:
     def _apply(
         self, key: str, order: Order, owner: str, report: Report, news: dict[str, Any], status: PurchaseStatus
     ) -> None:
-        """What is known follows a report, then what points pay, and then what it earns."""
+        """Apply the news of a report to the known facts, then to the points that pay, then to the points earned."""
         changed = {name for name, value in news.items() if order.known.get(name) != value}
         moment = self._moment(report.at)
         lost = _is_lost(order) or not order.generation or owner != order.owner
@@ -333,9 +333,9 @@ class Model:
         order.evaluates_at = order.ends_at if waits and self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED else None
 
     def refund(self, key: str, request: RefundOf) -> int:
-        """A part of a purchase is paid back, with the points that had paid for it or without them.
+        """Refund a part of a purchase, with or without the points that had paid for it.
 
-        Returns how many points are left to give back.
+        Return how many points are still to be given back.
         """
         order = self._order(key)
         made = _refund_of(order, request)
@@ -360,6 +360,10 @@ class Model:
     def _give_points_of_refund_back(
         self, key: str, order: Order, amount_minor: int, *, auto: bool, is_over: bool
     ) -> int:
+        """Give back the points that had paid for a refund. Return how many are still to be given back.
+
+        ``auto`` gives them back at once. ``is_over`` says that nothing is left of the purchase.
+        """
         refunded_minor = order.refunded_minor + amount_minor
         holds, redemptions = self._paying(key)
         holds = [one for one in holds if one.owner == order.owner]
@@ -399,7 +403,7 @@ class Model:
         return max(0, due - back)
 
     def mature(self, key: str) -> None:
-        """Somebody says that the points of a purchase have come."""
+        """Let the pending points of a purchase mature now."""
         order = self._order(key)
         accrual = order.accrual
         if accrual is None or (accrual.lost and not accrual.was_credited):
@@ -408,7 +412,7 @@ class Model:
             self._mature(order.owner, accrual)
 
     def reassign(self, key: str, target: str) -> tuple[int, int]:
-        """A purchase moves to the customer it belongs to, with what it earned. Returns what was taken and given."""
+        """Move a purchase with its points to another customer. Return the points that were taken and given."""
         order, to = self._order(key), self.name(target)
         if to not in self.people:
             raise Refusal("NOT_FOUND")
@@ -440,7 +444,7 @@ class Model:
         return moved, given.left
 
     def _reassigned(self, order: Order, accrual: Accrual) -> Accrual:
-        """What the right customer has of a purchase: the same promise, or points that are as old as before."""
+        """Return the accrual of the new customer. Its points are pending as before, or as old as before."""
         self.evaluations += 1
         return Accrual(
             number=self.evaluations,
@@ -457,13 +461,16 @@ class Model:
         )
 
     def _expiry_of_reassigned(self, given: Accrual) -> tuple[datetime, int | None]:
-        """Points that live by activity live as if they came now; others expire on the day they would have."""
+        """Return when moved points expire.
+
+        Points that expire by inactivity live as if they came now. Others expire on the day on which they would have.
+        """
         policy, came_at = given.expiry, given.matured_at or self.now
         expires_at, days = self._expiry(policy, at=self.now if policy.kind is ExpiryKind.INACTIVITY else came_at)
         return expires_at, days
 
     def adjust(self, customer: str, points: int, overdraft: Overdraft, until: date | None = None) -> None:
-        """Points are given or taken by hand, as goodwill."""
+        """Add or take points by hand, as goodwill."""
         owner = self.name(customer)
         if points > 0:
             self._credit(owner, points, None, self._expiry(until=until))
@@ -473,7 +480,7 @@ class Model:
             raise Refusal("INSUFFICIENT_POINTS")
 
     def hold(self, customer: str, points: int, minutes: int, pays_for: str | None, replaces: Hold | None) -> Hold:
-        """Points are set aside at a checkout; those that the purchase itself has earned cannot pay for it."""
+        """Set points aside at a checkout. Points that the purchase itself has earned cannot pay for it."""
         owner = self.name(customer)
         self._refuse_payer(owner, pays_for)
         if replaces is not None and replaces.state != "ACTIVE":
@@ -498,7 +505,7 @@ class Model:
         return hold
 
     def capture(self, hold: Hold, points: int) -> Redemption:
-        """Held points, or some of them, are spent; the rest goes back."""
+        """Spend held points, or some of them. The rest is freed."""
         if hold.state != "ACTIVE" or hold.ends_at <= self.now:
             raise Refusal("HOLD_ENDED")
         self._refuse_payer(hold.owner, hold.pays_for)
@@ -521,7 +528,7 @@ class Model:
         return redemption
 
     def release(self, hold: Hold) -> None:
-        """Held points go back."""
+        """Free held points."""
         if hold.state == "CAPTURED":
             raise Refusal("HOLD_ENDED")
         if hold.state == "ACTIVE":
@@ -529,7 +536,7 @@ class Model:
             self._follow_points_paid(hold.pays_for)
 
     def give_back(self, redemption: Redemption, points: int) -> None:
-        """Spent points come back to the lots they came from; what would live longest comes first."""
+        """Return spent points to the lots that they came from, first to the lot that expires last."""
         if not 1 <= points <= redemption.points - redemption.returned:
             raise Refusal("RETURN_EXCEEDS_REDEMPTION")
         self._return(redemption, points, sorted(redemption.parts, key=Lot.order, reverse=True))
@@ -559,7 +566,10 @@ class Model:
                 self._give_lot_back(owner, lot, here - paid)
 
     def open(self, customer: str, numbers: tuple[int, int, int], until: date | None) -> None:
-        """A customer brings points along: to spend or owed, ever earned, for the tier. Once for each name."""
+        """Import an opening balance, once for each name.
+
+        It has points or debt, the points ever earned, and the points for the tier.
+        """
         if customer in self.opened:
             if self.opened[customer] != (numbers, until):
                 raise Refusal("OPENING_BALANCE_EXISTS")
@@ -576,7 +586,7 @@ class Model:
             self._debit(owner, -points, Overdraft.ALLOW_NEGATIVE, self.lots_of(owner))
 
     def merge(self, source: str, target: str) -> None:
-        """Two customers are one."""
+        """Merge two customers."""
         left, stays = self.name(source), self.name(target)
         if left == stays:
             raise Refusal("INVALID_INPUT")
@@ -605,10 +615,10 @@ class Model:
         self.became[left] = stays
 
     def do_nothing(self) -> None:
-        """What a sweeper does that nobody sees: what is due has expired already."""
+        """Do nothing. So a sweep does whose due work the model has done already."""
 
     def evaluate_due(self) -> None:
-        """Services have ended: what they earn is known."""
+        """Evaluate the purchases whose service has ended."""
         due = [(one.evaluates_at, key) for key, one in self.orders.items() if one.evaluates_at]
         for at, key in sorted(due):
             if at <= self.now:
@@ -616,14 +626,14 @@ class Model:
                 self._accrue(key, self.orders[key], self.orders[key].status, self._moment(at))
 
     def mature_due(self) -> None:
-        """Promises are kept at their time."""
+        """Let pending points mature whose time has come."""
         for order in sorted(self.orders.values(), key=_when_due):
             accrual = order.newest
             if accrual and accrual.pending and accrual.due_at and accrual.due_at <= self.now:
                 self._mature(order.owner, accrual)
 
     def end_holds(self) -> None:
-        """Holds end by themselves."""
+        """End the holds whose time is over."""
         over = [hold for hold in self.holds if hold.state == "ACTIVE" and hold.ends_at <= self.now]
         for hold in sorted(over, key=lambda one: one.ends_at):
             self._give_up(hold, "EXPIRED")
@@ -639,7 +649,7 @@ class Model:
 
     @contextmanager
     def _nothing_left_of_a_refusal(self, begun: Order | Redemption) -> Iterator[None]:
-        """What happens inside is undone when it is refused in the end."""
+        """Undo all changes of the block if it ends with a refusal."""
         accruals = [one.newest for one in self.orders.values() if one.newest]
         moving: list[Any] = [begun, *accruals, *self.lots, *self.holds, *self.redemptions, *self.people.values()]
         before = [(one, {name: _copied(getattr(one, name)) for name in one.__slots__}) for one in moving]
@@ -654,10 +664,11 @@ class Model:
             raise
 
     def _moment(self, at: datetime | None) -> datetime:
-        """When a report counts: when it came about, unless that is too long ago."""
+        """Return when a report counts: when it happened, unless that is too long ago."""
         return self.now if at is None or at < self.now - LATEST else min(at, self.now)
 
     def _is_told(self, order: Order, report: Report) -> bool:
+        """Tell whether a report is a replay: of its key, or of the newest report if it has no key."""
         if report.key in order.keys:
             if order.keys[report.key] != _mark(report):
                 raise Refusal("IDEMPOTENCY_CONFLICT")
@@ -667,7 +678,7 @@ class Model:
     def _news(
         self, order: Order, report: Report, fields: dict[str, Any]
     ) -> tuple[dict[str, Any] | None, PurchaseStatus]:
-        """What a further report tells that is new, and the status after it; nothing at all for a replay."""
+        """Return the fields that a further report tells anew, and the status after it; None for a replay."""
         is_older, status = order.is_late(report.at), _status_after(order, report)
         if is_older and report.at:
             fields = {name: value for name, value in fields.items() if order.is_new(name, report.at)}
@@ -703,6 +714,7 @@ class Model:
         return Worth(order.total_minor, order.lines, paid_minor, day, order.in_francs)
 
     def _accrue(self, key: str, order: Order, status: PurchaseStatus, moment: datetime) -> None:
+        """Evaluate a purchase: create its accrual, with the points that refunds leave."""
         due_at = _due_at(self.accrual, status, order.ends_at, moment)
         self.evaluations += 1
         accrual = Accrual(
@@ -731,6 +743,7 @@ class Model:
         moment: datetime,
         end_changed: bool,  # noqa: FBT001
     ) -> None:
+        """Let an accrual follow the status of its purchase: its points are lost, or mature, or wait."""
         if _forfeits(accrual.policy, status):
             if not accrual.lost:
                 self._take_from(order.owner, accrual, accrual.left)
@@ -757,6 +770,7 @@ class Model:
         self._credit(owner, points, accrual, expiry)
 
     def _take_from(self, owner: str, accrual: Accrual, points: int) -> None:
+        """Take points from an accrual: pending ones are voided, credited ones are taken back."""
         if accrual.pending:
             accrual.voided += points
             accrual.lost = not accrual.left
@@ -776,7 +790,7 @@ class Model:
         self.people[owner].qualifying -= taken
 
     def _revalue(self, key: str, order: Order, accrual: Accrual, told: tuple[PurchaseStatus, datetime, bool]) -> None:
-        """A purchase is worth something else than when it was valued: less or more is earned."""
+        """Value a purchase again with its present facts. The accrual has more or fewer points then."""
         worth = self._worth(order, self._counted_minor(key, order), accrual.moment)
         before, former = accrual.left, accrual.worth
         if accrual.policy.revalue is Revalue.NEVER:
@@ -808,7 +822,7 @@ class Model:
         accrual.lost = 0 < accrual.reversed == accrual.points - accrual.voided
 
     def _follow_points_paid(self, key: str | None) -> None:
-        """Points pay more or less of a purchase that was valued already."""
+        """Value a purchase again because another number of points pays for it."""
         order = self.orders.get(key) if key is not None else None
         accrual = order.accrual if order else None
         if key is None or order is None or accrual is None or order.status not in COURSE:
@@ -850,7 +864,7 @@ class Model:
     def _expiry(
         self, policy: ExpiryPolicy | None = None, until: date | None = None, at: datetime | None = None
     ) -> tuple[datetime, int | None]:
-        """From when on points that come now cannot be spent, and how many days without activity let them go."""
+        """Return when points that come now expire, and after how many days of inactivity; None without such days."""
         policy = policy or self.expiry
         days = policy.days if policy.kind is ExpiryKind.INACTIVITY else None
         if until is not None:
@@ -866,7 +880,7 @@ class Model:
                 lot.expires_at = max(lot.expires_at, alive)
 
     def _paying(self, key: str | None) -> tuple[list[Hold], list[Redemption]]:
-        """What points pay of a purchase: active holds, and redemptions with something left."""
+        """Return what pays for a purchase: active holds, and redemptions that have not come back completely."""
         if key is None:
             return [], []
         holds = [hold for hold in self.holds if hold.pays_for == key and hold.state == "ACTIVE"]
@@ -878,22 +892,31 @@ class Model:
         return held + sum(one.points - one.returned for one in redemptions)
 
     def _counted_minor(self, key: str, order: Order) -> int:
-        """What a valuation takes as paid with points: what pays, and what had paid for the refunded part."""
+        """Return the amount that a valuation takes as paid with points.
+
+        It is what points pay now, and what they had paid for the refunded part.
+        """
         return self._paid_minor(key) + order.given_back
 
     def _may_change_hands(self, key: str, order: Order, report: Report) -> bool:
-        """Whether a purchase that was called off may come back to life as somebody else's: nothing is left of it."""
+        """Tell whether a purchase that was called off may come back for another customer. Nothing of it may be left."""
         untouched = not order.refunds and not any(self._paying(key))
         lost = order.accrual is None or _is_lost(order)
         return bool(order.generation and lost and untouched) and order.status in CALLED_OFF and report.status in COURSE
 
     def _payable_minor(self, key: str | None) -> int:
-        """The subtotal of every checkout is 100.00; a purchase that is recorded with less costs less."""
+        """Return the amount that may be paid.
+
+        Each checkout has a subtotal of 100.00; a purchase recorded with less costs less.
+        """
         order = self.orders.get(key or "")
         return 10_000 if order is None else min(10_000, order.total_minor - order.refunded_minor)
 
     def _refuse_payer(self, owner: str, key: str | None) -> None:
-        """Only its owner pays for a purchase: whose it is recorded for, else whose points pay for it already."""
+        """Refuse a payment by another customer than the owner of the purchase.
+
+        The owner is the customer it is recorded for; before that, the customer whose points pay for it already.
+        """
         order = self.orders.get(key or "")
         holds, redemptions = self._paying(key)
         payers = [*(one.owner for one in holds), *(one.owner for one in redemptions)]
@@ -904,7 +927,10 @@ class Model:
             raise Refusal("PURCHASE_ENDED")
 
     def _settle(self, key: str, order: Order, status: PurchaseStatus) -> None:
-        """What points pay follows a report: others get their holds back, and what passes the total goes back too."""
+        """Let the points that pay follow a report.
+
+        Other customers get their holds back. Points above the total go back, too.
+        """
         for hold in self._paying(key)[0]:
             if hold.owner != order.owner:
                 self._give_up(hold, "RELEASED")
@@ -958,7 +984,7 @@ class Model:
             lot.remaining = lot.remaining + back[lot] if lot.expires_at > self.now else 0
 
     def _coming_back(self, owner: str, parts: dict[Lot, int]) -> dict[Lot, int]:
-        """What is left of held points when debt has been paid from those that would expire first."""
+        """Return what is left of freed points after debt was paid with the points that expire first."""
         debt_left, back = self.people[owner].debt, {}
         for lot, part in parts.items():
             back[lot] = max(0, part - debt_left)
@@ -988,7 +1014,10 @@ def _is_stale(current: PurchaseStatus, told: PurchaseStatus) -> bool:
 
 
 def _status_after(order: Order, report: Report) -> PurchaseStatus:
-    """The status after a report: a late one changes none, and what was called off unheard of waits for a later time."""
+    """Return the status after a report. A late report changes no status.
+
+    A purchase that was called off by its first report waits for a report with a later time.
+    """
     if order.generation:
         return order.status if order.is_late(report.at) else report.status
     return report.status if report.status in CALLED_OFF or order.is_newer(report.at) else order.status
@@ -1005,7 +1034,10 @@ def _refuse_order_of_times(known: dict[str, Any]) -> None:
 
 
 def _in_euros(report: Report, order: Order | None) -> dict[str, Any]:
-    """What a report tells, in euros: amounts in francs take the rate that the purchase has, else the report's."""
+    """Return the fields of a report in euros.
+
+    Amounts in francs use the rate of the purchase, else that of the report.
+    """
     told, known = dict(report.fields), order.rate if order else None
     if not report.tells_money or not report.in_francs:
         says_again = not report.tells_money and known == report.rate
@@ -1026,9 +1058,9 @@ def _in_euros(report: Report, order: Order | None) -> dict[str, Any]:
 
 
 def _keeps_lines(order: Order, status: PurchaseStatus) -> bool:
-    """Whether a line that is left out stays with the quantity 0, so that refunds still find the others.
+    """Tell whether a line that a report leaves out stays with the quantity 0, so that refunds find the other lines.
 
-    So it is after a refund, and where what was earned is not valued again by the lines that are told.
+    It stays after a refund, and if the points are not valued again by the told lines.
     """
     is_fixed = order.accrual is not None and order.accrual.policy.revalue is Revalue.NEVER
     is_over = order.accrual is not None and status not in COURSE
@@ -1036,7 +1068,7 @@ def _keeps_lines(order: Order, status: PurchaseStatus) -> bool:
 
 
 def _align(known: tuple[Line, ...], told: tuple[Line, ...], *, keep: bool) -> tuple[Line, ...]:
-    """The lines that were told, in the order in which they are known; new ones stand at the end."""
+    """Return the told lines in the order in which they are known. New lines come last."""
     by_item = {line.item: line for line in told}
     gone = {line.item: line._replace(quantity=Fraction(0), discount_minor=0) for line in known} if keep else {}
     first = [by_item.get(line.item, gone.get(line.item)) for line in known]
@@ -1045,7 +1077,7 @@ def _align(known: tuple[Line, ...], told: tuple[Line, ...], *, keep: bool) -> tu
 
 
 def _mark(report: Report) -> object:
-    """What makes two reports the same."""
+    """Return a mark of a report. Two reports with the same mark are the same."""
     fields = tuple(sorted(report.fields, key=lambda one: one[0]))
     return (report.status, report.customer, fields, report.at, report.rate, report.tells_money and report.in_francs)
 
@@ -1056,7 +1088,7 @@ def _state(known: dict[str, Any], status: PurchaseStatus) -> object:
 
 
 def _refund_of(order: Order, request: RefundOf) -> Refunded:
-    """The refund that is asked for, in euros and with the items of its lines; refused where there is not so much."""
+    """Return a refund in euros and with the items of its lines. Raises Refusal if there is not so much left."""
     if request.in_francs and order.rate is None:
         raise Refusal("CURRENCY_MISMATCH")
     rate = (order.rate or Fraction(1)) if request.in_francs else Fraction(1)
@@ -1090,7 +1122,7 @@ def _forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
 
 
 def _kept(accrual: Accrual, basket: Basket) -> int:
-    """What the frozen rules give for what refunds have left of a purchase."""
+    """Return the points that the frozen rules give for what refunds have left of a purchase."""
     if not _forfeits(accrual.policy, PurchaseStatus.REFUNDED) or not basket.refunds:
         return accrual.points
     left = basket.left()
@@ -1125,7 +1157,7 @@ def _in_order(parts: dict[Lot, int]) -> dict[Lot, int]:
 
 
 def _split(parts: dict[Lot, int], points: int) -> tuple[dict[Lot, int], dict[Lot, int]]:
-    """What is spent of held points, those first that would expire first, and what is not."""
+    """Return the parts of a hold that are spent, those that expire first, and the parts that are not spent."""
     spent, rest = {}, {}
     for lot in sorted(parts, key=Lot.order):
         spent[lot] = min(parts[lot], points)
@@ -1144,5 +1176,5 @@ def _begin_of_day(moment: datetime) -> datetime:
 
 
 def midnight_after(day: date) -> datetime:
-    """The first instant of the next day in Berlin, where every midnight exists."""
+    """Return the first instant of the next day in Berlin, where every midnight exists."""
     return datetime.combine(day + timedelta(days=1), time.min, ZONE).astimezone(UTC)

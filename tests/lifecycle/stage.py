@@ -1,4 +1,4 @@
-"""Where lives are lived: the real services on a real database, behind an event loop that a plain function can use."""
+"""The stage of the lives: the real services on a real database, with an event loop that plain functions can use."""
 
 import asyncio
 from collections import Counter
@@ -63,7 +63,10 @@ WHERE c.tenant_id = %s
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One account as it is stored, with its open lots in the order they are spent in: (remaining, held, expiry)."""
+    """An account as it is stored, with its open lots in the order in which they are spent.
+
+    A lot is (remaining, held, expiry).
+    """
 
     name: str
     available: int
@@ -79,7 +82,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class SeenCard:
-    """One gift card as it is stored, with the names of who has it and of who bought it."""
+    """A gift card as it is stored, with the names of its holder and its buyer."""
 
     id: UUID
     balance_minor: int
@@ -100,7 +103,7 @@ class Lifetime(NamedTuple):
 
 @dataclass
 class Stage:
-    """Connections and a loop for many lives, one after another."""
+    """Connections and an event loop for many lives, one after another."""
 
     urls: DatabaseUrls
     steps: int = 0
@@ -124,29 +127,29 @@ class Stage:
         self._runner.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for what a service does."""
+        """Run a coroutine of a service, and return its result."""
         return self._runner.get_loop().run_until_complete(work)
 
     def begin(self) -> Lifetime:
-        """A new salon: a point per euro, more on weekends and for wax, two tiers, points that can be spent."""
+        """Create a salon: a point per euro, more on weekends and for wax, two tiers, points that can be spent."""
         self.lives += 1
         return self.run(self._begin())
 
     def look(self, salon: Salon) -> dict[str, Seen]:
-        """All accounts of a salon, in one statement outside of any transaction of ours."""
+        """Read all accounts of a salon, in one statement outside of the transactions of the services."""
         return self.run(self._look(salon.tenant_id))
 
     def prove(self, salon: Salon) -> None:
-        """Every invariant, as `treue verify` asks them."""
+        """Return the invariants that do not hold, as `treue verify` checks them."""
         differences = self.run(verify_ledger(World(self._app), salon.tenant_id)).differences
         assert not differences, "\n".join(str(difference) for difference in differences)
 
     def look_at_cards(self, salon: Salon) -> dict[UUID, SeenCard]:
-        """All gift cards of a salon."""
+        """Read all gift cards of a salon."""
         return self.run(self._look_at_cards(salon.tenant_id))
 
     def do_both(self, what: str, said: Callable[[], Any], done: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Let the model say what must happen and the service do it; what both made, or None after a refusal."""
+        """Let the model say what must happen, and let the service do it. Return both results; None after a refusal."""
         expected = refused = made = result = None
         try:
             made = said()
@@ -166,11 +169,11 @@ class Stage:
         self.happened[what, ending] += 1
 
     def note(self, what: str) -> None:
-        """Count what a step was about, beside the step."""
+        """Count the subject of a step, in addition to the step."""
         self.happened[what, "told"] += 1
 
     def report(self, seconds: float) -> None:
-        """Print what a run has seen, and how often."""
+        """Print what happened in a run, and how often."""
         for (what, ending), count in sorted(self.happened.items()):
             print(f"{what:>22} {ending:<28} {count:>7}")  # noqa: T201 - what the run has seen
         print(  # noqa: T201 - what the run is for

@@ -77,7 +77,7 @@ class CardLife(RuleBasedStateMachine):
 
     @rule(customer=customers, points=st.sampled_from([-30, -10, 60, 100]))
     def adjust(self, customer: str, points: int) -> None:
-        """Points are given or taken by hand."""
+        """Add or take points by hand."""
         request = adjustment(points, self._key(), customer=customer)
         self._both(
             "adjust",
@@ -87,7 +87,7 @@ class CardLife(RuleBasedStateMachine):
 
     @rule(customer=st.one_of(customers, st.none()), cents=st.integers(1, 9_000), days=st.integers(0, 40))
     def issue(self, customer: str | None, cents: int, days: int) -> None:
-        """A card is sold for money."""
+        """Sell a card for money."""
         last_day = self._today + timedelta(days=days)
         request = issue_request(cents, self._key(), customer=customer, expires_on=last_day)
         made = self._both(
@@ -99,7 +99,7 @@ class CardLife(RuleBasedStateMachine):
 
     @rule(customer=customers)
     def buy(self, customer: str) -> None:
-        """A card is bought with points."""
+        """Buy a card with points."""
         request = BuyRequest(CustomerKey(external_id=customer), self.product_id, self._key())
         made = self._both(
             "buy",
@@ -111,7 +111,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.cards)
     @rule(which=some, percent=percents, minutes=st.sampled_from([5, 600, 10_000]))
     def hold(self, which: int, percent: int, minutes: int) -> None:
-        """Money is set aside, sometimes more than there is."""
+        """Set money aside, sometimes more than there is."""
         issued, card = self._card(which, lambda it: it.free_minor > 0)
         cents = max(1, (card.free_minor or card.face_minor) * percent // 100)
         request = card_hold_request(issued.card.id, cents, self._key(), minutes=minutes)
@@ -125,7 +125,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.holds)
     @rule(which=some, percent=percents)
     def capture(self, which: int, percent: int) -> None:
-        """Held money is spent, or a part of it."""
+        """Spend held money, or a part of it."""
         hold_id, hold = self._hold(which, lambda it: it.state == "ACTIVE" and it.ends_at > self.model.now)
         cents = max(1, hold.amount_minor * percent // 100)
         self._both(
@@ -137,7 +137,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.holds)
     @rule(which=some)
     def release(self, which: int) -> None:
-        """Held money is let go."""
+        """Free held money."""
         hold_id, hold = self._hold(which, lambda it: it.state == "ACTIVE")
         self._both(
             "release",
@@ -148,7 +148,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.holds)
     @rule(which=some, percent=percents)
     def give_back(self, which: int, percent: int) -> None:
-        """Spent money comes back to its card, sometimes more than was spent."""
+        """Return spent money to its card, sometimes more than was spent."""
         hold_id, hold = self._hold(which, lambda it: it.spent_minor > it.returned_minor)
         cents = max(1, hold.spent_minor * percent // 100)
         self._both(
@@ -160,7 +160,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.cards)
     @rule(which=some, points=st.sampled_from([None, None, True, False]), sure=st.integers(0, 2))
     def cancel(self, which: int, points: bool | None, sure: int) -> None:  # noqa: FBT001 - hypothesis calls it
-        """A card is cancelled; not often, or none would be left."""
+        """Cancel a card, but not often, or none would be left."""
         if sure:
             return
         issued, card = self._card(which, lambda it: not it.is_void)
@@ -174,7 +174,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.cards)
     @rule(which=some, days=st.integers(0, 60))
     def extend(self, which: int, days: int) -> None:
-        """A card lives longer; what was lost since comes back."""
+        """Give a card a later expiry. Money that was lost meanwhile comes back."""
         issued, card = self._card(which, lambda it: it.expires_at <= self.model.now)
         last_day = self._today + timedelta(days=days)
         request = ExtendRequest(issued.card.id, last_day, "a good customer", self._key())
@@ -187,7 +187,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.cards)
     @rule(which=some)
     def give(self, which: int) -> None:
-        """A card is handed to somebody."""
+        """Give a card to somebody."""
         issued, card = self._card(which, lambda it: it.holder is not None)
         request = GiveRequest(issued.card.id, Gift("Eva"), self._key())
         self._both(
@@ -199,7 +199,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.cards)
     @rule(which=some, customer=customers)
     def claim(self, which: int, customer: str) -> None:
-        """The bearer of the code claims a card into an account."""
+        """Claim a card with its code into an account."""
         issued, card = self._card(which, lambda it: it.holder is None)
         claimer = CustomerKey(external_id=customer)
         self._both(
@@ -210,7 +210,7 @@ class CardLife(RuleBasedStateMachine):
 
     @rule(leaves=customers, stays=customers, sure=st.integers(0, 9))
     def merge(self, leaves: str, stays: str, sure: int) -> None:
-        """Two customers turn out to be one; not often."""
+        """Merge two customers, but not often."""
         if sure:
             return
         request = MergeRequest(CustomerKey(external_id=leaves), CustomerKey(external_id=stays), None, self._key())
@@ -222,18 +222,18 @@ class CardLife(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from([timedelta(minutes=3), timedelta(hours=11), timedelta(days=1), timedelta(days=15)]))
     def pass_time(self, by: timedelta) -> None:
-        """The clock goes on, and nobody sweeps."""
+        """Put the clock on, without a sweep."""
         self.model.now += by
         self.model.let_expire()
         self.stage.count("pass_time")
 
     @rule(name=st.sampled_from(list(SWEPT_BY_CARDS)))
     def sweep(self, name: str) -> None:
-        """One of the worker's sweeps comes by."""
+        """Run one of the sweeps."""
         self._both("sweep", getattr(self.model, SWEPT_BY_CARDS[name]), lambda: self._come_by(name))
 
     def teardown(self) -> None:
-        """At the end of a life, when the worker has done what is due, every invariant holds."""
+        """Run all sweeps at the end of a life, and check every invariant."""
         for name, sweep in SWEPT_BY_CARDS.items():
             self.stage.run(self._come_by(name))
             getattr(self.model, sweep)()
@@ -266,7 +266,7 @@ class CardLife(RuleBasedStateMachine):
         return (wanted or self.holds)[which % len(wanted or self.holds)]
 
     def _both(self, what: str, said: Callable[[], Any], done: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Let the model say what must happen and the service do it; what both made, or None after a refusal."""
+        """Let the model say what must happen, and let the service do it. Return both results; None after a refusal."""
         made = self.stage.do_both(what, said, done)
         self._compare()
         return made
@@ -285,7 +285,7 @@ class CardLife(RuleBasedStateMachine):
 
 
 def _shown(card: SeenCard, now: datetime) -> tuple[object, ...]:
-    """What is stored, without what is due to expire and has not been swept yet."""
+    """Return a card as it is stored, without money that is due to expire and was not swept yet."""
     is_over = card.expires_at is not None and card.expires_at <= now
     free_minor = 0 if is_over else card.balance_minor - card.held_minor
     return (free_minor, card.held_minor, card.spent_minor, card.is_void, card.holder, card.buyer, card.expires_at)

@@ -95,7 +95,7 @@ SWEPT = {"evaluation": "evaluate_due", "maturing": "mature_due", "holds": "end_h
 
 
 class Told(NamedTuple):
-    """What a report tells, by numbers that `Life._report` makes values of; 0 is what it leaves out."""
+    """The content of a report, by numbers from which `Life._report` makes values. 0 leaves a field out."""
 
     status: PurchaseStatus
     total: int = 1
@@ -153,7 +153,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from([ExpiryKind.NONE, ExpiryKind.FIXED_DURATION, ExpiryKind.INACTIVITY]), days=parts)
     def change_expiry(self, kind: ExpiryKind, days: int) -> None:
-        """What comes from now on expires otherwise; what was evaluated stays as it was told."""
+        """Set another expiry for points that come from now on. Evaluated purchases keep theirs."""
         policy = ExpiryPolicy() if kind is ExpiryKind.NONE else ExpiryPolicy(kind, days=days)
         self.model.expiry = policy
         self._set(lambda it: replace(it, expiry=policy))
@@ -179,7 +179,7 @@ class Life(RuleBasedStateMachine):
         refund: RefundPolicy,
         revalue: Revalue,
     ) -> None:
-        """What is decided from now on is decided so; what was decided stays."""
+        """Change settings for decisions from now on. Earlier decisions stay."""
         policy = AccrualPolicy(
             evaluate_on=evaluate_on,
             mature_on=mature_on,
@@ -194,13 +194,13 @@ class Life(RuleBasedStateMachine):
 
     @rule(restore=st.sampled_from(RestorePolicy), returns=st.booleans())
     def change_returns(self, restore: RestorePolicy, returns: bool) -> None:  # noqa: FBT001 - hypothesis calls it
-        """Spent points come back otherwise from now on."""
+        """Set how spent points come back from now on."""
         self.model.restore, self.model.return_on_cancel = restore, returns
         self._set(lambda it: replace(it, redemption=replace(it.redemption, restore=restore, return_on_cancel=returns)))
 
     @rule(number=orders, told=reports)
     def report(self, number: int, told: Told) -> None:
-        """A purchase, something new about it, or the same report again."""
+        """Report a purchase, something new about it, or the same again."""
         report = self._report(number, told)
         self._both(
             "report",
@@ -210,7 +210,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(number=orders)
     def buy(self, number: int) -> None:
-        """A purchase, mostly a new one."""
+        """Report a purchase, mostly a new one."""
         status = PurchaseStatus.COMPLETED if number % 3 else PurchaseStatus.CREATED
         lines = ((number % 5, number), ((number + 2) % 5, number // 2), ((number + 3) % 5, 7))
         told = lines[: number % 4] if number % 3 else None
@@ -218,7 +218,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(batch=st.lists(st.tuples(orders, reports), min_size=2, max_size=6, unique_by=lambda one: one[0]))
     def report_many(self, batch: list[tuple[int, Told]]) -> None:
-        """A batch is as if its items had come one by one, and what is refused harms no other."""
+        """Report a batch. Its result is as if its items had come one by one, and a refused item affects no other."""
         told = [(number, self._report(number, one)) for number, one in batch]
         recordings = [_recording(*one) for one in told]
 
@@ -243,7 +243,7 @@ class Life(RuleBasedStateMachine):
     def refund(
         self, number: int, percent: int, cents: int, lines: list[tuple[int, int]], how: int, *, auto: bool
     ) -> None:
-        """A part of a purchase is paid back, down to the cent, with the points that had paid for it or without."""
+        """Refund a part of a purchase, down to the cent, with or without the points that had paid for it."""
         number = self._mostly(number, lambda order: order.status is not PurchaseStatus.REFUNDED)
         known = self.model.orders.get(str(number))
         total_minor = known.total_minor if known else _total_minor(number)
@@ -267,7 +267,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(number=orders, right=customers)
     def reassign(self, number: int, right: str) -> None:
-        """A purchase was recorded for the wrong person."""
+        """Move a purchase that was recorded for the wrong customer."""
         number = self._mostly(number, lambda order: not order.refunds)
         request = ReassignRequest(_named(number), CustomerKey(external_id=right), None, self._key())
         made = self._both(
@@ -280,7 +280,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(number=orders)
     def mature(self, number: int) -> None:
-        """Points are let come by hand."""
+        """Let pending points mature by hand."""
         number = self._mostly(number, lambda order: order.accrual is not None and order.accrual.pending)
         self._both(
             "mature",
@@ -290,7 +290,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(customer=customers, points=st.integers(-150, 100), overdraft=st.sampled_from(Overdraft), days=some)
     def adjust(self, customer: str, points: int, overdraft: Overdraft, days: int) -> None:
-        """Points are given or taken by hand; sometimes with a last day of their own."""
+        """Add or take points by hand, sometimes with a last day of their own."""
         if not self._knows(customer) or not points:
             return
         until = self._today + timedelta(days=days) if points > 0 and days < 60 else None
@@ -303,7 +303,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(customer=customers, points=parts, minutes=st.sampled_from([5, 600, 10_000]), number=orders, replaces=some)
     def hold(self, customer: str, points: int, minutes: int, number: int, replaces: int) -> None:
-        """Points are set aside, for a purchase or for one that is never recorded, sometimes in place of others."""
+        """Set points aside, for a purchase or for one that is never recorded, sometimes in place of another hold."""
         if not self._knows(customer):
             return
         owner = self.model.name(customer)
@@ -330,13 +330,13 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.holds)
     @rule(which=some, percent=parts)
     def capture(self, which: int, percent: int) -> None:
-        """Held points are spent, or a part of them."""
+        """Spend held points, or a part of them."""
         hold_id, hold = _one_of(self.holds, which, lambda it: it.state == "ACTIVE" and it.ends_at > self.model.now)
         self._capture(hold_id, hold, max(1, hold.points * percent // 100))
 
     @rule(number=orders, points=parts, percent=parts)
     def pay(self, number: int, points: int, percent: int) -> None:
-        """At the counter points pay for an order, recorded or not: set aside and spent at once, or a part of them."""
+        """Set points aside for an order, and spend all or a part of them at once."""
         known = self.model.orders.get(str(number))
         customer = known.called if known else CUSTOMERS[number % len(CUSTOMERS)]
         if not self._knows(customer):
@@ -360,7 +360,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.holds)
     @rule(which=some)
     def release(self, which: int) -> None:
-        """Held points are let go."""
+        """Free held points."""
         hold_id, hold = _one_of(self.holds, which, lambda it: it.state == "ACTIVE")
         self._both(
             "release",
@@ -371,7 +371,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.redemptions)
     @rule(which=some, percent=parts)
     def give_back(self, which: int, percent: int) -> None:
-        """Spent points come back, or a part of them."""
+        """Return spent points, or a part of them."""
         redemption_id, redemption = _one_of(self.redemptions, which, lambda it: it.points > it.returned)
         points = max(1, redemption.points * percent // 100)
         self._both(
@@ -382,7 +382,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(customer=customers, points=some, earned=some, days=some)
     def bring_along(self, customer: str, points: int, earned: int, days: int) -> None:
-        """An opening balance; the second one of a customer must be the first again."""
+        """Import an opening balance. The second one of a customer must be the first again."""
         numbers = (points % 60 - 10, earned % 300, points % 200)
         if self._knows(customer) and points % 7:
             return
@@ -398,7 +398,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(leaves=customers, stays=customers, sure=st.integers(0, 4))
     def merge(self, leaves: str, stays: str, sure: int) -> None:
-        """Two customers turn out to be one; not often, or nobody would be left."""
+        """Merge two customers, but not often, or nobody would be left."""
         if sure or not (self._knows(leaves) and self._knows(stays)):
             return
         request = MergeRequest(CustomerKey(external_id=leaves), CustomerKey(external_id=stays), None, self._key())
@@ -410,13 +410,13 @@ class Life(RuleBasedStateMachine):
 
     @rule(by=durations)
     def pass_time(self, by: timedelta) -> None:
-        """The clock goes on, and nobody sweeps."""
+        """Put the clock on, without a sweep."""
         self.model.now += by
         self.stage.count("pass_time")
 
     @rule(name=st.sampled_from(list(SWEEP_BY_NAME)))
     def sweep(self, name: str) -> None:
-        """One of the worker's sweeps comes by."""
+        """Run one of the sweeps."""
 
         async def come_by() -> None:
             await SWEEP_BY_NAME[name].work(self._now, self.salon.tenant_id)
@@ -424,7 +424,7 @@ class Life(RuleBasedStateMachine):
         self._both("sweep", getattr(self.model, SWEPT.get(name, "do_nothing")), come_by)
 
     def teardown(self) -> None:
-        """At the end of a life, when the worker has done what is due, every invariant holds."""
+        """Run all sweeps at the end of a life, and check every invariant."""
         self.stage.run(self._sweep_all())
         for sweep in SWEPT.values():
             getattr(self.model, sweep)()
@@ -451,7 +451,7 @@ class Life(RuleBasedStateMachine):
         return f"key-{self.asked}"
 
     def _mostly(self, number: int, is_wanted: Callable[[Order], bool]) -> int:
-        """An order about which there is something to do, where there is one; now and then any other."""
+        """Return mostly an order for which ``is_wanted`` is true, sometimes any other."""
         wanted = [int(key) for key, order in self.model.orders.items() if is_wanted(order)]
         return wanted[number % len(wanted)] if wanted and number % 5 else number
 
@@ -463,7 +463,10 @@ class Life(RuleBasedStateMachine):
         self.stage.run(update_program(self._now, self.salon.manager, ProgramEdit(change, None)))
 
     def _report(self, number: int, told: Told) -> Report:
-        """What is told of an order may change, be left out or be taken away; every fourth one is told in francs."""
+        """Return a report.
+
+        Fields of an order may change, be left out or be taken away; every fourth order is in francs.
+        """
         day, total_minor = NOON + timedelta(hours=7 * number), _total_minor(number)
         lines = None if told.lines is None else tuple(_line(*one) for one in told.lines)
         of_lines = sum(line.amount_minor for line in lines or ())
@@ -492,7 +495,7 @@ class Life(RuleBasedStateMachine):
         )
 
     def _name_buyer(self, number: int, how: int) -> str:
-        """Mostly who was named last; also who bought it first, and now and then somebody else."""
+        """Return a customer: mostly the one who was named last, also the first buyer, and sometimes another one."""
         known = self.model.orders.get(str(number))
         first = CUSTOMERS[number % len(CUSTOMERS)]
         return (known.called if known else first, first, CUSTOMERS[(number + 1) % 4], CUSTOMERS[(number + 2) % 4])[how]
@@ -500,7 +503,7 @@ class Life(RuleBasedStateMachine):
     def _lines_of_refund(
         self, order: Order | None, lines: list[tuple[int, int]]
     ) -> tuple[tuple[int, Fraction, int], ...]:
-        """Units of a line that is there, or an amount of it; now and then of one that is not."""
+        """Return lines to refund: units or an amount of a line, sometimes of a line that is not there."""
         asked = []
         for place, how in lines:
             known = order.lines[place].quantity if order and place < len(order.lines) else Fraction(1)
@@ -515,7 +518,7 @@ class Life(RuleBasedStateMachine):
         self.model.report(str(number), report)
 
     def _both(self, what: str, said: Callable[[], Any], done: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Let the model say what must happen and the service do it; what both made, or None after a refusal."""
+        """Let the model say what must happen, and let the service do it. Return both results; None after a refusal."""
         made = self.stage.do_both(what, said, done)
         self._compare()
         return made
@@ -541,13 +544,13 @@ def _code_of(said: Callable[[], None]) -> str:
 
 
 def _one_of(made: list[tuple[K, T]], which: int, is_wanted: Callable[[T], bool]) -> tuple[K, T]:
-    """One with which something can be done, where there is one; now and then any other."""
+    """Return mostly a thing for which ``is_wanted`` is true, sometimes any other."""
     wanted = [one for one in made if is_wanted(one[1])] if which % 5 else []
     return (wanted or made)[which % len(wanted or made)]
 
 
 def _line(item: int, how: int) -> Line:
-    """A line of an item: how many, at which discount, and whether it has an id of its own."""
+    """Return a line of an item. ``how`` chooses its quantity, its discount, and whether it has an id."""
     line = Line(item, QUANTITIES[how % 6], PRICES[item], 0, how < 12)
     return line._replace(discount_minor=line.amount_minor // 3 if how % 4 == 3 else 0)
 
@@ -580,7 +583,7 @@ def _purchase_line(line: Line) -> PurchaseLine:
 
 
 def _line_refund(by_id: bool, place: int, units: Fraction, amount_minor: int) -> LineRefund:  # noqa: FBT001
-    """Units and an amount of a line, which is named by its place or by its id."""
+    """Return a refund of units and an amount of a line, which is named by its position or by its id."""
     units_of = simplify_quantity(units)
     if by_id:
         return LineRefund(BY_LINE_ID, units_of, amount_minor, _line_id(place))
@@ -600,7 +603,7 @@ def _named(number: int) -> PurchaseName:
 
 
 def _shown(account: Seen, now: datetime) -> dict[str, Any]:
-    """What is stored, without what is due to expire and has not been swept yet."""
+    """Return an account as it is stored, without points that are due to expire and were not swept yet."""
     due = now.timestamp()
     lots = [(left if end is None or end > due else 0, held, end) for left, held, end in account.lots or []]
     return {
@@ -616,7 +619,7 @@ def _shown(account: Seen, now: datetime) -> dict[str, Any]:
 
 
 def _said(model: Model, name: str) -> dict[str, Any]:
-    """What the model says about an account, in the same words."""
+    """Return the account of the model in the same form."""
     person = model.people[name]
     lots = [
         (

@@ -90,7 +90,10 @@ def _insert_rows(owner: psycopg.Connection[Any], release: Mapping[str, Any]) -> 
 
 @pytest.fixture(scope="module", params=RELEASES, ids=lambda path: path.stem)
 async def upgraded(request: pytest.FixtureRequest, database_server: DatabaseServer) -> AsyncIterator[Upgraded]:
-    """What a release left, migrated to the newest revision. The tests share it: requests sent again change nothing."""
+    """Provide what a release left, migrated to the newest revision.
+
+    The tests share it: requests sent again change nothing.
+    """
     release = json.loads(request.param.read_text("utf-8"))
     documents = release["documents"]
     sent = [Sent(one["operation"], documents[one["operation"]], one["input"], one["answer"]) for one in release["sent"]]

@@ -57,7 +57,7 @@ class Installation:
         self.insert("program_versions", version=1, settings="{}", created_at=NOON, created_by="staff:mara")
 
     def insert(self, table: str, **values: Any) -> UUID | None:
-        """One row of this tenant."""
+        """Insert a row of this tenant."""
         row = {"tenant_id": self.tenant_id, **values}
         self._owner.execute(
             sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
@@ -70,12 +70,12 @@ class Installation:
         return values.get("id")
 
     def now(self) -> datetime:
-        """A minute later every time, with an odd microsecond."""
+        """Return an instant that is a minute later each time, with an odd microsecond."""
         self._minutes += 1
         return NOON + timedelta(minutes=self._minutes, microseconds=self._minutes)
 
     def customer(self, external_id: str, **account: int) -> UUID:
-        """A customer with the account as it is in the end."""
+        """Insert a customer, with the account as it is in the end."""
         customer_id = uuid7()
         self.insert(
             "customers",
@@ -92,7 +92,7 @@ class Installation:
         return customer_id
 
     def accrual(self, customer_id: UUID, external_id: str, points: int, state: str) -> tuple[UUID, UUID]:
-        """A purchase with one fact and what it was worth; returns the ids of both."""
+        """Insert a purchase with one fact and its accrual. Return the ids of both."""
         purchase_id, accrual_id, now = uuid7(), uuid7(), self.now()
         status = "CANCELLED" if state == "VOIDED" else "PAID"
         self.insert(
@@ -144,7 +144,7 @@ class Installation:
         return purchase_id, accrual_id
 
     def entry(self, customer_id: UUID, sequence: int, points: int, balance: int, about: dict[str, Any]) -> UUID:
-        """An entry and the event that tells of it."""
+        """Insert an entry, and the event that tells of it."""
         entry_id = uuid7()
         kind = "points.earned" if about["kind"] == "EARNED" else "points.adjusted"
         self.insert(
@@ -210,7 +210,7 @@ class Installation:
         return lot_id
 
     def hold(self, customer_id: UUID, actor_kind: str) -> UUID:
-        """A hold that gave its points back."""
+        """Insert a hold that gave its points back."""
         hold_id = uuid7()
         self.insert(
             "holds",

@@ -43,7 +43,7 @@ async def test_a_setting_that_outlives_its_transaction_is_noticed(
 
 
 def _set_for_the_session(module: ModuleType, parameter: str, setting: str) -> Any:
-    """The setter with false where it says true: the setting is no longer local to the transaction."""
+    """Return the setter with false in place of true: the setting lasts longer than the transaction."""
     settings = [func.set_config(literal_column(f"'{setting}'"), bindparam(parameter), literal_column("false"))]
     local = {"transaction_read_only": "on"} if module is multiplexer else {}
     if setting == FOLLOWED_SETTING:
@@ -61,7 +61,7 @@ def _set_for_the_session(module: ModuleType, parameter: str, setting: str) -> An
 
 
 async def _is_left_behind(urls: DatabaseUrls, salon: Salon, module: ModuleType, setting: str) -> bool:
-    """Whether the next transaction on the only connection is somebody, though it says nothing."""
+    """Tell whether the next transaction on the only connection is still in the tenant, though it enters none."""
     reads = module is multiplexer
     database = Database(urls.app, pool_size=1, read_connections=1 if reads else 0, name="treue-mutants")
     asked = text(f"SELECT coalesce(current_setting('{setting}', true), '')")

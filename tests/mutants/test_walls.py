@@ -25,14 +25,14 @@ SAMPLE = ("customers", "event_positions", "token_directory")
 
 @pytest.fixture(scope="module")
 def scratch_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
-    """A database whose walls may fall."""
+    """Provide a database whose walls may fall."""
     with database_server.lend(template_database) as urls:
         yield urls
 
 
 @pytest.fixture(scope="module")
 async def stage(scratch_urls: DatabaseUrls) -> AsyncIterator[Stage]:
-    """Two neighbours in it."""
+    """Provide two neighbours in the database."""
     app = Database(scratch_urls.app, pool_size=4, name="treue-mutants")
     owner, relay = Database(scratch_urls.owner, pool_size=2), Database(scratch_urls.relay, pool_size=1)
     world, owner_world = World(app, codes=CODE_KEYS), World(owner)
@@ -45,7 +45,7 @@ async def stage(scratch_urls: DatabaseUrls) -> AsyncIterator[Stage]:
 
 @pytest.fixture(scope="module")
 def mutants(stage: Stage) -> list[Mutant]:
-    """All of them, or those of the sample."""
+    """Provide all mutants, or those of the sample."""
     return [mutant for mutant in breed(stage.owner) if ALL or mutant.table.name in SAMPLE]
 
 

@@ -81,7 +81,7 @@ async def find_false_alarms(stage: Stage, table: Table) -> list[str]:
 
 
 def _wall_of(owner: Connection, table: Table) -> list[str]:
-    """The DDL that builds the wall of a table as it stands now."""
+    """Return the DDL that builds the wall of a table as it stands now."""
     statements = [
         f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table.name} FORCE ROW LEVEL SECURITY",

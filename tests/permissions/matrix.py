@@ -54,14 +54,14 @@ Reaches = Callable[[str, str], bool]
 
 
 def operations() -> Iterator[tuple[str, frozenset[Permission]]]:
-    """Every root field with the permissions of which one is enough; none where any credential is."""
+    """Yield every root field with its permissions, of which one is enough; none if any credential is enough."""
     for root in (Query, Mutation, Subscription):
         for field in get_object_definition(root, strict=True).fields:
             yield to_camel_case(field.python_name), frozenset(field.metadata[REQUIRES])
 
 
 def write_matrix(names: Iterable[str], reaches: Reaches) -> str:
-    """The table for these operations."""
+    """Return the table for these operations."""
     callers, needed = (*CALLERS, NOBODY), dict(operations())
     rows = [("operation", *callers, "ONE_OF")]
     rows += [
@@ -74,7 +74,7 @@ def write_matrix(names: Iterable[str], reaches: Reaches) -> str:
 
 
 def write_single_permissions(names: Iterable[str], opens: Callable[[str, str, Permission], bool]) -> str:
-    """The table of single permissions; ``opens`` says whether a permission opens an operation for a holder."""
+    """Return the table of single permissions; ``opens`` says whether a permission opens an operation for a holder."""
     return ALONE_HEAD + "".join(
         f"{name}\n" + "".join(f"  {holder:<9}  {_list_openers(holder, name, opens)}\n" for holder in HOLDERS)
         for name in names
@@ -88,12 +88,12 @@ def _list_openers(holder: str, name: str, opens: Callable[[str, str, Permission]
 
 
 def list_askable(holder: str) -> list[Permission]:
-    """The permissions that such a holder can have: a customer only those over themself."""
+    """Return the permissions that such a holder can have: a customer only those over themself."""
     return [one for one in Permission if holder != "CUSTOMER" or one in SELF_PERMISSIONS]
 
 
 def single_permissions_of_schema() -> str:
-    """The table of single permissions as the schema declares it."""
+    """Return the table of single permissions as the schema declares it."""
     needed, for_people = dict(operations()), set(_operations_for_people())
 
     def opens(holder: str, name: str, permission: Permission) -> bool:
@@ -117,7 +117,7 @@ def _list_permissions(needed: frozenset[Permission]) -> str:
 
 
 def matrix_of_schema() -> str:
-    """The table as the schema declares it."""
+    """Return the table as the schema declares it."""
     needed = dict(operations())
 
     def reaches(caller: str, name: str) -> bool:
@@ -127,7 +127,7 @@ def matrix_of_schema() -> str:
 
 
 def listed_operations() -> list[str]:
-    """The operations of the table that is checked in, in its order."""
+    """Return the operations of the table that is checked in, in its order."""
     lines = [line for line in FILE.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     return [line.split()[0] for line in lines[1:]]
 

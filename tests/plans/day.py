@@ -672,7 +672,7 @@ class Day:
             await getattr(loaders, name).load_many(await self._keys(name))
 
     async def _keys(self, loader: str) -> Sequence[Any]:
-        """Keys that a loader may be asked for: of five rows, where it loads many."""
+        """Return keys that a loader may be asked for: of five rows, where it loads many."""
         if loader in ONE_OF_A_KIND:
             return [None]
         if loader in NAMED:

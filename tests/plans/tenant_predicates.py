@@ -40,12 +40,15 @@ class Mutant(NamedTuple):
 
 
 def text_of(statement: Executable) -> str:
-    """A statement as PostgreSQL gets it."""
+    """Return a statement as PostgreSQL gets it."""
     return bytes(compile_statement(statement).text).decode()
 
 
 def list_mutants(statement: str) -> Iterator[Mutant]:
-    """The statement without each comparison of a tenant, and without all comparisons of each table that it names."""
+    """Yield the statement without each comparison of a tenant.
+
+    Also yield it without all comparisons of each table that it names.
+    """
     names: dict[str, None] = {}
     for found in _PREDICATE.finditer(statement):
         names |= dict.fromkeys(name for name in (found["left"], found["right"]) if not name.startswith("$"))
@@ -56,12 +59,12 @@ def list_mutants(statement: str) -> Iterator[Mutant]:
 
 
 def has_other_comparisons(statement: str) -> bool:
-    """Whether a statement compares a tenant in a form that no mutant leaves out."""
+    """Tell whether a statement compares a tenant in a form that no mutant leaves out."""
     return _ANY_COMPARISON.search(_PREDICATE.sub("", statement)) is not None
 
 
 def _leave_out(found: re.Match[str]) -> str:
-    """What stands in place of a comparison. A parameter stays in the text, so that PostgreSQL knows its type."""
+    """Return what stands in place of a comparison. A parameter stays in the text, so that PostgreSQL knows its type."""
     return f"{found['right']}::uuid IS NOT NULL"
 
 
@@ -70,7 +73,7 @@ def _leave_out_of(name: str, found: re.Match[str]) -> str:
 
 
 def find_open_tables(connection: psycopg.Connection[Any], statement: str) -> set[str]:
-    """The tables whose rows of all tenants a statement reads, by the names that the plan gives them."""
+    """Return the tables whose rows of all tenants a statement reads, by the names that the plan gives them."""
     ((plan,),) = connection.execute((EXPLAIN + statement).encode()).fetchall()
     nodes = list(_nodes(plan[0]["Plan"]))
     read = {node["Alias"]: node["Relation Name"] for node in nodes if node.get("Relation Name") in WALLED}
@@ -86,7 +89,7 @@ def find_open_tables(connection: psycopg.Connection[Any], statement: str) -> set
 
 
 def _list_equalities(condition: str) -> set[tuple[str, str]]:
-    """The equalities that hold whenever a condition does: all of an AND, and of an OR those of both sides."""
+    """Return the equalities that hold whenever a condition does: all of an AND, and of an OR those of both sides."""
     condition = _strip(condition)
     for word, join in ((" OR ", set.intersection), (" AND ", set.union)):
         parts = _split(condition, word)
@@ -97,7 +100,7 @@ def _list_equalities(condition: str) -> set[tuple[str, str]]:
 
 
 def _strip(condition: str) -> str:
-    """A condition without the brackets round all of it."""
+    """Return a condition without the brackets round all of it."""
     while condition.startswith("(") and _end_of_bracket(condition) == len(condition) - 1:
         condition = condition[1:-1]
     return condition
@@ -113,7 +116,7 @@ def _end_of_bracket(condition: str) -> int:
 
 
 def _split(condition: str, word: str) -> list[str]:
-    """The parts of a condition between words that stand in no bracket."""
+    """Return the parts of a condition between words that stand in no bracket."""
     parts, depth, start = [], 0, 0
     for place, sign in enumerate(condition):
         depth += (sign == "(") - (sign == ")")
@@ -124,7 +127,7 @@ def _split(condition: str, word: str) -> list[str]:
 
 
 def _name_of(side: str, node: Mapping[str, Any], scanned: Mapping[str, str]) -> str:
-    """What stands on one side of an equality: a column of a scanned table, or what the statement is told."""
+    """Return what stands on one side of an equality: a column of a scanned table, or what the statement is told."""
     side = side.strip('("')
     alias, _, column = side.rpartition(".")
     if not alias and column == "tenant_id" and node.get("Alias") in scanned:

@@ -89,7 +89,10 @@ ALL = os.environ.get("MUTANTS") == "1"
 
 @pytest.fixture(scope="module")
 def large_database(database_server: DatabaseServer, template_database: str) -> Iterator[tuple[str, DatabaseUrls]]:
-    """A database whose largest tenant has 10,000 customers and 100,000 entries: its name, and how to reach it."""
+    """Provide the name and the URLs of a database.
+
+    Its largest tenant has 10,000 customers and 100,000 entries.
+    """
     name, urls = database_server.create(template_database)
     make_large_tenant(make_conninfo(database_server.admin_url, dbname=name))
     yield name, urls
@@ -100,7 +103,7 @@ def large_database(database_server: DatabaseServer, template_database: str) -> I
 def superuser(
     database_server: DatabaseServer, large_database: tuple[str, DatabaseUrls]
 ) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to it that no wall holds back."""
+    """Provide a connection to it that no wall holds back."""
     name, _ = large_database
     with psycopg.connect(make_conninfo(database_server.admin_url, dbname=name), autocommit=True) as connection:
         yield connection
@@ -108,7 +111,7 @@ def superuser(
 
 @pytest.fixture(scope="module")
 async def watched(large_database: tuple[str, DatabaseUrls]) -> PlanWatch:
-    """All that is sent on one day of the large tenant."""
+    """Provide all that is sent on one day of the large tenant."""
     _, large_urls = large_database
     # Reads go through the pool here, where their plans can be asked for; the statements are the same.
     app, relay = Database(large_urls.app, pool_size=4, read_connections=0), Database(large_urls.relay, pool_size=2)
@@ -230,12 +233,12 @@ MANY_COMPARISONS = 500
 
 
 def _texts(watched: PlanWatch) -> list[str]:
-    """Every statement of the day, which a test above compares with those that the storage can send."""
+    """Return every statement of the day, which a test above compares with those that the storage can send."""
     return sorted({text_of(one.statement) for one in watched.sent if one.statement is not None})
 
 
 def _senders(watched: PlanWatch) -> dict[str, set[str]]:
-    """The functions that send each statement."""
+    """Return the functions that send each statement."""
     senders: dict[str, set[str]] = defaultdict(set)
     for sent in watched.sent:
         if sent.statement is not None:
@@ -249,7 +252,10 @@ def _grows(reading: Reading) -> bool:
 
 
 def _sendings() -> Iterator[tuple[ModuleType, str, str]]:
-    """Every place in the storage that sends a statement: its module, the function, and the name of the statement."""
+    """Yield every place in the storage that sends a statement.
+
+    A place is the module, the function, and the name of the statement.
+    """
     for path in STORAGE:
         name = ".".join(path.with_suffix("").parts)
         if name in NEVER_IN_A_REQUEST:
@@ -271,6 +277,9 @@ def _sends(call: ast.Call) -> bool:
 
 
 def _constants(module: ModuleType, name: str) -> list[Any]:
-    """The statements of a module that a name stands for: one, or all of a mapping; none for one that is built there."""
+    """Return the statements of a module that a name stands for.
+
+    It is one statement, or all of a mapping; none if the function builds the statement.
+    """
     found = getattr(module, name.partition("[")[0], None)
     return list(found.values()) if isinstance(found, Mapping) else [] if found is None or callable(found) else [found]

@@ -117,7 +117,7 @@ def _explain(cursor: Any, statement: str, parameters: Any) -> Sequence[Reading] 
 
 
 def _readings(node: dict[str, Any]) -> Iterator[Reading]:
-    """What a node and all below it read. A sort reads what the node below it gives."""
+    """Yield what a node and all below it read. A sort reads what the node below it gives."""
     below = node.get("Plans", [])
     kind, loops = node["Node Type"], node["Actual Loops"]
     name = " ".join([kind, *(node[key] for key in ("Relation Name", "Index Name", "Filter") if key in node)])
@@ -136,7 +136,10 @@ def _pages(node: dict[str, Any]) -> int:
 
 
 def _sender() -> str:
-    """The storage function that waits for the statement: SQLAlchemy runs statements in a greenlet of their own."""
+    """Return the storage function that waits for the statement.
+
+    SQLAlchemy runs statements in a greenlet of their own.
+    """
     parent = greenlet.getcurrent().parent
     frame: FrameType | None = parent.gr_frame if parent is not None else inspect.currentframe()
     while frame is not None:

@@ -67,7 +67,7 @@ def some_of(values: tuple[str, ...] | str) -> st.SearchStrategy[frozenset[str]]:
 
 
 def _without_contradiction(made: Conditions) -> Conditions:
-    """Conditions that except nothing they ask for, and not every day."""
+    """Return conditions that except nothing they ask for, and not every day."""
     excepted = {
         f"except_{name}": getattr(made, f"except_{name}") - getattr(made, name)
         for name in (*VALUE_CONDITIONS, "weekdays")
@@ -102,7 +102,7 @@ awards: st.SearchStrategy[Award] = base_awards | st.builds(MultiplierAward, fact
 
 @st.composite
 def rules(draw: st.DrawFn, award: st.SearchStrategy[Award] = awards) -> EarningRule:
-    """A rule that is valid, mostly active and seldom bound to a window."""
+    """Return a rule that is valid, mostly active and seldom bound to a window."""
     starts_at = draw(st.none() | instants())
     return EarningRule(
         id=RuleId(UUID(int=draw(st.integers(0, 2**128 - 1)))),
@@ -118,7 +118,7 @@ def rules(draw: st.DrawFn, award: st.SearchStrategy[Award] = awards) -> EarningR
 
 
 def rule_sets(award: st.SearchStrategy[Award] = awards, max_size: int = 5) -> st.SearchStrategy[list[EarningRule]]:
-    """Several rules with different ids."""
+    """Return several rules with different ids."""
     return st.lists(rules(award), max_size=max_size, unique_by=lambda rule: rule.id)
 
 
@@ -126,7 +126,7 @@ earnings = st.none() | st.sampled_from([None, *CatalogEarning])
 
 
 def _with_rate(item: CatalogItem) -> CatalogItem:
-    """Every other item with points of its own has them for an amount."""
+    """Give every second item with points of its own these points for an amount."""
     if item.points_per_unit is None or item.points_per_unit % 2:
         return item
     return replace(item, points_per_unit=None, rate=EarningRate(item.points_per_unit, 97))
@@ -181,7 +181,7 @@ bases = st.just(DEFAULT_BASIS) | st.builds(
 
 
 def policies(stackings: Iterable[Stacking] = Stacking) -> st.SearchStrategy[EarningPolicy]:
-    """Programs in EUR."""
+    """Return programs in EUR."""
     return st.builds(
         EarningPolicy,
         stacking=st.sampled_from(tuple(stackings)),
@@ -198,7 +198,7 @@ quantities: st.SearchStrategy[Quantity] = st.integers(1, 5) | st.sampled_from([F
 
 @st.composite
 def lines(draw: st.DrawFn) -> PurchaseLine:
-    """A line of any kind, often with a discount of its own and with tax."""
+    """Return a line of any kind, often with a discount of its own and with tax."""
     quantity, unit_price_minor = draw(quantities), draw(st.just(0) | st.integers(0, 100_000))
     price_minor = PurchaseLine(None, None, quantity, unit_price_minor).price_minor
     discount_minor = draw(st.just(0) | st.integers(0, price_minor))
@@ -215,14 +215,14 @@ def lines(draw: st.DrawFn) -> PurchaseLine:
 
 @st.composite
 def totals(draw: st.DrawFn, sold: tuple[PurchaseLine, ...]) -> int:
-    """The total of some lines: mostly their sum, or less by a discount of the whole order, or more."""
+    """Return the total of some lines: mostly their sum, or less by a discount of the whole order, or more."""
     listed = sum(line.amount_minor for line in sold)
     return listed * draw(st.sampled_from([100, 90, 51, 0, 103])) // 100 + draw(st.sampled_from([0, 0, 495]))
 
 
 @st.composite
 def purchases(draw: st.DrawFn, min_lines: int = 0) -> PurchaseFacts:
-    """A purchase of any kind, parts of which may be paid with points and with gift cards."""
+    """Return a purchase of any kind, parts of which may be paid with points and with gift cards."""
     sold = tuple(draw(st.lists(lines(), min_size=min_lines, max_size=4)))
     total_minor = draw(totals(sold))
     return PurchaseFacts(
@@ -242,14 +242,14 @@ def purchases(draw: st.DrawFn, min_lines: int = 0) -> PurchaseFacts:
 
 @st.composite
 def tier_ladders(draw: st.DrawFn, min_size: int = 0) -> list[Tier]:
-    """Tiers with different minimums, in any order."""
+    """Return tiers with different minimums, in any order."""
     minimums = draw(st.lists(st.integers(0, 5_000), unique=True, min_size=min_size, max_size=6))
     return [Tier(TierId(UUID(int=minimum)), f"Tier {minimum}", "#C0C0C0", minimum) for minimum in minimums]
 
 
 @st.composite
 def lot_sets(draw: st.DrawFn) -> list[Lot]:
-    """Open lots, many of which expire or were opened at the same instant."""
+    """Return open lots, many of which expire or were opened at the same instant."""
     days = st.integers(0, 3).map(lambda day: SEASON[0] + timedelta(days=day))
     made = []
     for number in range(draw(st.integers(0, 6))):
@@ -260,7 +260,7 @@ def lot_sets(draw: st.DrawFn) -> list[Lot]:
 
 @st.composite
 def accounts(draw: st.DrawFn) -> Account:
-    """A possible account: with debt it has no available points."""
+    """Return a possible account: with debt it has no available points."""
     debt = draw(st.just(0) | st.integers(0, 1_000))
     return Account(
         customer_id=CustomerId(UUID(int=1)),

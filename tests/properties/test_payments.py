@@ -19,7 +19,7 @@ Catalog = tuple[CatalogItem, ...]
 
 @st.composite
 def splits(draw: st.DrawFn, whole: int, parts: int) -> list[int]:
-    """An amount in so many parts, some of which may be nothing."""
+    """Return an amount in so many parts, some of which may be nothing."""
     cuts = sorted(draw(st.lists(st.integers(0, whole), min_size=parts - 1, max_size=parts - 1)))
     return [after - before for before, after in zip([0, *cuts], [*cuts, whole], strict=True)]
 

@@ -10,7 +10,7 @@ ACTIVE = (PurchaseStatus.CREATED, PurchaseStatus.CONFIRMED, PurchaseStatus.PAID,
 
 
 def statuses_taken(reports: list[PurchaseStatus]) -> list[PurchaseStatus]:
-    """The statuses a purchase goes through when these are reported, the first one at its creation."""
+    """Return the statuses a purchase goes through when these are reported, the first one at its creation."""
     taken = reports[:1]
     for requested in reports[1:]:
         if next_status(taken[-1], requested) is StatusStep.ADVANCE:

@@ -64,7 +64,7 @@ class Case(NamedTuple):
         return Refundable(self.facts.total.amount_minor, self.facts.lines, "EUR")
 
     def kept(self, refunds: list[Refund]) -> int:
-        """What is left of the points."""
+        """Return what is left of the points."""
         return points_kept(self.formulas, subtract_refunds(self.bought, refunds), PROPORTIONAL)
 
 
@@ -81,13 +81,13 @@ AWARDS: st.SearchStrategy[Award] = st.one_of(
 
 
 def in_tier(tenths: int) -> Tier:
-    """A tier that multiplies points by so many tenths."""
+    """Return a tier that multiplies points by so many tenths."""
     return replace(tier(1, "Gold"), factor=Ratio(tenths, 10))
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A purchase that most rules match, so that refunds have something to take."""
+    """Return a purchase that most rules match, so that refunds have something to take."""
     catalog, facts, at = draw(some.catalogs), draw(some.purchases(draw(st.integers(0, 2)))), draw(some.instants())
     policy = replace(draw(some.policies()), earn_scope=draw(st.sampled_from([EarnScope.ALL, *EarnScope])))
     awards = draw(st.lists(AWARDS, min_size=1, max_size=3))
@@ -100,7 +100,10 @@ def cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
-    """Possible refunds, one after another: of units, of amounts of a line, and of amounts that belong to no line."""
+    """Return possible refunds, one after another.
+
+    They refund units, amounts of a line, and amounts that belong to no line.
+    """
     made: list[Refund] = []
     for _ in range(draw(st.integers(1, 6))):
         left = bought.total_minor - sum_refunds(bought, made)
@@ -120,7 +123,10 @@ def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
 
 
 def naive_left(case: Case, refunds: list[Refund]) -> tuple[list[Fraction], Fraction, Fraction]:
-    """What is left of each line and of what belongs to no line, and of the whole: said once more, line by line."""
+    """Return the share that is left of each line, of what belongs to no line, and of the whole.
+
+    It is computed a second time here, line by line.
+    """
     total = case.facts.total.amount_minor
     left, gone = [], Fraction(0)
     for position, line in enumerate(case.facts.lines):
@@ -166,7 +172,7 @@ def test_no_refund_gives_points_and_their_order_and_split_do_not_matter(case: Ca
 
 
 def recorded(bought: Refundable, refunds: list[Refund]) -> list[Refund]:
-    """The refunds as they are kept, each with the money that it paid back."""
+    """Return the refunds as they are kept, each with the money that it paid back."""
     kept: list[Refund] = []
     for one in refunds:
         kept.append(replace(one, money_minor=validate_refund(bought, kept, one)))
@@ -206,7 +212,7 @@ def test_after_a_change_no_refund_gives_points_and_its_place_does_not_matter(cas
 
 
 def formulas_of(case: Case) -> list[Formula]:
-    """The formulas of a purchase as it is now."""
+    """Return the formulas of a purchase as it is now."""
     made = evaluate(compile_rules(case.policy, case.rules, case.catalog), case.facts, case.at, case.tier)
     return [line.formula for line in made.lines if line.formula is not None]
 

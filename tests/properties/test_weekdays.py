@@ -22,13 +22,13 @@ every_zone = st.sampled_from(sorted(zone for zone in available_timezones() if is
 
 
 def around(change: datetime) -> Iterator[datetime]:
-    """Every half hour of the three days around a change, and the seconds before and after it."""
+    """Yield every half hour of the three days around a change, and the seconds before and after it."""
     yield from (change + timedelta(minutes=30 * number) for number in range(-72, 73))
     yield from (change - SECOND, change - MICROSECOND, change + SECOND)
 
 
 def local_day(at: datetime, change: datetime, zone: ZoneInfo) -> date:
-    """The day on the wall, by nothing but the two offsets and the instant between them."""
+    """Return the day on the wall, by nothing but the two offsets and the instant between them."""
     offset = (change if at >= change else change - SECOND).astimezone(zone).utcoffset()
     assert offset is not None
     return (at + offset).date()

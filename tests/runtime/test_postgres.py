@@ -37,7 +37,7 @@ with EmbeddedPostgres(Path(sys.argv[1]), {"fsync": "off"}):
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A new folder that every account may pass; pytest's own is closed to all but us."""
+    """Provide a new folder that every account may pass; pytest's own is closed to all but us."""
     made = Path(tempfile.mkdtemp(prefix="treue-postgres-"))
     made.chmod(0o711)
     try:

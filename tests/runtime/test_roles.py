@@ -67,7 +67,7 @@ def running() -> Iterator[Server]:
 
 @pytest.fixture
 def server(running: Server, tmp_path: Path) -> Iterator[Server]:
-    """The server without our roles, as it is before the first time."""
+    """Provide the server without our roles, as it is before the first time."""
     yield Server(running.admin_url, tmp_path)
     drop_database(running.admin_url, DATABASE)
     for role in ("boss", *ROLES):

@@ -31,7 +31,10 @@ class Hostile(NamedTuple):
 
 
 def hostile_documents(count: int = CORPUS_SIZE) -> Iterator[Hostile]:
-    """The corpus: every family at every size, and again with other random numbers until there are `count` documents."""
+    """Yield the corpus: every family at every size.
+
+    It begins again with other random numbers, until there are `count` documents.
+    """
     rng = random.Random(SEED)  # noqa: S311 - a corpus needs the same numbers in every run, not secret ones
     made = 0
     while made < count:

@@ -52,7 +52,7 @@ class Writer:
         self._deep_fields = chance.choice((2, 4, 8, 12))
 
     def write(self) -> Operation:
-        """An operation that reads."""
+        """Return an operation that reads."""
         query = self._schema.query_type
         assert query is not None
         selection = self._object(query, 0)
@@ -60,7 +60,7 @@ class Writer:
         return Operation(" ".join([head + selection, *self._fragments]), self._values)
 
     def _selection(self, type_: Any, level: int) -> str:
-        """A selection set of any composite type."""
+        """Return a selection set of any composite type."""
         if isinstance(type_, GraphQLObjectType):
             return self._object(type_, level)
         kinds = sorted(self._schema.get_possible_types(type_), key=lambda one: one.name)
@@ -142,7 +142,7 @@ class Writer:
         return f"${self._declare(str(argument.type), self.make_value(argument.type))}"
 
     def make_value(self, type_: Any) -> Any:
-        """A value of an input type."""
+        """Return a value of an input type."""
         if isinstance(type_, GraphQLNonNull):
             return self.make_value(type_.of_type)
         if isinstance(type_, GraphQLList):
@@ -170,7 +170,7 @@ class Writer:
 def fill_variables(
     schema: GraphQLSchema, pool: Pool, chance: random.Random, types: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Values for the variables of an operation, by their types."""
+    """Return values for the variables of an operation, by their types."""
     writer = Writer(schema, pool, chance, frozenset())
     return {name: writer.make_value(type_) for name, type_ in types.items()}
 
@@ -178,5 +178,5 @@ def fill_variables(
 def write_operation(
     schema: GraphQLSchema, pool: Pool, chance: random.Random, without: frozenset[str] = frozenset()
 ) -> Operation:
-    """A random operation. Some are over the limits of the schema: they are refused before they run."""
+    """Return a random operation. Some are over the limits of the schema: they are refused before they run."""
     return Writer(schema, pool, chance, without).write()

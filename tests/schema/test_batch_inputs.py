@@ -45,7 +45,7 @@ def context_at(*path: str | int) -> InputContext:
 
 
 def value_of(type_: Any, depth: int = DEPTH) -> Any:
-    """A value of a type as it is after graphql-core has read it, with all fields."""
+    """Return a value of a type as it is after graphql-core has read it, with all fields."""
     bare: Any = get_nullable_type(type_)
     if is_list_type(bare):
         return [value_of(bare.of_type, depth - 1), value_of(bare.of_type, depth - 1)]
@@ -69,7 +69,7 @@ def test_inputs_are_made_as_strawberry_makes_them(name: str, kind: str, monkeypa
 
 
 def _told(made: Any) -> Any:
-    """An input as plain values, with the classes of all inputs in it."""
+    """Return an input as plain values, with the classes of all inputs in it."""
     if isinstance(made, PendingItem):
         return _told(made.convert())
     if isinstance(made, list):
@@ -115,14 +115,14 @@ class Mutation:
     @guarded(description="Adds the numbers up.", batch="items")
     @staticmethod
     async def add(info: strawberry.Info, input: Items) -> int:  # noqa: A002, ARG004
-        """Every item has its class when the mutation begins."""
+        """Check that every item has its class when the mutation begins."""
         assert {type(item) for item in input.items} == {Item}
         assert {type(part) for item in input.items for part in item.parts or ()} <= {Part}
         return sum(item.number for item in input.items)
 
 
 def operation_of(document: str) -> OperationDefinitionNode:
-    """The only operation of a document."""
+    """Return the only operation of a document."""
     return cast("OperationDefinitionNode", parse(document).definitions[0])
 
 
@@ -131,7 +131,7 @@ INPUT = "mutation($input: Items!) { add(input: $input) }"
 
 
 async def run(document: str, items: Any) -> tuple[ExecutionResult, int]:
-    """The answer, and how many turns of the event loop others had meanwhile."""
+    """Return the answer, and how many turns of the event loop others had meanwhile."""
     schema = build_schema(Query, Mutation)
     turns = 0
 
@@ -230,7 +230,7 @@ def test_items_are_read_as_graphql_core_reads_them(name: str) -> None:
 
 
 def sent_value(type_: Any, chance: random.Random, depth: int = DEPTH) -> Any:
-    """A value as it is sent: mostly right, with fields left out, and now and then a wrong one."""
+    """Return a value as it is sent: mostly right, with fields left out, and now and then a wrong one."""
     if chance.random() < 0.03:
         return chance.choice(WRONG)
     bare: Any = get_nullable_type(type_)

@@ -93,7 +93,7 @@ class Listener:
                 await self._reads.wait()
 
     def told(self) -> list[str]:
-        """The cursors of all events that came, whichever way."""
+        """Return the cursors of all events that came, whichever way."""
         sent = [orjson.loads(payload)["extensions"]["cursor"] for payload in self.payloads]
         return sent + [result.extensions["cursor"] for result in self.results if result.data is not None]
 
@@ -135,7 +135,7 @@ async def buy_again(world: World, salon: Salon, name: str, buyers: Sequence[int]
 
 @pytest.fixture
 async def customers(world: World, salon: Salon, relay_database: Database) -> AsyncIterator[list[CustomerId]]:
-    """Customers who have bought something."""
+    """Provide customers who have bought something."""
     async with relaying(relay_database):
         await create_earning_rule(world, salon.manager, one_point_per_euro())
         yield await buy(world, salon, CUSTOMERS)

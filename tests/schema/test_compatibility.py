@@ -25,30 +25,33 @@ REMOVALS = {
 
 @pytest.fixture(scope="module")
 def released() -> GraphQLSchema:
-    """The schema of the last release."""
+    """Provide the schema of the last release."""
     return build_schema(RELEASED.read_text())
 
 
 @pytest.fixture(scope="module")
 def current() -> GraphQLSchema:
-    """The schema of today."""
+    """Provide the schema of today."""
     return build_schema(CURRENT.read_text())
 
 
 def announced() -> set[str]:
-    """The elements whose breaking change the page on versions announces."""
+    """Return the elements whose breaking change the page on versions announces."""
     section = VERSIONS.read_text().split("## Breaking changes since 0.1.0", 1)[1].split("\n## ", 1)[0]
     return {name for name, _ in ANNOUNCED.findall(section)}
 
 
 def element_of(change: BreakingChange) -> str:
-    """The element that a change is about, as a schema coordinate: ``Type``, ``Type.field`` or ``Type.field(name:)``."""
+    """Return the element that a change is about, as a schema coordinate.
+
+    It is ``Type``, ``Type.field`` or ``Type.field(name:)``.
+    """
     named = COORDINATE.search(change.description)
     return named[0] if named else change.description.split()[0]
 
 
 def was_deprecated(api: GraphQLSchema, element: str) -> bool:
-    """Whether a release had announced, with a day, that an element would go."""
+    """Tell whether a release had announced, with a day, that an element would go."""
     type_name, _, rest = element.partition(".")
     field, _, argument = rest.rstrip(":)").partition("(")
     type_ = api.type_map[type_name]
@@ -58,7 +61,7 @@ def was_deprecated(api: GraphQLSchema, element: str) -> bool:
 
 
 def unannounced(old: GraphQLSchema, new: GraphQLSchema, known: set[str]) -> list[str]:
-    """What would break a client of the old schema without a word."""
+    """Return what would break a client of the old schema without a word."""
     return [
         change.description
         for change in find_breaking_changes(old, new)

@@ -48,13 +48,13 @@ ROOTS = ("Query", "Mutation", "Subscription")
 
 @pytest.fixture(scope="module")
 def treue() -> ExecutableSchema:
-    """The whole API."""
+    """Provide the whole API."""
     return treue_schema()
 
 
 @pytest.fixture(scope="module")
 def graphql_schema(treue: ExecutableSchema) -> GraphQLSchema:
-    """The same, as graphql-core knows it."""
+    """Provide the same, as graphql-core knows it."""
     return treue._schema  # noqa: SLF001 - strawberry has no other way to it
 
 
@@ -66,7 +66,7 @@ def test_the_file_is_what_the_code_says(treue: ExecutableSchema) -> None:
 
 
 def undescribed(api: GraphQLSchema) -> Iterator[str]:
-    """The name of everything in a schema that nobody has described."""
+    """Yield the name of everything in a schema that nobody has described."""
     for name, type_ in api.type_map.items():
         if is_introspection_type(type_) or is_specified_scalar_type(type_):
             continue
@@ -89,7 +89,7 @@ def test_everything_is_described(graphql_schema: GraphQLSchema) -> None:
 
 
 def closed_without_a_word(api: GraphQLSchema, closed: set[str]) -> list[str]:
-    """Enums, unions and interfaces that may grow without saying so, or say so and are closed."""
+    """Return enums, unions and interfaces that may grow without saying so, or say so and are closed."""
     growing = (GraphQLEnumType, GraphQLUnionType, GraphQLInterfaceType)
     found = {name: type_ for name, type_ in api.type_map.items() if isinstance(type_, growing)}
     return [
@@ -130,7 +130,7 @@ def test_a_missing_description_would_be_seen() -> None:
 
 
 def unguarded(api: strawberry.Schema) -> list[str]:
-    """The root fields that were not declared with a guard."""
+    """Return the root fields that were not declared with a guard."""
     definitions: list[tuple[str, Any]] = [(root, api.get_type_by_name(root)) for root in ROOTS]
     return [
         f"{root}.{field.name}"
@@ -172,7 +172,7 @@ REFUSALS = {one.__name__ for one in (refusals, features, gift_card_errors, purch
 
 
 def leaves(kind: type[LoyaltyError]) -> set[type[LoyaltyError]]:
-    """The refusals that are raised: those without others below them."""
+    """Return the refusals that are raised: those without others below them."""
     below = [child for child in kind.__subclasses__() if child.__module__ in REFUSALS]
     return set[type[LoyaltyError]]().union(*(leaves(child) for child in below)) if below else {kind}
 

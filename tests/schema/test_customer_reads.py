@@ -129,7 +129,7 @@ class WordyLife(Life):
             problems.clear()
 
     def labels_of_conditions(self) -> list[str]:
-        """The conditions of a rule that compare words."""
+        """Return the conditions of a rule that compare words."""
         conditions = self._schema.type_map[CONDITIONS]
         assert isinstance(conditions, GraphQLInputObjectType)
         fields = conditions.fields
@@ -158,7 +158,7 @@ class WordyLife(Life):
         return bool(kind.name == "String")
 
     def _canary(self, path: str, of: str) -> str:
-        """A text that no other is like: names of tiers and rules must differ."""
+        """Return a text that no other is like: names of tiers and rules must differ."""
         self._number += 1
         return f"canary <{path}{of and f' of {of}'}> {self._number}"
 
@@ -176,7 +176,7 @@ class OwnLog(NoFeed):
         customer_id: CustomerId | None = None,
         at_rest: Callable[[int], bool] | None = None,  # noqa: ARG002 - it ends before it waits
     ) -> AsyncGenerator[EventRow, None]:
-        """All of them, or the customer's, from the first on."""
+        """Yield all of them, or the customer's, from the first on."""
         async with self._world.database.tenant_transaction(tenant_id) as tx:
             events = await read_event_page(tx, EventFilter(), after=after or 0, up_to=1_000, limit=1_000)
         for event in events:
@@ -186,7 +186,7 @@ class OwnLog(NoFeed):
 
 @pytest.fixture
 async def wordy_salon(owner_world: World) -> Salon:
-    """A salon whose owner has a canary for a name."""
+    """Provide a salon whose owner has a canary for a name."""
     tenant = await provision_tenant(
         owner_world, name="Salon", currency=EUR, time_zone="Europe/Berlin", locale="de-DE", sandbox=True
     )

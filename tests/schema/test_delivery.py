@@ -94,7 +94,7 @@ def assert_all_came_once(subscriber: Subscriber, results: list[Any], first: int 
 
 @asynccontextmanager
 async def no_room_to_read(subscriber: Subscriber, database_urls: DatabaseUrls, salon: Salon) -> AsyncIterator[None]:
-    """The only reading connection waits for a lock meanwhile, so that nobody else is served."""
+    """Let the only reading connection wait for a lock during the block, so that it serves nobody else."""
     async with await psycopg.AsyncConnection.connect(database_urls.owner) as owner:
         await owner.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
         waiting = asyncio.create_task(subscriber.database.reading(salon.tenant_id).rows(select(jobs.c.id)))

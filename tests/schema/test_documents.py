@@ -58,7 +58,10 @@ CORE = SCHEMA._schema  # noqa: SLF001 - the only way to it
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """The collector of a test run looks at the objects of all tests; a server has frozen what it loaded."""
+    """Keep the collector away during the block.
+
+    In a test run it looks at the objects of all tests, but a server has frozen the objects that it loaded.
+    """
     gc.collect()
     gc.disable()
     try:
@@ -74,13 +77,13 @@ def cpu_seconds(text: str, schema: GraphQLSchema = CORE) -> float:
 
 
 def median_cpu_seconds(text: str) -> tuple[float, float]:
-    """The median for a document, and for the everyday document in turns with it."""
+    """Return the median for a document, and for the everyday document in turns with it."""
     pairs = [(cpu_seconds(text), cpu_seconds(USUAL_QUERY)) for _ in range(REPEATS)]
     return statistics.median(own for own, _ in pairs), statistics.median(peer for _, peer in pairs)
 
 
 def calls(work: Callable[[], object]) -> int:
-    """How many functions are called, ours, graphql-core's and Python's."""
+    """Return how many functions are called, ours, graphql-core's and Python's."""
     count = 0
 
     def look(_frame: FrameType, event: str, _argument: object) -> None:
@@ -155,7 +158,10 @@ HEAVY_TYPE = "fields { name description args { name type { name } } type { name 
 
 
 def codegen_document(fragments: int, fields: int) -> str:
-    """What client tools write: every fragment asks for `__typename` and `id`, and most are spread in one place."""
+    """Return a document as client tools write it.
+
+    Every fragment asks for `__typename` and `id`, and most fragments are spread in one place.
+    """
     leaves = _leaves(fields)
     texts = [
         f"fragment Part{number} on Customer {{ __typename id {' '.join(leaves)} tier {{ __typename id name }} }}"
@@ -286,7 +292,7 @@ def test_finds_what_all_rules_of_graphql_core_find_in_the_same_order() -> None:
 
 
 def places(document: DocumentNode) -> list[tuple[str, int, int]]:
-    """Where each node begins and ends."""
+    """Return where each node begins and ends."""
     found: list[tuple[str, int, int]] = []
 
     class Look(Visitor):
@@ -486,7 +492,7 @@ async def test_a_kept_document_is_found_again_over_every_way_in() -> None:
 
 
 async def finish_order(documents: Documents, asked: list[tuple[str, str]]) -> list[str]:
-    """The texts in the order in which they are ready, when all of them are asked for at once."""
+    """Return the texts in the order in which they are ready, when all of them are asked for at once."""
     finished: list[str] = []
 
     async def ask(text: str, caller: str) -> None:

@@ -63,12 +63,12 @@ ANNA = {"externalId": "anna"}
 
 
 def money(amount: str) -> dict[str, str]:
-    """An amount in euros."""
+    """Return an amount in euros."""
     return {"amount": amount, "currency": EUR}
 
 
 def purchase(external_id: str, name: str = "anna", **facts: Any) -> dict[str, Any]:
-    """A completed order of 100 euros with one line."""
+    """Return a completed order of 100 euros with one line."""
     line = {"item": "cut", "unitPrice": money("100.00"), "lineId": "1"}
     profile = {"externalId": name, "fullName": "Anna", "category": "vip", "locale": "de-DE"}
     made = {"kind": "ORDER", "externalId": external_id, "status": "COMPLETED", "customer": profile, "lines": [line]}
@@ -79,9 +79,10 @@ def purchase(external_id: str, name: str = "anna", **facts: Any) -> dict[str, An
 
 
 def selection(type_: Any, schema: GraphQLSchema, *, first: bool = True, with_old_names: bool = False) -> str:
-    """All fields of a type, and of what is below; a type with a global id is asked for on its own, so it ends there.
+    """Return all fields of a type, and of the types below it.
 
-    Deprecated fields are asked for on their own types only: beside other members of a union, their names clash.
+    A type with a global id is asked for on its own, so its fields are left out below another type. Deprecated fields
+    are asked for on their own types only: beside other members of a union, their names clash.
     """
     if is_leaf_type(type_):
         return ""
@@ -97,23 +98,23 @@ def selection(type_: Any, schema: GraphQLSchema, *, first: bool = True, with_old
 
 
 def asked(name: str, field: GraphQLField, schema: GraphQLSchema) -> str:
-    """A field with what is below it."""
+    """Return a field with what is below it."""
     page = "(first: 3)" if "first" in field.args else ""
     return f"{name}{page} {selection(get_named_type(field.type), schema, first=False)}"
 
 
 def fields_of_member(type_: GraphQLObjectType, schema: GraphQLSchema, whole: bool) -> str:  # noqa: FBT001
-    """All fields of a member where the union or interface is what is asked for, and its id where it is below."""
+    """Return all fields of a member where the union or interface is what is asked for, and its id where it is below."""
     return selection(type_, schema, first=whole)
 
 
 def possible(type_: Any, schema: GraphQLSchema) -> list[GraphQLObjectType]:
-    """The types that a union or an interface may be."""
+    """Return the types that a union or an interface may be."""
     return sorted(schema.get_possible_types(type_), key=lambda one: one.name)
 
 
 def is_node(type_: Any) -> bool:
-    """Whether objects of the type have a global id."""
+    """Tell whether objects of the type have a global id."""
     return any(one.name == "Node" for one in getattr(type_, "interfaces", ()))
 
 
@@ -244,7 +245,7 @@ class WholeLog(NoFeed):
         customer_id: CustomerId | None = None,  # noqa: ARG002 - every event is about what the test asks for
         at_rest: Callable[[int], bool] | None = None,  # noqa: ARG002 - it ends before it waits
     ) -> AsyncGenerator[EventRow, None]:
-        """All of them, from the first on."""
+        """Yield all of them, from the first on."""
         async with self._world.database.tenant_transaction(tenant_id) as tx:
             end = 1_000
             events = await read_event_page(tx, EventFilter(), after=after or 0, up_to=end, limit=end)
@@ -439,7 +440,7 @@ class Life:
 
 
 def key_of(external_id: str) -> dict[str, Any]:
-    """An order by its natural key."""
+    """Return an order by its natural key."""
     return {"key": {"kind": "ORDER", "externalId": external_id}}
 
 

@@ -78,7 +78,7 @@ class Process:
         )
 
     async def follow(self, stack: AsyncExitStack, actor: Actor, **variables: Any) -> AsyncGenerator[Any, None]:
-        """A subscription from the first event on, which ends with the stack."""
+        """Yield a subscription from the first event on, which ends with the stack."""
         document = variables.pop("document", CHANGES)
         context = Context(self.services, actor, "request")
         variables.setdefault("after", context.event_cursor(0))
@@ -89,7 +89,7 @@ class Process:
         return await stack.enter_async_context(aclosing(results))
 
     async def tell(self, actors: Sequence[Actor], count: int, **variables: Any) -> list[list[Any]]:
-        """What each of these subscribers is told of the first events, all at the same time."""
+        """Return what each of these subscribers is told of the first events, all at the same time."""
         async with AsyncExitStack() as stack:
             followed = [await self.follow(stack, actor, **variables) for actor in actors]
             async with asyncio.timeout(GENEROUS_SECONDS):
@@ -109,7 +109,7 @@ def _data(results: Sequence[Any]) -> list[Any]:
 async def bought(
     world: World, salon: Salon, other_salon: Salon, relay_database: Database
 ) -> AsyncIterator[list[CustomerId]]:
-    """The customers of both salons have bought something; those of the first."""
+    """Let customers of both salons buy something, and provide the customers of the first salon."""
     customers: list[CustomerId] = []
     async with relaying(relay_database):
         for place in (other_salon, salon):
@@ -240,7 +240,7 @@ class WatchedActor(Actor):
 
 
 def _every_field(schema: GraphQLSchema) -> list[str]:
-    """A document for each field of each object type that `pointsChanged` leads to, on the shortest way there."""
+    """Return a document for each field of each object type that `pointsChanged` leads to, on the shortest way there."""
     frames: dict[str, str] = {"PointsChanged": "%s"}
     documents, waiting = [], ["PointsChanged"]
     while waiting:

@@ -82,7 +82,7 @@ def merged(document: str) -> Merged:
 
 
 def conflicts(document: str) -> list[str]:
-    """What conflicts and why, without the words that are in every message."""
+    """Return what conflicts and why, without the words that are in every message."""
     found = [
         re.match(r"Fields '(\w+)' conflict because (.*?)\. Use", error.message) for error in merged(document).errors
     ]
@@ -140,7 +140,10 @@ def test_agrees_with_graphql_core_on_random_documents() -> None:
 
 
 def _without_unused_fragments(document: DocumentNode) -> DocumentNode:
-    """An unused fragment is an error of its own, so what is in it need not fit together."""
+    """Return a document without its unused fragments.
+
+    An unused fragment is an error of its own, so its content need not fit together.
+    """
     while True:
         unused = {
             error.nodes[0] for error in validate(SCHEMA, document) if error.nodes and "never used" in error.message

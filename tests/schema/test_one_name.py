@@ -12,19 +12,19 @@ from tests.schema.test_every_field import selection
 
 @pytest.fixture(scope="module")
 def api() -> GraphQLSchema:
-    """The schema as clients read it."""
+    """Provide the schema as clients read it."""
     return build_schema(print_sdl(treue_schema()))
 
 
 def abstract_types(api: GraphQLSchema) -> Iterator[GraphQLInterfaceType | GraphQLUnionType]:
-    """Every union and every interface."""
+    """Yield every union and every interface."""
     for type_ in api.type_map.values():
         if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
             yield type_
 
 
 def clashes(api: GraphQLSchema) -> list[str]:
-    """Names that have two types among the members of a union or an interface; deprecated fields do not count."""
+    """Return names that have two types among the members of a union or an interface; deprecated fields do not count."""
     found = []
     for type_ in abstract_types(api):
         types: dict[str, dict[str, str]] = {}

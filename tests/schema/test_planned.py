@@ -53,7 +53,7 @@ class Business(NamedTuple):
 async def business(
     world: World, owner_world: World, relay_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Business:
-    """A tenant that has lived through every mutation."""
+    """Provide a tenant that has lived through every mutation."""
     folder: Path = tmp_path_factory.mktemp("issuer")
     tenant = await provision_tenant(
         owner_world, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE", sandbox=True
@@ -77,7 +77,7 @@ async def business(
 
 
 def make_pool(ids: list[str]) -> Pool:
-    """Values that lead to something, and some that lead nowhere or are refused."""
+    """Return values that lead to something, and some that lead nowhere or are refused."""
     key = {"kind": "ORDER", "externalId": "order-1"}
     return Pool(
         scalars={
@@ -134,7 +134,7 @@ class Twins:
 
 
 def told(result: ExecutionResult) -> list[bytes]:
-    """The errors of a result.
+    """Return the errors of a result.
 
     Where several fields below a position make it null, it depends on who fails first which of them is told: of these
     errors it only counts that there are some.
@@ -143,7 +143,7 @@ def told(result: ExecutionResult) -> list[bytes]:
 
 
 def told_of(data: Any, error: Any) -> Any:
-    """An error as it was told; for one that made more than its own position null, the path of what is null."""
+    """Return an error as it was told; for one that made more than its own position null, the path of what is null."""
     path: Sequence[str | int] = error.get("path") or ()
     for length, key in enumerate(path):
         if data is None:
@@ -154,7 +154,7 @@ def told_of(data: Any, error: Any) -> Any:
 
 @pytest.fixture
 def planned_runs(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """The plans that ran, so that nobody compares graphql-core with itself."""
+    """Provide the plans that ran, so that nobody compares graphql-core with itself."""
     runs: list[Plan] = []
     run = Plan.run
 
@@ -252,7 +252,7 @@ class Alike:
         self._partners: dict[str, str] = {}
 
     def compare(self, one: Any, other: Any) -> bool:
-        """Whether two answers say the same."""
+        """Tell whether two answers say the same."""
         if isinstance(one, dict) and isinstance(other, dict):
             return list(one) == list(other) and all(self.compare(one[key], other[key]) for key in one)
         if isinstance(one, list) and isinstance(other, list):

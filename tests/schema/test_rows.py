@@ -16,7 +16,7 @@ ATTRIBUTES = ("attribute", "key", "kind", "name")
 
 
 def _shapes() -> dict[str, tuple[Any, type]]:
-    """The types that say which row they read, with that row."""
+    """Return the types that say which row they read, with that row."""
     types = treue_schema()._schema.type_map.values()  # noqa: SLF001 - no other way
     definitions = [
         one.extensions["strawberry-definition"]
@@ -31,13 +31,13 @@ SHAPES = _shapes()
 
 
 def _attributes_of(row: type) -> set[str]:
-    """What can be read of a row: its fields, and what its class computes."""
+    """Return what can be read of a row: its fields, and what its class computes."""
     own = {name for name, _ in inspect.getmembers(row) if not name.startswith("_")}
     return own | set(get_type_hints(row)) | set(getattr(row, "__dataclass_fields__", ()))
 
 
 def _names_in(resolver: Any) -> Iterator[tuple[str, str]]:
-    """The names that a declared resolver holds on to: each with what it is, an attribute or a loader."""
+    """Yield each name that a declared resolver uses, and whether it is an attribute or a loader."""
     for variable, value in inspect.getclosurevars(resolver).nonlocals.items():
         if variable == "loader":
             yield "loader", value
@@ -48,7 +48,7 @@ def _names_in(resolver: Any) -> Iterator[tuple[str, str]]:
 
 
 def _names_read(definition: Any) -> Iterator[tuple[str, str, str]]:
-    """What the fields of a type read: the field, what kind of name it is, and the name."""
+    """Yield what the fields of a type read: the field, what kind of name it is, and the name."""
     for field in definition.fields:
         if field.base_resolver is None:
             yield field.python_name, "attribute", field.python_name

@@ -68,13 +68,13 @@ def no_signer(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
 
 @pytest.fixture(scope="module")
 def treue() -> ExecutableSchema:
-    """The whole API."""
+    """Provide the whole API."""
     return treue_schema()
 
 
 @pytest.fixture
 async def busy(world: World, salon: Salon) -> Salon:
-    """A salon with more customers, entries and rules than a page of 50 holds."""
+    """Provide a salon with more customers, entries and rules than a page of 50 holds."""
     for _ in range(55):
         await create_earning_rule(world, salon.manager, one_point_per_euro())
     await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
@@ -95,7 +95,7 @@ class Counting:
         self._actor = actor
 
     async def __call__(self, document: str, **variables: Any) -> tuple[int, Any]:
-        """The number of statements, and the data."""
+        """Return the number of statements, and the data."""
         context = Context(self._services, self._actor, "request")
         with self._statements() as sent:
             result = await self._treue.execute(document, variable_values=variables, context_value=context)
@@ -110,7 +110,7 @@ def count(treue: ExecutableSchema, world: World, statements: StatementLog, busy:
 
 
 def purchase(external_id: str, customer: str) -> dict[str, Any]:
-    """An order of 60 euros."""
+    """Return an order of 60 euros."""
     return {
         "kind": "ORDER",
         "externalId": external_id,
@@ -229,7 +229,7 @@ async def test_a_page_of_fifty_takes_as_many_statements_as_a_page_of_ten(
 
 
 def _nodes(data: Any) -> list[Any]:
-    """The rows of the only list in an answer."""
+    """Return the rows of the only list in an answer."""
     while "nodes" not in data:
         (data,) = data.values()
     nodes: list[Any] = data["nodes"]

@@ -41,7 +41,7 @@ def nested(levels: int) -> Any:
 
 
 def calls(work: Callable[[], object]) -> int:
-    """How many functions are called, so that nothing depends on the machine."""
+    """Return how many functions are called, so that nothing depends on the machine."""
     count = 0
 
     def look(_frame: FrameType, event: str, _argument: object) -> None:

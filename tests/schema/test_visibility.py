@@ -91,13 +91,13 @@ NAMES = {"The manager", "The integration"}
 
 @pytest.fixture(scope="module")
 def treue() -> ExecutableSchema:
-    """The whole API."""
+    """Provide the whole API."""
     return treue_schema()
 
 
 @pytest.fixture
 async def stored(world: World, salon: Salon) -> tuple[CustomerId, Mapping[str, str]]:
-    """A customer with something in every sensitive field, and the global ids of what holds the fields."""
+    """Provide a customer with something in every sensitive field, and the global ids of what holds the fields."""
     profile = CustomerProfile(
         *("anna", None, "told@example.com", "https://example.com/told"),
         category="told",
@@ -154,7 +154,7 @@ async def test_who_reads_which_sensitive_field(
 
 
 async def _read(treue: ExecutableSchema, services: Services, actor: Actor, node_id: str, selection: str) -> str:
-    """What a reader reads of the only field that is selected."""
+    """Return what a reader reads of the only field that is selected."""
     context = Context(services, actor, "request")
     document = f"query($id: ID!) {{ node(id: $id) {{ {selection} }} }}"
     result = await treue.execute(document, variable_values={"id": node_id}, context_value=context)

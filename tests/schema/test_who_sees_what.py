@@ -96,7 +96,7 @@ class Business(NamedTuple):
 async def business(
     world: World, owner_world: World, relay_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Business:
-    """A tenant that has lived through every mutation."""
+    """Provide a tenant that has lived through every mutation."""
     tenant = await provision_tenant(
         owner_world, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE", sandbox=True
     )

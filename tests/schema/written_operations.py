@@ -26,7 +26,7 @@ class Written(NamedTuple):
 
 
 def find_written_operations(schema: GraphQLSchema) -> list[Written]:
-    """All operations that are valid in a schema, each once, in a fixed order."""
+    """Return all operations that are valid in a schema, each once, in a fixed order."""
     found: dict[tuple[str, str | None], Written] = {}
     for text in sorted({*_documented(), *_tested()}):
         for written in _operations(schema, text):
@@ -42,7 +42,7 @@ def _documented() -> Iterator[str]:
 
 
 def _tested() -> Iterator[str]:
-    """The texts of the tests that look like operations."""
+    """Yield the texts of the tests that look like operations."""
     for path in sorted((ROOT / "tests").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "{" in node.value:

@@ -110,17 +110,17 @@ _QUESTIONS = {
 
 
 def find_gaps(connection: Connection) -> list[str]:
-    """Every way in which the database is not walled, each as `<name> <what is wrong>[: <where>]`."""
+    """Return every way in which the database is not walled, each as `<name> <what is wrong>[: <where>]`."""
     return sorted([*_shape_gaps(connection), *_policy_gaps(connection)])
 
 
 def tables(connection: Connection) -> list[str]:
-    """The names of all tables of tenants."""
+    """Return the names of all tables of tenants."""
     return [name for (name,) in connection.execute(f"{_WALLED} SELECT relname FROM walled ORDER BY 1")]
 
 
 def rights(connection: Connection) -> dict[str, dict[str, str]]:
-    """Who besides the owner may do what with each table: role → table → rights, those of columns in brackets."""
+    """Return who besides the owner may do what with each table: role → table → rights, those of columns in brackets."""
     granted: dict[str, dict[str, set[str]]] = {}
     for role, table, right in connection.execute(_RIGHTS):
         granted.setdefault(role, {}).setdefault(table, set()).add(right)

@@ -1,4 +1,4 @@
-"""Two tenants who look alike to the last external id, with rows in every table there is."""
+"""Two tenants who look alike, down to the last external id, with rows in every table."""
 
 import hashlib
 from dataclasses import replace
@@ -65,7 +65,7 @@ from tests.loyalty.services.team import Team, sign_in_of
 
 
 class Neighbour(NamedTuple):
-    """A tenant, and the ids of one of each thing it has."""
+    """A tenant, and the id of one thing of each kind."""
 
     salon: Salon
     customer_id: CustomerId
@@ -82,7 +82,7 @@ class Neighbour(NamedTuple):
 
 
 async def new_salon(owner_world: World) -> Salon:
-    """A salon like every other one, of which the directory says where it lives."""
+    """Create a salon. The directory says where it lives."""
     salon = salon_of(
         await provision_tenant(owner_world, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE")
     )

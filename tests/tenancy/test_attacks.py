@@ -48,14 +48,14 @@ UNIQUE_VIOLATION = "23505"
 
 @asynccontextmanager
 async def inside(database: Database, tenant_id: TenantId) -> AsyncIterator[AsyncConnection]:
-    """The application's connection inside a tenant; what was done is taken back at the end."""
+    """Yield the application's connection inside a tenant; what was done is taken back at the end."""
     async with database.engine.connect() as connection:
         await enter_tenant(connection, tenant_id)
         yield connection
 
 
 async def rows_of(world: World, tenant_id: TenantId, table: Table) -> list[dict[str, Any]]:
-    """A tenant's own rows of a table, as JSON objects."""
+    """Return a tenant's own rows of a table, as JSON objects."""
     return [orjson.loads(line) for line in (await snapshot(world.database, tenant_id))[table.name]]
 
 
@@ -229,7 +229,7 @@ async def _id_referred_to(world: World, tenant_id: TenantId, table: Table, colum
 
 
 def _apart(table: Table, row: dict[str, Any], ours: Neighbour) -> dict[str, Any]:
-    """What else must differ in a second row, where a reference may stand only once."""
+    """Return what else must differ in a second row, where a reference may stand only once."""
     apart: dict[str, dict[str, Any]] = {
         "events": {"entry_id": None},
         "staff_sessions": {"sha256": str(uuid4()), "state_sha256": str(uuid4())},
@@ -245,7 +245,7 @@ def _apart(table: Table, row: dict[str, Any], ours: Neighbour) -> dict[str, Any]
 
 
 def _fresh(row: dict[str, Any]) -> dict[str, Any]:
-    """The same row with new values wherever a second one could not stand beside the first."""
+    """Return the same row with new values in each column in which two rows must differ."""
     fresh: dict[str, Any] = {
         "id": str(uuid4()),
         "external_id": str(uuid4()),
@@ -399,7 +399,7 @@ async def test_a_tenant_that_does_not_exist_is_empty(world: World) -> None:
 
 @pytest.fixture
 async def single(database_urls: DatabaseUrls) -> AsyncIterator[World]:
-    """A world behind a single connection."""
+    """Provide a world behind a single connection."""
     database = Database(database_urls.app, pool_size=1, name="treue-tests-single")
     yield World(database)
     await database.close()

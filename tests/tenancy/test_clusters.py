@@ -60,7 +60,7 @@ class Installation(NamedTuple):
         return self.world.database
 
     async def settle(self, cluster: str) -> Salon:
-        """A new salon in a cluster."""
+        """Create a salon in a cluster."""
         tenant = await provision_tenant(
             self.platform, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE", cluster=cluster
         )
@@ -75,7 +75,7 @@ class Installation(NamedTuple):
 
 
 def open_clusters(urls: dict[str, DatabaseUrls], role: str, read_connections: int = 3) -> Clusters:
-    """The clusters as a role sees them."""
+    """Return the clusters as a role sees them."""
     clusters = {
         name: Database(getattr(one, role), pool_size=4, read_connections=read_connections, fenced=True)
         for name, one in urls.items()
@@ -87,7 +87,7 @@ def open_clusters(urls: dict[str, DatabaseUrls], role: str, read_connections: in
 async def installation(
     request: pytest.FixtureRequest, database_server: DatabaseServer, template_database: str
 ) -> AsyncIterator[Installation]:
-    """Two clusters without tenants."""
+    """Provide two clusters without tenants."""
     with database_server.lend(template_database) as home, database_server.lend(template_database) as east:
         urls = {HOME: home, EAST: east}
         app, relay = open_clusters(urls, "app", request.param), open_clusters(urls, "relay")
@@ -97,7 +97,7 @@ async def installation(
 
 
 async def read_name(database: Database, tenant_id: TenantId) -> str | None:
-    """The name of a tenant, read inside of it."""
+    """Return the name of a tenant, read inside of it."""
     row = await database.reading(tenant_id).row(READ)
     return None if row is None else str(row.name)
 

@@ -30,7 +30,7 @@ _SESSIONS = text("SELECT count(*) FROM pg_stat_activity WHERE application_name =
 
 @pytest.fixture
 async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """A pool of its own, which has opened no connection yet."""
+    """Provide a pool of its own, which has opened no connection yet."""
     database = Database(database_urls.app, pool_size=POOL_SIZE, name=READERS)
     yield database
     await database.close()

@@ -124,7 +124,7 @@ USES: dict[str, Use] = {
 
 
 async def outcome(use: Use, world: World, ours: Neighbour, named: Neighbour) -> object:
-    """What a caller gets to know: the answer, or the refusal word by word."""
+    """Return what a caller gets to know: the answer, or the refusal word by word."""
     try:
         return await use(world, ours, named)
     except LoyaltyError as refusal:

@@ -57,7 +57,7 @@ DIRECTORIES = ["tenant_directory", "token_directory"]
 
 
 async def has_rows(connection: Connection, table: str) -> bool:
-    """Whether a tenant that was entered has rows in a table."""
+    """Tell whether a tenant that was entered has rows in a table."""
     found = await connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(table)))
     return await found.fetchone() is not None
 
@@ -90,7 +90,7 @@ class Site(NamedTuple):
         return World(self.relay)
 
     async def settle(self) -> Salon:
-        """A salon in the home cluster, with a customer to whom something has happened that no relay has seen."""
+        """Create a salon in the home cluster, with a customer whose events no relay has seen."""
         tenant = await provision_tenant(
             self.platform, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE", cluster=HOME
         )
@@ -102,7 +102,7 @@ class Site(NamedTuple):
         return salon
 
     async def states(self, tenant_id: TenantId) -> list[str | None]:
-        """The state of the tenant's row in each cluster."""
+        """Return the state of the tenant's row in each cluster."""
         found: list[str | None] = []
         for urls in self.urls.values():
             async with connect_owner(urls.owner) as owner:
@@ -110,7 +110,7 @@ class Site(NamedTuple):
         return found
 
     async def tell_events(self, tenant_id: TenantId) -> list[tuple[int | None, str]]:
-        """The positions and ids of the tenant's events, wherever it lives."""
+        """Return the positions and ids of the tenant's events, wherever it lives."""
         rows = await read_events(self.app.reading(tenant_id), after=0, limit=100)
         return [(row.position, str(row.id)) for row in rows]
 
@@ -126,7 +126,7 @@ class Site(NamedTuple):
 
 @pytest.fixture
 async def site(database_server: DatabaseServer, template_database: str) -> AsyncIterator[Site]:
-    """Two clusters without tenants."""
+    """Provide two clusters without tenants."""
     with database_server.lend(template_database) as home, database_server.lend(template_database) as east:
         urls = {HOME: home, EAST: east}
         app, relay = open_clusters(urls, "app"), open_clusters(urls, "relay")

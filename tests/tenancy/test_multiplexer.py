@@ -49,19 +49,19 @@ PID = select(func.pg_backend_pid().label("pid"))
 
 @pytest.fixture
 async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """A database with two reading connections."""
+    """Provide a database with two reading connections."""
     database = Database(database_urls.app, pool_size=2, read_connections=2, name=READERS)
     yield database
     await database.close()
 
 
 def pipelines_of(database: Database) -> list[Pipeline]:
-    """The open reading connections of the fast lane."""
+    """Return the open reading connections of the fast lane."""
     return list(lanes_of(database.multiplexer)[0].pipelines)
 
 
 async def backend_pids(database: Database, tenant_id: TenantId) -> set[int]:
-    """The server's processes behind the reading connections."""
+    """Return the server's processes behind the reading connections."""
     answers = await asyncio.gather(*(database.reading(tenant_id).rows(PID) for _ in range(20)))
     return {rows[0].pid for rows in answers}
 

@@ -28,12 +28,12 @@ def ask_pgrls(urls: DatabaseUrls, *command: str) -> Any:
 
 
 def find_violations(urls: DatabaseUrls) -> set[str]:
-    """What the linter finds, as `<rule> <table and policy>`."""
+    """Return what the linter finds, as `<rule> <table and policy>`."""
     return {f"{one['rule_id']} {one['location']}" for one in ask_pgrls(urls, "lint")["violations"]}
 
 
 def find_verdicts(urls: DatabaseUrls, mode: str) -> dict[str, str]:
-    """Whether tenants are proven apart: table → `isolated`, `leak` or `unverified`."""
+    """Tell whether tenants are proven apart: table → `isolated`, `leak` or `unverified`."""
     proofs = ask_pgrls(urls, "verify", "--mode", mode)["tables"]
     return {one["table"].removeprefix("public."): one["verdict"] for one in proofs}
 

@@ -19,7 +19,7 @@ READ = text("SELECT pending FROM accounts WHERE customer_id = :customer")
 
 
 def counted(cause: str) -> Callable[[], int]:
-    """How often this cause has been counted from now on."""
+    """Return how often this cause has been counted from now on."""
     before = retries[cause]
     return lambda: retries[cause] - before
 

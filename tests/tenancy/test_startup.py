@@ -24,12 +24,12 @@ class NewRole(Protocol):
 
 
 def url_as(url: str, *, role: str, password: str) -> str:
-    """The same database, for somebody else."""
+    """Return the same database, for somebody else."""
     return make_url(url).set(username=role, password=password).render_as_string(hide_password=False)
 
 
 def role_of(url: str) -> str:
-    """Who comes with this URL."""
+    """Return who comes with this URL."""
     return make_url(url).username or ""
 
 
@@ -59,7 +59,7 @@ def new_role(database_server: DatabaseServer, own_database_urls: DatabaseUrls) -
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Database]:
-    """A process's connections for the length of a test."""
+    """Yield a process's connections for the length of a test."""
     database = Database(url, pool_size=1, name="treue-tests-startup")
     try:
         yield database
@@ -68,7 +68,7 @@ async def connected(url: str) -> AsyncIterator[Database]:
 
 
 async def refusal(url: str) -> str:
-    """Why a process does not start with this URL."""
+    """Return why a process does not start with this URL."""
     async with connected(url) as database:
         with pytest.raises(UnsafeDatabaseRole) as refused:
             await refuse_unsafe_role(database)

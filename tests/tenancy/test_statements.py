@@ -91,7 +91,7 @@ CASES = [
 
 @pytest.fixture
 async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """Both doors to one database."""
+    """Provide both doors to one database."""
     database = Database(database_urls.app, pool_size=2, read_connections=1)
     yield database
     await database.close()
@@ -99,7 +99,7 @@ async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def as_sqlalchemy(database: Database, salon: Salon) -> AsyncIterator[AsyncConnection]:
-    """A connection inside the salon on which SQLAlchemy itself sends statements and reads rows."""
+    """Yield a connection inside the salon on which SQLAlchemy itself sends statements and reads rows."""
     async with database.engine.connect() as connection:
         await enter_tenant(connection, salon.tenant_id)
         yield connection

@@ -29,7 +29,7 @@ ADD_AGAIN = text("INSERT INTO accounts SELECT * FROM accounts")
 
 @pytest.fixture
 async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """A pool with one connection."""
+    """Provide a pool with one connection."""
     database = Database(database_urls.app, pool_size=1, pool_wait_seconds=5)
     yield database
     await database.close()
@@ -37,7 +37,7 @@ async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def customer(world: World, salon: Salon) -> CustomerId:
-    """Somebody with an account."""
+    """Provide somebody with an account."""
     return await known_customer(world, salon)
 
 

@@ -305,7 +305,7 @@ BREACHES: dict[str, tuple[LiteralString, str]] = {
 
 @pytest.fixture(scope="module")
 def owner(database_urls: DatabaseUrls) -> Iterator[Connection]:
-    """The migrated database as its owner sees it."""
+    """Provide the migrated database as its owner sees it."""
     with psycopg.connect(database_urls.owner, autocommit=True) as connection:
         yield connection
 

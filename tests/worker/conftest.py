@@ -14,7 +14,7 @@ RELAY_NAME = "treue-tests-worker-relay"
 
 @pytest.fixture
 async def own_world(own_database_urls: DatabaseUrls) -> AsyncIterator[World]:
-    """The database as the application sees it."""
+    """Provide the database as the application sees it."""
     database = Database(own_database_urls.app, pool_size=4, name="treue-tests-worker-own")
     yield World(database)
     await database.close()
@@ -22,7 +22,7 @@ async def own_world(own_database_urls: DatabaseUrls) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def relay(own_database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """The same database as the relay sees it."""
+    """Provide the same database as the relay sees it."""
     database = Database(own_database_urls.relay, pool_size=2, name=RELAY_NAME)
     yield database
     await database.close()
@@ -30,7 +30,7 @@ async def relay(own_database_urls: DatabaseUrls) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def owner(own_database_urls: DatabaseUrls) -> AsyncIterator[World]:
-    """The same database as the owner of its tables."""
+    """Provide the same database as the owner of its tables."""
     database = Database(own_database_urls.owner, pool_size=1, name="treue-tests-worker-own")
     yield World(database)
     await database.close()

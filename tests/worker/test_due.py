@@ -23,7 +23,7 @@ MATURING = SWEEP_BY_NAME["maturing"].due
 
 
 async def waiting_salon(owner: World, world: World, *, sandbox: bool = False) -> Salon:
-    """A salon whose points come an hour after the booking."""
+    """Create a salon whose points mature an hour after the booking."""
     tenant = await provision_tenant(
         owner, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE", sandbox=sandbox
     )
@@ -34,7 +34,7 @@ async def waiting_salon(owner: World, world: World, *, sandbox: bool = False) ->
 
 
 async def due_among(relay: Database, salons: list[Salon], world: World) -> list[int]:
-    """Which of the salons have points to mature, by their numbers, those that wait longest first."""
+    """Return which of the salons have points to mature, by their numbers, those that wait longest first."""
     async with relay.engine.connect() as connection:
         found = await read_due_tenants(connection, MATURING, world.clock(), 10_000)
     numbers = {salon.tenant_id: number for number, salon in enumerate(salons)}

@@ -73,7 +73,7 @@ async def count(world: World, salon: Salon, question: str) -> int:
 
 
 async def changes(world: World, salon: Salon) -> tuple[int, int]:
-    """How many tier changes there are, and of how many customers."""
+    """Return how many tier changes there are, and of how many customers."""
     return (
         await count(world, salon, "SELECT count(*) FROM tier_changes"),
         await count(world, salon, "SELECT count(DISTINCT customer_id) FROM tier_changes"),

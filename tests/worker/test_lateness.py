@@ -34,7 +34,7 @@ from worker.tally import Tally
 
 @pytest.fixture
 async def salon(owner: World, own_world: World) -> Salon:
-    """A salon whose points come an hour after the booking."""
+    """Provide a salon whose points come an hour after the booking."""
     return await new_salon(owner, own_world)
 
 

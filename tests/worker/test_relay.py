@@ -258,7 +258,7 @@ async def test_the_relay_sees_whose_work_is_due_and_when(
 
 
 async def may_read(database: Database, salon: Salon, table: str) -> bool:
-    """Whether a table can be read, even by somebody who knows how to enter a tenant."""
+    """Tell whether a table can be read, even by somebody who knows how to enter a tenant."""
     async with database.engine.connect() as connection:
         await enter_tenant(connection, salon.tenant_id)
         try:

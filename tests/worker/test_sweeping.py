@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 
 async def new_salon(owner: World, world: World) -> Salon:
-    """A salon whose points come an hour after the booking, ten for each; half an hour later is late."""
+    """Create a salon whose purchases give ten points, an hour after the booking. Half an hour later is late."""
     tenant = await provision_tenant(owner, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE")
     salon = salon_of(tenant)
     await set_policy(world, salon, delay_minutes=60, slack_minutes=30)
@@ -33,7 +33,7 @@ async def new_salon(owner: World, world: World) -> Salon:
 
 
 async def available(world: World, salon: Salon) -> int:
-    """What Anna can spend."""
+    """Return what Anna can spend."""
     anna = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
     assert anna is not None
     return anna.points.available

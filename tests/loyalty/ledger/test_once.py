@@ -33,7 +33,7 @@ class Counter:
         self.changes_nothing = False
 
     async def run(self, key: str, fingerprint: str = "mark") -> tuple[UUID, bool]:
-        """The id of the result, and whether it was a replay."""
+        """Return the id of the result, and whether it was a replay."""
         call = name_call(self.salon.manager, key, OPERATION, fingerprint)
         tenant_id = self.salon.tenant_id
         return await run_once(

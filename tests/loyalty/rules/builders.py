@@ -39,12 +39,12 @@ SALON = EarningPolicy(
 
 
 def policy(**changes: Any) -> EarningPolicy:
-    """A salon in Berlin that counts in EUR and adds up all rules."""
+    """Return a salon in Berlin that counts in EUR and adds up all rules."""
     return replace(SALON, **changes)
 
 
 def rule(number: int, award: Award | None = None, conditions: Conditions | None = None, **changes: Any) -> EarningRule:
-    """An active rule of priority 0 that gives 10 points for everything."""
+    """Return an active rule of priority 0 that gives 10 points for everything."""
     made = EarningRule(
         id=RuleId(UUID(int=number)),
         name=f"Rule {number}",
@@ -58,12 +58,12 @@ def rule(number: int, award: Award | None = None, conditions: Conditions | None 
 
 
 def line(item: str | None = None, category: str | None = None, quantity: int = 1, price: int = 0) -> PurchaseLine:
-    """One position without discount; the price is per unit, in minor units."""
+    """Return one position without discount; the price is per unit, in minor units."""
     return PurchaseLine(item, category, quantity, price)
 
 
 def facts(total: int = 10_000, *lines: PurchaseLine, **changes: Any) -> PurchaseFacts:
-    """An appointment for so many cents, booked and held at NOW."""
+    """Return an appointment for so many cents, booked and held at NOW."""
     made = PurchaseFacts(
         kind=PurchaseKind.APPOINTMENT,
         external_id="appointment-1",
@@ -77,7 +77,7 @@ def facts(total: int = 10_000, *lines: PurchaseLine, **changes: Any) -> Purchase
 
 
 def service(external_id: str, **changes: Any) -> CatalogItem:
-    """A service that is not enrolled."""
+    """Return a service that is not enrolled."""
     return replace(CatalogItem(CatalogKind.SERVICE, external_id, external_id.capitalize()), **changes)
 
 
@@ -93,10 +93,10 @@ def earn(
 
 
 def tier(min_points: int, name: str = "Tier") -> Tier:
-    """A tier whose id follows from its minimum."""
+    """Return a tier whose id follows from its minimum."""
     return Tier(TierId(UUID(int=min_points)), name, "#C0C0C0", min_points)
 
 
 def account(**numbers: Any) -> Account:
-    """An account with zeros where nothing is said."""
+    """Return an account with zeros where nothing is said."""
     return Account(CustomerId(UUID(int=1)), **numbers)

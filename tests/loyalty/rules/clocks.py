@@ -1,4 +1,7 @@
-"""Thirty places whose clocks do something that days and weekdays must survive, and when they do it."""
+"""Thirty places with unusual changes of their clocks, and the times of the changes.
+
+Days and weekdays must survive these changes.
+"""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -42,7 +45,10 @@ STEP = timedelta(hours=12)
 
 @cache
 def changes_of(zone: str) -> tuple[datetime, ...]:
-    """The instants from 2024 to 2030 at which a place's offset changes, to the minute, as the zone database says."""
+    """Return the instants from 2024 to 2030 at which a place's offset changes, to the minute.
+
+    The zone database says so.
+    """
     place, changes, at = ZoneInfo(zone), [], FIRST
     while at < LAST:
         if _offset(place, at) != _offset(place, at + STEP):

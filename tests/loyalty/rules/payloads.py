@@ -30,7 +30,7 @@ Payloads = dict[str, dict[str, dict[str, Any]]]
 
 
 def make_sample(known: type[AnyEvent]) -> AnyEvent:
-    """An event of a class in which every field has a value, the same in every process."""
+    """Return an event of a class in which every field has a value, the same in every process."""
     hints = get_type_hints(known)
     numbered = enumerate(fields(known), start=1)
     return known(**{field.name: _make_value(hints[field.name], field.name, number) for number, field in numbered})
@@ -50,18 +50,18 @@ def _make_value(kind: Any, name: str, number: int) -> Any:
 
 
 def encode_samples() -> dict[str, dict[str, Any]]:
-    """The payload of a sample of each kind, as this code writes it."""
+    """Return the payload of a sample of each kind, as this code writes it."""
     return {kind: encode_payload(make_sample(known), THEN) for kind, known in EVENT_CLASSES.items()}
 
 
 def read_payloads() -> Payloads:
-    """What releases have written."""
+    """Return what releases have written."""
     found: Payloads = json.loads(FILE.read_text("utf-8"))
     return found
 
 
 def find_changed(kept: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The kinds whose payload is another than the file has for the same version."""
+    """Return the kinds whose payload is another than the file has for the same version."""
     return [
         kind
         for kind, payload in encode_samples().items()
@@ -70,7 +70,7 @@ def find_changed(kept: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Add what is missing."""
+    """Add the payloads that the file lacks."""
     kept = read_payloads()
     changed = find_changed(kept)
     if changed:

@@ -50,7 +50,7 @@ MATURING = {
 
 
 def after_service(**changes: Any) -> AccrualPolicy:
-    """Three hours after the end of the service."""
+    """Return three hours after the end of the service."""
     return replace(AccrualPolicy(mature_on=MatureOn.SERVICE_ENDED, delay_minutes=180), **changes)
 
 

@@ -30,7 +30,7 @@ MONTH = ExpiryPolicy(ExpiryKind.FIXED_DURATION, months=1)
 
 
 def facts(ends_at: datetime | None = None) -> PurchaseFacts:
-    """An appointment that ends then."""
+    """Return an appointment that ends then."""
     return PurchaseFacts(PurchaseKind.APPOINTMENT, "visit-1", Money(1_000, "EUR"), ends_at=ends_at)
 
 
@@ -127,7 +127,7 @@ def test_a_valuation_corrects_credited_points(
 
 
 def line(points: int, expiry: ExpiryPolicy | None = None, **more: Any) -> EvaluationLine:
-    """The line of a rule that gave points."""
+    """Return the line of a rule that gave points."""
     return EvaluationLine(None, "Ten", 1, Outcome.APPLIED, points, "Applied.", expiry=expiry, **more)
 
 

@@ -25,7 +25,7 @@ PER_EURO = rule(1, PerAmountAward(1, 100))
 
 
 def earn_in(stands_in: Tier | None, *rules: EarningRule, total: int = 1_000, **program: Any) -> Evaluation:
-    """What a purchase earns whose customer stands in a tier."""
+    """Return what a purchase earns whose customer stands in a tier."""
     return evaluate(compile_rules(policy(**program), rules, ()), facts(total), NOW, stands_in)
 
 

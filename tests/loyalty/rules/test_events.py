@@ -30,7 +30,7 @@ NUMBERS = itertools.count(1)
 
 
 def values_of(kind: Any) -> list[Any]:
-    """Values that a field of this type may have: one, and None where it may be empty."""
+    """Return values that a field of this type may have: one, and None where it may be empty."""
     if get_origin(kind) in (Union, types.UnionType):
         return [value for one in get_args(kind) for value in values_of(one)]
     kind = getattr(kind, "__supertype__", kind)
@@ -48,7 +48,7 @@ def values_of(kind: Any) -> list[Any]:
 
 
 def samples_of(known: type[AnyEvent]) -> list[AnyEvent]:
-    """Events of a class: together they have every value that `values_of` gives for a field."""
+    """Return events of a class: together they have every value that `values_of` gives for a field."""
     hints = get_type_hints(known)
     columns = {field.name: values_of(hints[field.name]) for field in fields(known)}
     longest = max(map(len, columns.values()))

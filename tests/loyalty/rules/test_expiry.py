@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 
 
 def last_day(policy: ExpiryPolicy, at: datetime = NOON, zone: ZoneInfo = BERLIN) -> date:
-    """The last local day on which the points can be spent."""
+    """Return the last local day on which the points can be spent."""
     expiry = expires_at(policy, at, zone)
     assert expiry is not None
     return (expiry - MOMENT).astimezone(zone).date()

@@ -20,7 +20,7 @@ STATES = [frozenset(some) for size in range(len(Feature) + 1) for some in combin
 
 
 def is_sound(features: frozenset[Feature]) -> bool:
-    """Whether nothing lacks what it needs, and nothing is on beside what it excludes."""
+    """Tell whether nothing lacks what it needs, and nothing is on beside what it excludes."""
     return all(NEEDS.get(one, frozenset()) <= features for one in features) and not any(
         EXCLUDES.get(one, frozenset()) & features for one in features
     )

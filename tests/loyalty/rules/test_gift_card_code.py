@@ -25,7 +25,7 @@ CODES = st.integers(0, 2**RANDOM_BITS - 1).map(make_code).filter(lambda code: co
 
 
 def mistake_of(text: str) -> GiftCardCodeMistake | None:
-    """What is wrong with a typed code."""
+    """Return what is wrong with a typed code."""
     try:
         normalise_code(text)
     except GiftCardCodeMistyped as refusal:

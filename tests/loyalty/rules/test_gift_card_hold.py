@@ -41,7 +41,7 @@ PURCHASE = PayablePurchase(PurchaseStatus.CONFIRMED, Money(4_000, "EUR"), 1_000)
 
 
 def euro(amount_minor: int) -> Money:
-    """An amount in the currency of the card."""
+    """Return an amount in the currency of the card."""
     return Money(amount_minor, "EUR")
 
 

@@ -26,12 +26,12 @@ DAY = timedelta(days=1)
 
 
 def line(outcome: Outcome, explanation: str, failed: str | None = None) -> EvaluationLine:
-    """The line of a rule that gave nothing."""
+    """Return the line of a rule that gave nothing."""
     return EvaluationLine(RULE, "Ten", 1, outcome, 0, explanation, failed)
 
 
 def accrual(points: int = 0, state: AccrualState = AccrualState.AVAILABLE, **details: Any) -> UnearnedAccrual:
-    """An accrual that was evaluated at noon."""
+    """Return an accrual that was evaluated at noon."""
     seen = {"policy": AccrualPolicy(), "matures_at": None, "evaluated_at": NOON, "lines": []} | details
     return UnearnedAccrual(state, points, **seen)
 

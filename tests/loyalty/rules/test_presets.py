@@ -16,7 +16,7 @@ CURRENCIES = ("EUR", "JPY", "KWD", "CLF")
 
 
 def unusual(currency: str = "EUR") -> ProgramSettings:
-    """Settings that differ from every default."""
+    """Return settings that differ from every default."""
     settings = default_settings(currency)
     return replace(
         settings,

@@ -31,19 +31,19 @@ FIXED, PER_AMOUNT, PER_UNIT = FixedAward(5), PerAmountAward(1, 100), PerUnitAwar
 def rule(
     award: Award = FIXED, *, active: bool = True, starts_in: int | None = None, ends_in: int | None = None
 ) -> EarningRule:
-    """A rule without conditions; times are days from now."""
+    """Return a rule without conditions; times are days from now."""
     at = [None if days is None else NOW + days * DAY for days in (starts_in, ends_in)]
     made = EarningRule(RuleId(UUID(int=1)), "Rule", 1, 1, active, award, Conditions())
     return replace(made, starts_at=at[0], ends_at=at[1])
 
 
 def item(external_id: str = "cut", **values: object) -> CatalogItem:
-    """A service."""
+    """Return a service."""
     return replace(CatalogItem(CatalogKind.SERVICE, external_id, external_id.title()), **values)  # type: ignore[arg-type]
 
 
 def working() -> CheckedProgram:
-    """A program that lacks nothing."""
+    """Return a program that lacks nothing."""
     settings = default_settings("EUR")
     settings = replace(settings, redemption=replace(settings.redemption, enabled=True))
     return CheckedProgram(
@@ -52,7 +52,7 @@ def working() -> CheckedProgram:
 
 
 def codes(program: CheckedProgram) -> list[str]:
-    """The codes of what it lacks."""
+    """Return the codes of what it lacks."""
     return [check.code.value for check in check_program(program)]
 
 

@@ -35,7 +35,7 @@ FULL = PurchaseFacts(
 
 
 def report(**told: Any) -> PurchaseReport:
-    """A report that tells only what is named."""
+    """Return a report that tells only what is named."""
     return PurchaseReport(PurchaseKind.ORDER, "order-1", **told)
 
 
@@ -46,7 +46,7 @@ def judge(told: PurchaseReport, status: PurchaseStatus, state: KnownState, **opt
 
 
 def state_of(facts: PurchaseFacts, status: PurchaseStatus, generation: int = 1) -> KnownState:
-    """A purchase whose facts were told at no known time."""
+    """Return a purchase whose facts were told at no known time."""
     return KnownState(KnownFacts(facts), status, generation)
 
 

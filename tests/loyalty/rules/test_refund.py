@@ -176,7 +176,7 @@ POLICY = EarningPolicy(Stacking.SUM, EarnScope.ALL, WeekdayOf.SERVICE_START, "EU
 
 @st.composite
 def evaluations(draw: st.DrawFn) -> tuple[Refundable, list[Formula], int]:
-    """A purchase, the formulas of what it earned, and the points."""
+    """Return a purchase, the formulas of what it earned, and the points."""
     lines = tuple(draw(LINES))
     listed = sum(line.amount_minor for line in lines)
     total = draw(st.sampled_from([listed, listed + 500, listed * 9 // 10 + 1]))
@@ -192,7 +192,7 @@ def evaluations(draw: st.DrawFn) -> tuple[Refundable, list[Formula], int]:
 
 @st.composite
 def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
-    """Possible refunds, one after another."""
+    """Return possible refunds, one after another."""
     made: list[Refund] = []
     for _ in range(draw(st.integers(1, 6))):
         left = bought.total_minor - sum_refunds(bought, made)

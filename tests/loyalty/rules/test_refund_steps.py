@@ -28,12 +28,12 @@ FRANCS = Exchange("CHF", Ratio(1, 2), 10_000)
 
 
 def recorded(amount_minor: int) -> Refund:
-    """An earlier refund of money that belongs to no line."""
+    """Return an earlier refund of money that belongs to no line."""
     return Refund(amount_minor=amount_minor, money_minor=amount_minor)
 
 
 def decide(purchase: Refundable, status: PurchaseStatus, before: list[Refund], asked: Refund) -> DecidedRefund:
-    """Both steps: earlier refunds are read in between."""
+    """Decide a refund by both steps: earlier refunds are read in between."""
     return decide_refund(purchase, status, before, find_lines_to_refund(purchase, status, asked))
 
 

@@ -35,23 +35,23 @@ MOMENT = timedelta(microseconds=1)
 
 
 def by_window(**changes: Any) -> TierPolicy:
-    """What is earned in a year, reviewed at its end."""
+    """Return the policy that counts what is earned in a year, and reviews it at the end."""
     return replace(TierPolicy(WINDOW), **changes)
 
 
 def begun(policy: TierPolicy, previous: int = 0, points: int = 0, **numbers: Any) -> Account:
-    """An account of somebody whose windows were counted just now."""
+    """Return an account of somebody whose windows were counted just now."""
     return recount_windows(policy, account(**numbers), (points, previous), NOW, BERLIN)
 
 
 def earn(policy: TierPolicy, before: Account, points: int, now: datetime = NOW) -> Account:
-    """What a purchase does."""
+    """Return the account after a purchase with so many points."""
     opened = turn_windows(policy, before, now, BERLIN)
     return settle_standing(policy, opened, credit(opened, points, earned=True, qualifying=True).account, now, BERLIN)
 
 
 def wait(policy: TierPolicy, before: Account, now: datetime) -> Account:
-    """What time does until somebody looks."""
+    """Return the account as time has changed it, when somebody looks at it now."""
     return settle_standing(policy, before, turn_windows(policy, before, now, BERLIN), now, BERLIN)
 
 

@@ -67,7 +67,7 @@ def order(
     status: PurchaseStatus = PurchaseStatus.CREATED,
     **facts: Any,
 ) -> PurchaseRecording:
-    """An order for so many cents, by a customer without any profile."""
+    """Return an order for so many cents, by a customer without a profile."""
     made = PurchaseFacts(PurchaseKind.ORDER, external_id, Money(total, "EUR"), lines)
     profile = CustomerProfile(customer) if isinstance(customer, str) else customer
     return PurchaseRecording(PurchaseReport.of(replace(made, **facts)), status, profile)
@@ -82,12 +82,12 @@ def report(
     kind: PurchaseKind = PurchaseKind.ORDER,
     **told: Any,
 ) -> PurchaseRecording:
-    """A report that tells only what is named, None included."""
+    """Return a report that tells only the given fields. A field of None is told, too."""
     return PurchaseRecording(PurchaseReport(kind, external_id, **told), status, CustomerProfile(customer), key)
 
 
 def rule(award: Award | int = 10, **changes: Any) -> EarningRule:
-    """An active rule for everything; a bare number is so many points per purchase."""
+    """Return an active rule for everything. A bare number gives so many points for each purchase."""
     made = EarningRule(
         id=RuleId(NOBODY),
         name="Welcome",
@@ -101,7 +101,7 @@ def rule(award: Award | int = 10, **changes: Any) -> EarningRule:
 
 
 def product(**changes: Any) -> GiftCardProduct:
-    """A gift card of 25.00 EUR for 500 points."""
+    """Return a product: a gift card of 25.00 EUR for 500 points."""
     made = GiftCardProduct(
         id=GiftCardProductId(NOBODY),
         name="Voucher",
@@ -113,12 +113,12 @@ def product(**changes: Any) -> GiftCardProduct:
 
 
 def one_point_per_euro() -> EarningRule:
-    """The rule of a shop: 290.00 EUR are 290 points."""
+    """Return the rule of a shop: one point for each euro."""
     return rule(PerAmountAward(1, 100), name="A point per euro")
 
 
 def adjustment(points: int, key: str = "key-1", *, customer: str = "anna", **changes: Any) -> AdjustmentRequest:
-    """Goodwill for a customer, by external id."""
+    """Return a request for an adjustment as goodwill, for a customer by external id."""
     made = AdjustmentRequest(
         customer=CustomerKey(external_id=customer),
         points=points,
@@ -133,12 +133,12 @@ def adjustment(points: int, key: str = "key-1", *, customer: str = "anna", **cha
 
 
 def service_item(external_id: str, **changes: Any) -> CatalogItem:
-    """A service of the catalogue that is not enrolled."""
+    """Return a service of the catalogue that is not enrolled."""
     return replace(CatalogItem(CatalogKind.SERVICE, external_id, external_id.capitalize()), **changes)
 
 
 def customer_actor(tenant_id: TenantId, customer_id: CustomerId) -> Actor:
-    """A customer in the tenant's own app."""
+    """Return the actor of a customer in the tenant's own app."""
     return Actor(
         kind=ActorKind.CUSTOMER,
         tenant_id=tenant_id,
@@ -150,17 +150,17 @@ def customer_actor(tenant_id: TenantId, customer_id: CustomerId) -> Actor:
 
 
 def at(world: World, now: datetime) -> World:
-    """The same world at another time."""
+    """Return the same world with a clock that stands at another time."""
     return replace(world, clock=clock_at(now))
 
 
 def clock_at(now: datetime) -> Callable[[], datetime]:
-    """A clock that stands still."""
+    """Return a clock that stands still."""
     return lambda: now
 
 
 async def known_customer(world: World, salon: Salon, external_id: str = "anna") -> CustomerId:
-    """A customer who has bought something for nothing: no points yet, whatever the rules say about amounts."""
+    """Create a customer by a purchase of 0, so that no rule gives points for an amount."""
     recorded = await record_alone(world, salon.manager, order(f"first of {external_id}", 0, customer=external_id))
     return recorded.customer.id
 
@@ -171,7 +171,10 @@ async def earn(world: World, salon: Salon, recording: PurchaseRecording) -> Reco
 
 
 async def record_alone(world: World, actor: Actor, recording: PurchaseRecording) -> RecordedPurchase:
-    """Record a purchase in a transaction of its own, also when others come at the same time: as each process does."""
+    """Record a purchase in a transaction of its own, as another process does.
+
+    It is never written together with others that come at the same time.
+    """
     (result,) = await record_purchases(world, actor, [recording])
     if isinstance(result, LoyaltyError):
         raise result
@@ -186,7 +189,7 @@ async def give(world: World, salon: Salon, points: int, key: str, **changes: Any
 def checkout(
     subtotal: int = 10_000, discounts: int = 0, purchase: str | None = None, kind: PurchaseKind = PurchaseKind.ORDER
 ) -> Checkout:
-    """A checkout over so many cents."""
+    """Return a checkout over so many cents."""
     key = None if purchase is None else PurchaseKey(kind, purchase)
     return Checkout(Money(subtotal, "EUR"), discounts, key)
 
@@ -217,7 +220,7 @@ async def give_back(
 async def pay_back(
     world: World, salon: Salon, external_id: str, amount_minor: int, key: str, *lines: LineRefund, **details: Any
 ) -> RefundedPurchase:
-    """Refund an amount of an order that belongs to no line, or lines of it."""
+    """Refund an order: an amount that belongs to no line, or lines of the order."""
     name = PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, external_id))
     request = RefundRequest(name, Refund(lines, amount_minor), "EUR", None, None, key)
     return await refund_purchase(world, salon.integration, request._replace(**details))
@@ -226,7 +229,7 @@ async def pay_back(
 async def bring_along(
     world: World, salon: Salon, points: int, *, customer: str = "anna", **details: Any
 ) -> OpeningResult:
-    """Import what a customer had elsewhere: by default all of it earned, and counting for the tier."""
+    """Import an opening balance. By default all points were earned, and count for the tier."""
     numbers = OpeningNumbers(points, details.pop("lifetime", points), details.pop("qualifying", points))
     opening = Opening(CustomerProfile(customer), numbers, details.pop("expires_on", None))
     (result,) = await import_opening_balances(world, salon.manager, [opening])
@@ -234,21 +237,21 @@ async def bring_along(
 
 
 async def merge(world: World, salon: Salon, source: str, target: str, key: str) -> MergedCustomers:
-    """Let one customer become another, who is made if there is none."""
+    """Merge one customer into another. A customer who does not exist is created first."""
     await known_customer(world, salon, target)
     names = (CustomerKey(external_id=source), CustomerKey(external_id=target))
     return await merge_customers(world, salon.manager, MergeRequest(*names, None, key))
 
 
 async def set_redemption(world: World, salon: Salon, **policy: Any) -> None:
-    """How points can be spent from now on: a point is a cent, without limits, unless told otherwise."""
+    """Set how points can be spent from now on. By default a point is worth a cent, without limits."""
     redemption = RedemptionPolicy(enabled=True, point_value=PointValue(1, Money(1, "EUR")))
     changed = replace(redemption, **policy)
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, redemption=changed), None))
 
 
 async def set_policy(world: World, salon: Salon, **policy: Any) -> None:
-    """How points come and go from now on; what is not said is as in a new program."""
+    """Set how points come and go from now on. Settings that are not given are those of a new program."""
     accrual = AccrualPolicy(**policy)
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, accrual=accrual), None))
 

@@ -26,14 +26,14 @@ from tests.fixtures.tenants import Salon
 
 
 def euros(cents: int) -> Money:
-    """So many cents."""
+    """Return so many cents."""
     return Money(cents, "EUR")
 
 
 def issue_request(
     cents: int = 5_000, key: str = "issue-1", *, customer: str | None = "anna", **changes: Any
 ) -> IssueRequest:
-    """A card that was sold for money."""
+    """Return a card that was sold for money."""
     made = IssueRequest(
         origin=GiftCardOrigin.MONEY,
         face=euros(cents),

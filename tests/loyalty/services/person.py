@@ -64,7 +64,7 @@ class Life(NamedTuple):
 
 
 async def live(world: World, salon: Salon) -> Life:
-    """Everything that the service can do with Anna's name in it."""
+    """Do everything that the service can do with Anna's name in it."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await set_redemption(world, salon)
     profile = CustomerProfile(
@@ -141,10 +141,10 @@ async def _use_gift_cards(world: World, salon: Salon, anna: Actor) -> None:
 
 
 def order_name(external_id: str) -> PurchaseName:
-    """An order by its natural key."""
+    """Return an order by its natural key."""
     return PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, external_id))
 
 
 def own_hold(purchase: str, key: str) -> HoldRequest:
-    """Points that Anna sets aside herself."""
+    """Return points that Anna sets aside herself."""
     return HoldRequest(ANNA, 20, checkout(purchase=purchase), None, None, key)

@@ -27,7 +27,10 @@ class Team(NamedTuple):
     issuer: OidcIssuerRow
 
     def token(self, name: str, *, email: str | None = None, groups: tuple[str, ...] = ()) -> Actor:
-        """What a token of the provider describes, before its standing is read; ``groups`` are values of its claim."""
+        """Return the actor of a new token of the provider, before its standing is read.
+
+        ``groups`` are values of the claim that stands for roles.
+        """
         now, subject = self.world.clock(), subject_at_provider(self.issuer.id, name)
         return Actor(
             kind=ActorKind.STAFF,
@@ -43,33 +46,33 @@ class Team(NamedTuple):
         )
 
     async def find(self, name: str, *, email: str | None = None, groups: tuple[str, ...] = ()) -> Actor | None:
-        """The person as they stand, with a new token."""
+        """Return the actor of a person with a new token and their standing."""
         return await refresh_actor(self.world, self.token(name, email=email, groups=groups))
 
     async def person(self, name: str, *, email: str | None = None, groups: tuple[str, ...] = ()) -> Actor:
-        """The person as they stand; they are let in."""
+        """Return the actor of a person with a new token. The person must be admitted."""
         found = await self.find(name, email=email, groups=groups)
         assert found is not None, name
         return found
 
     async def add(self, name: str, role_id: object) -> MemberRow:
-        """A member by their identity, added by the owner."""
+        """Add a member by their identity, as the owner."""
         request = MemberRequest(name, role_id, Identity(self.issuer.id, name))  # type: ignore[arg-type]
         return (await add_member(self.world, self.salon.owner, request)).member
 
     async def member(self, name: str, role_id: object) -> Actor:
-        """A member of the team who is signed in."""
+        """Add a member, and return their actor."""
         await self.add(name, role_id)
         return await self.person(name)
 
 
 def sign_in_of(state: str, now: datetime, provider_session: str | None = None) -> SignIn:
-    """What a browser has proved at the provider just now."""
+    """Return what a browser has proved at the provider just now."""
     return SignIn(hashlib.sha256(state.encode()).hexdigest(), provider_session, now)
 
 
 async def open_team(world: World, salon: Salon) -> Team:
-    """A salon with a provider: `boss` is an owner there, `till` works at the counter."""
+    """Return a salon with a provider: `boss` is an owner there, `till` works at the counter."""
     request = OidcIssuerRequest(
         "https://login.example",
         secrets.token_hex(8),

@@ -51,7 +51,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """Whatever a test does, the ledger adds up after it, and once more when every promise with a date is kept."""
+    """Check after each test that the ledger adds up, and once more when all pending points with a date have matured."""
     yield
     await ledger_is_sound(salon.tenant_id)
     while (await mature_due(at(world, NOON.replace(year=2999)), salon.tenant_id)).done:
@@ -73,25 +73,25 @@ async def entries_of(world: World, salon: Salon) -> list[EntryRow]:
 
 
 async def told(world: World, relay: Database, salon: Salon) -> list[str]:
-    """The kinds of all events of the salon, in order."""
+    """Return the kinds of all events of the salon, in order."""
     await position_all_events(relay)
     return [event.kind for event in await list_events(world.database, salon.tenant_id, after=0)]
 
 
 def accrual_of(recorded: RecordedPurchase) -> AccrualRow:
-    """What a purchase earned."""
+    """Return what a purchase earned."""
     assert recorded.accrual is not None
     return recorded.accrual
 
 
 def numbers(customer: CustomerRow) -> tuple[int, int, int, int, int]:
-    """Available, pending, debt, lifetime, qualifying."""
+    """Return available, pending, debt, lifetime, qualifying."""
     points = customer.points
     return (points.available, points.pending, points.debt, points.lifetime_earned, points.qualifying)
 
 
 def appointment(ends_at: datetime | None = NOON, **facts: Any) -> PurchaseRecording:
-    """An appointment of 100.00 that ends then."""
+    """Return an appointment of 100.00 that ends then."""
     starts_at = ends_at and ends_at - HOUR
     return order(**{"starts_at": starts_at, "ends_at": ends_at, **facts})
 

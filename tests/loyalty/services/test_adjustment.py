@@ -312,14 +312,14 @@ async def _set_expiry(owner_world: World, salon: Salon, days: dict[str, int]) ->
 
 
 async def _expired(owner_world: World, salon: Salon) -> int:
-    """How many points the ledger says have expired."""
+    """Return how many points the ledger says have expired."""
     async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
         row = await tx.row(text("SELECT -sum(points) AS points FROM entries WHERE kind = 'EXPIRED'"))
     return int(row.points) if row else 0
 
 
 async def _left(owner_world: World, salon: Salon) -> dict[str, int]:
-    """What is left in each lot, by the idempotency key that it came with."""
+    """Return what is left in each lot, by the idempotency key that it came with."""
     async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
         rows = await tx.rows(
             text(

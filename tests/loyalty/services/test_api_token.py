@@ -33,12 +33,12 @@ RECORDING = frozenset({Permission.PURCHASES_RECORD})
 
 
 def new_hash() -> str:
-    """The hash of a secret that nobody knows."""
+    """Return the hash of a secret that nobody knows."""
     return hashlib.sha256(secrets.token_bytes(32)).hexdigest()
 
 
 async def make(world: World, actor: Actor, sha256: str | None = None, **changes: Any) -> ApiTokenRow:
-    """A token for recording purchases."""
+    """Create a token for recording purchases."""
     wanted = {"name": "Booking system", "permissions": RECORDING, "expires_at": None, **changes}
     return await create_api_token(world, actor, ApiTokenRequest(**wanted), sha256 or new_hash())
 
@@ -101,7 +101,10 @@ async def test_a_token_hands_out_no_more_than_it_holds(
 
 
 async def chain_of_tokens(world: World, salon: Salon) -> tuple[list[ApiTokenRow], list[str]]:
-    """A token, one that it made, and one that this made in turn; with their hashes."""
+    """Create a token, a second one made by the first, and a third one made by the second.
+
+    Return them with their hashes.
+    """
     hashes, made, maker = [new_hash() for _ in range(3)], [], salon.owner
     for number, sha256 in enumerate(hashes):
         permissions = RECORDING | {Permission.TOKENS_MANAGE}

@@ -32,19 +32,19 @@ PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.LOYALTY_READ})
 
 
 def hash_of(secret: str) -> str:
-    """The only form in which a secret is kept."""
+    """Return the only form in which a secret is kept."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 @pytest.fixture
 def sha256() -> str:
-    """The hash of a new secret."""
+    """Provide the hash of a new secret."""
     return hash_of(secrets.token_hex(32))
 
 
 @pytest.fixture
 async def token(world: World, salon: Salon, sha256: str) -> ApiTokenRow:
-    """A token that lives for a day."""
+    """Provide a token that lives for a day."""
     return await create_api_token(
         at(world, NOON),
         salon.owner,

@@ -49,7 +49,7 @@ class Watch:
 
 
 def process(world: World, watch: Watch, limits: BudgetLimits = LIMITS) -> Budgets:
-    """The budgets of one more server process."""
+    """Return the budgets of one more server process."""
     return Budgets(world.database, watch, limits)
 
 
@@ -61,7 +61,7 @@ async def settled(budgets: Budgets) -> None:
 
 
 async def spend(budgets: Budgets, actor: Actor, most: int, cost: int = LEAST_BUDGET_POINTS) -> int:
-    """How much of `most` points an actor can spend at once."""
+    """Return how many of `most` points an actor can spend at once."""
     spent = 0
     while spent < most:
         charge = await budgets.charge(actor, cost)
@@ -73,7 +73,7 @@ async def spend(budgets: Budgets, actor: Actor, most: int, cost: int = LEAST_BUD
 
 
 async def stored(world: World, salon: Salon) -> dict[str, datetime]:
-    """The buckets that the database knows, and when each is full."""
+    """Return the buckets that the database knows, and when each is full."""
     rows = [orjson.loads(line) for line in (await snapshot(world.database, salon.tenant_id))["budgets"]]
     return {row["scope"]: datetime.fromisoformat(row["full_at"]) for row in rows}
 

@@ -51,14 +51,14 @@ CREATED, CONFIRMED, PAID, COMPLETED, CANCELLED, NO_SHOW, REFUNDED = PurchaseStat
 
 
 async def account_of(world: World, salon: Salon, customer: CustomerId) -> Account:
-    """The account as it is stored."""
+    """Return the account as it is stored."""
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         (locked,) = (await lock_customers(tx, [customer])).values()
     return locked.account
 
 
 def numbers_of(account: Account) -> tuple[object, ...]:
-    """What must be as it was: all but the number of entries and what follows from it."""
+    """Return the numbers that must be as before: all but the number of entries, and what follows from it."""
     return (
         account.available,
         account.pending,

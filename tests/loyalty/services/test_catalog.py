@@ -37,7 +37,7 @@ async def save(world: World, salon: Salon, *items: CatalogItem) -> None:
 async def listed(
     world: World, salon: Salon, window: Window[CatalogPlace] | None = None, kind: CatalogKind | None = None
 ) -> list[str]:
-    """The external ids of a page."""
+    """Return the external ids of a page."""
     page = await list_catalog_items(world, salon.staff, kind=kind, window=window or Window(50))
     return [item.external_id for item in page]
 

@@ -49,7 +49,7 @@ async def prepare(world: World, salon: Salon, *rules: EarningRule, **policy: Any
 
 
 def points(recorded: RecordedPurchase) -> tuple[int, int]:
-    """What the accrual still gives, and what the customer has."""
+    """Return what the accrual still gives, and what the customer has."""
     assert recorded.accrual is not None
     return recorded.accrual.outstanding_points, recorded.customer.points.available
 

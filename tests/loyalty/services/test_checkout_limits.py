@@ -62,7 +62,7 @@ async def hold_for(world: World, salon: Salon, points: int, key: str, **details:
 
 
 async def quoted(world: World, salon: Salon, subtotal: int = 1_600, wanted: int | None = None) -> LoyaltyQuote:
-    """What Anna is offered for the order ``cart``."""
+    """Return what Anna is offered for the order ``cart``."""
     quote = await quote_checkout(world, salon.integration, ANNA, checkout(subtotal, 0, "cart"), wanted)
     assert quote.loyalty is not None
     return quote.loyalty

@@ -56,7 +56,7 @@ ANNA = CustomerProfile(
 
 
 async def guests(world: World, salon: Salon, **points: int) -> dict[str, CustomerId]:
-    """Customers by name with so many available points, in the order of the arguments."""
+    """Create customers with these names and available points. Return them in the order of the arguments."""
     made = {}
     for name, number in points.items():
         profile = CustomerProfile(name, full_name=f"{name.capitalize()} Müller", email=f"{name}@example.org")
@@ -76,7 +76,7 @@ async def listed(
     window: Window[CustomerPlace] | None = None,
     **narrow: Any,
 ) -> list[str]:
-    """The external ids of a page of customers."""
+    """Return the external ids of a page of customers."""
     wanted = CustomerFilter(having, search, narrow.get("tier_id"))
     page = await list_customers(world, salon.staff, wanted, order_by, window or Window(50))
     return [row.external_id for _, row in page]

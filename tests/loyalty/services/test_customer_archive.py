@@ -48,14 +48,14 @@ ANNA = CustomerKey(external_id="anna")
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """The ledger agrees after every archive and unarchive."""
+    """Check after each test that the ledger adds up, after every archive and unarchive."""
     yield
     await ledger_is_sound(salon.tenant_id)
 
 
 @pytest.fixture
 async def anna(world: World, salon: Salon) -> CustomerId:
-    """A customer with 30 points."""
+    """Provide a customer with 30 points."""
     await set_redemption(world, salon)
     customer_id = await known_customer(world, salon)
     await give(world, salon, 30, "welcome")
@@ -76,12 +76,12 @@ async def listed(world: World, salon: Salon, **narrowed: object) -> list[str]:
 
 
 async def history(world: World, salon: Salon, customer_id: CustomerId) -> list[ArchivingRow]:
-    """The archive history of a customer."""
+    """Return the archive history of a customer."""
     return (await load_archivings(world, salon.staff, [customer_id])).get(customer_id, [])
 
 
 async def found(world: World, salon: Salon, key: CustomerKey = ANNA) -> CustomerRow:
-    """A customer who is there."""
+    """Return a customer who is there."""
     row = await find_customer(world, salon.staff, key)
     assert row is not None
     return row

@@ -72,7 +72,7 @@ BEFORE = {
 
 @pytest.fixture
 async def life(world: World, salon: Salon) -> Life:
-    """Everything that the service can do with Anna's name in it."""
+    """Provide a customer for whom the service has done everything that keeps a name."""
     return await live(world, salon)
 
 
@@ -88,7 +88,7 @@ async def erase(world: World, salon: Salon, key: str = "erase", customer: Custom
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """The proof holds after every kind of customer is erased."""
+    """Check after each test that the ledger adds up, after every kind of customer is erased."""
     yield
     await ledger_is_sound(salon.tenant_id)
 

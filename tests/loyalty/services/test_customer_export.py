@@ -41,7 +41,10 @@ TEAMS_TEXTS = (
 
 @pytest.fixture
 async def life(world: World, salon: Salon, relay_database: Database) -> Life:
-    """Everything that the service can do with Anna's name in it, and its events have their positions."""
+    """Provide a customer for whom the service has done everything that keeps a name.
+
+    The events have their positions.
+    """
     lived = await live(world, salon)
     await position_all_events(relay_database)
     return lived
@@ -50,7 +53,7 @@ async def life(world: World, salon: Salon, relay_database: Database) -> Life:
 async def export(
     world: World, actor: Actor, customer: CustomerKey | None = None, page: int = 100
 ) -> Sequence[HeldRecord]:
-    """All pages."""
+    """Export a customer, and return the records of all pages."""
     records: list[HeldRecord] = []
     while True:
         found = await export_customer(world, actor, customer, records[-1].place if records else None, page)
@@ -60,7 +63,7 @@ async def export(
 
 
 def as_text(records: Sequence[HeldRecord]) -> str:
-    """What an export says, in small letters."""
+    """Return what an export says, in small letters."""
     return json.dumps([record.data for record in records], ensure_ascii=False).lower()
 
 

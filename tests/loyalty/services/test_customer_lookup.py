@@ -71,7 +71,7 @@ SOLD = PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, "order-1"))
 
 
 async def _quote(world: World, by: Actor, key: CustomerKey) -> Quote:
-    """A quote shows nothing of a customer who is not there."""
+    """Ask for a quote. It shows nothing of a customer who is not there."""
     quote = await quote_checkout(world, by, key, checkout(), None)
     if quote.loyalty is None:
         raise NotFound("customer", ("customer",))
@@ -105,7 +105,7 @@ USES: dict[str, Use] = {
 
 @pytest.fixture
 async def anna(world: World, salon: Salon) -> CustomerId:
-    """Somebody with a telephone number, and points."""
+    """Provide somebody with a telephone number, and points."""
     await set_redemption(world, salon)
     profile = CustomerProfile("anna", phone=PHONE)
     recorded = await earn(world, salon, order("order-1")._replace(customer=profile))
@@ -114,12 +114,12 @@ async def anna(world: World, salon: Salon) -> CustomerId:
 
 
 def counter(salon: Salon) -> Actor:
-    """A system that spends points, and may not read who there is."""
+    """Return a system that spends points, and may not read who there is."""
     return replace(salon.integration, permissions=frozenset({Permission.REDEMPTIONS_MANAGE}))
 
 
 async def is_looked_at(world: World, by: Actor, key: CustomerKey, use: Use = USES["quote"]) -> bool:
-    """Whether a look-up was tried, whatever came of it."""
+    """Tell whether a look-up was tried, whatever came of it."""
     try:
         await use(world, by, key)
     except TooManyWrongCodes:

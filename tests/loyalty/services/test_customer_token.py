@@ -30,12 +30,12 @@ BOTH = frozenset({Permission.SELF_READ, Permission.SELF_REDEEM})
 
 @pytest.fixture
 async def anna(world: World, salon: Salon) -> CustomerId:
-    """A customer whom the salon knows."""
+    """Provide a customer whom the salon knows."""
     return await known_customer(world, salon)
 
 
 async def token_of(world: World, salon: Salon, *permissions: Permission, expires_at: datetime | None = None) -> Actor:
-    """A system with these permissions."""
+    """Return a system with these permissions."""
     sha256 = new_hash()
     await create_api_token(
         at(world, NOON), salon.owner, ApiTokenRequest("App", frozenset(permissions), expires_at), sha256

@@ -57,7 +57,7 @@ EVERYTHING = Conditions(
 
 
 async def names_listed(world: World, salon: Salon, window: Window[RulePlace], **wanted: Any) -> list[str]:
-    """The names of a page of rules."""
+    """Return the names of a page of rules."""
     page = await list_earning_rules(world, salon.staff, **{"active": None, **wanted}, window=window)
     return [row.name for row in page]
 
@@ -143,7 +143,7 @@ async def test_a_deleted_rule_is_gone_from_every_list(world: World, salon: Salon
 
 @pytest.fixture
 async def five_rules(world: World, salon: Salon) -> list[EarningRuleRow]:
-    """A to E: by priority first, then by age; B and D are paused."""
+    """Provide the rules A to E, ordered by priority and then by age. B and D are paused."""
     drafts = [("C", 1), ("A", 0), ("D", 1), ("B", 0), ("E", 2)]
     made = [
         await create_earning_rule(

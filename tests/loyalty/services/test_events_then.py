@@ -26,13 +26,13 @@ from tests.loyalty.services.builders import (
 
 
 async def read_payloads(world: World, relay: Database, salon: Salon, kind: EventKind) -> list[dict[str, Any]]:
-    """The payloads of all events of a kind, in order."""
+    """Return the payloads of all events of a kind, in order."""
     await position_all_events(relay)
     return [one.payload for one in await list_events(world.database, salon.tenant_id, after=0) if one.kind == kind]
 
 
 def purchase_then(payload: dict[str, Any]) -> tuple[str, int, int, str]:
-    """Status, total, refunded money and currency of the purchase that a payload tells of."""
+    """Return status, total, refunded money and currency of the purchase that a payload tells of."""
     return (
         payload["purchase_status"],
         payload["purchase_total_minor"],

@@ -36,14 +36,14 @@ CHF = "CHF"
 
 @pytest.fixture
 async def shop(world: World, salon: Salon) -> Salon:
-    """A point for each euro, and 5 for the purchase."""
+    """Set a point for each euro, and 5 points for each purchase."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await create_earning_rule(world, salon.manager, rule(FixedAward(5), priority=9))
     return salon
 
 
 def abroad(total: int, *lines: PurchaseLine, rate: str | None = "0.95", currency: str = CHF, **details: Any) -> Any:
-    """An order in another currency."""
+    """Return an order in another currency."""
     made = order("order-1", total, *lines, **details)
     told = replace(
         made.report,
@@ -153,7 +153,7 @@ async def test_a_rate_of_one_goes_with_the_currency_of_the_program(world: World,
 
 
 def _thin(made: PurchaseRecording) -> PurchaseRecording:
-    """A report of a status and nothing else."""
+    """Return a report of a status and nothing else."""
     report = type(made.report)(made.report.kind, made.report.external_id)
     return made._replace(report=report)
 

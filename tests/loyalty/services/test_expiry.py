@@ -58,7 +58,7 @@ TWO_DAYS_QUIET = ExpiryPolicy(ExpiryKind.INACTIVITY, days=2)
 
 
 def end_of(day: date) -> datetime:
-    """The first instant after a day in Berlin in winter time."""
+    """Return the first instant after a day in Berlin in winter time."""
     return datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
 
 
@@ -81,7 +81,7 @@ async def schedule(world: World, salon: Salon, customer: CustomerId) -> list[tup
 
 
 async def expiring(world: World, salon: Salon, relay: Database) -> list[dict[str, Any]]:
-    """What was told of points that will expire."""
+    """Return what was told of points that will expire."""
     await position_all_events(relay)
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         events = await read_events(tx, after=0, limit=1_000)
@@ -89,7 +89,7 @@ async def expiring(world: World, salon: Salon, relay: Database) -> list[dict[str
 
 
 async def told(world: World, salon: Salon, relay: Database) -> list[tuple[int, int]]:
-    """Which notices were told, as days before and points."""
+    """Return which notices were told, as days before and points."""
     return [(payload["days_before"], payload["points"]) for payload in await expiring(world, salon, relay)]
 
 
@@ -326,7 +326,7 @@ async def test_a_lot_that_is_given_back_lives_on_by_the_same_activity(
 
 
 async def lot_versions(world: World, salon: Salon) -> dict[UUID, str]:
-    """The transaction that wrote each lot last."""
+    """Return the transaction that wrote each lot last."""
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         rows = await tx.rows(
             text("SELECT id, xmin::text::bigint AS version FROM lots WHERE tenant_id = :current_tenant")

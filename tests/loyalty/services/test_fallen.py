@@ -26,7 +26,7 @@ PERMISSIONS = frozenset({Permission.LOYALTY_READ})
 
 
 async def token_actor(world: World, salon: Salon, *, ended: bool) -> Actor:
-    """A caller with an API token."""
+    """Return a caller with an API token."""
     sha256 = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
     token = await create_api_token(world, salon.owner, ApiTokenRequest("Till", PERMISSIONS, None), sha256)
     if ended:
@@ -41,7 +41,7 @@ async def token_actor(world: World, salon: Salon, *, ended: bool) -> Actor:
 
 
 def signed_actor(world: World, actor: Actor, name: str) -> Actor:
-    """The same person with a signed token of this name, which is also that of its subject."""
+    """Return the same person with a signed token of this name, which is also that of its subject."""
     issued_at = world.clock() - timedelta(minutes=5)
     return replace(actor, subject=name, signed=(SignedToken(f"{name}-id", name, issued_at),))
 

@@ -22,7 +22,7 @@ NEEDED = STARTING_FEATURES - {Feature.LOYALTY}
 
 
 async def features_of(world: World, salon: Salon) -> frozenset[Feature]:
-    """What is on."""
+    """Return what is on."""
     return (await get_tenant(world, salon.owner)).features
 
 

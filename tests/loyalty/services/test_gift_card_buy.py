@@ -52,7 +52,7 @@ from tests.loyalty.services.gift_cards import cancel_card, euros, issue_request,
 
 
 async def offer(world: World, salon: Salon, **changes: Any) -> GiftCardProductId:
-    """A card of 25.00 EUR for 500 points, or what the changes say."""
+    """Create a product: a card of 25.00 EUR for 500 points, with changes."""
     return (await create_product(world, salon.manager, product(**changes))).product.id
 
 

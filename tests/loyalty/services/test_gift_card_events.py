@@ -26,7 +26,7 @@ from tests.loyalty.services.test_gift_card_gift import FOR_EVA
 async def read_about(
     world: World, relay: Database, actor: Actor, card_id: GiftCardId, customer_id: CustomerId | None = None
 ) -> list[EventRow]:
-    """What the log tells an actor about a card."""
+    """Return what the log tells an actor about a card."""
     await position_all_events(relay)
     wanted = EventFilter(customer_id=customer_id, subject=Subject(EventSubject.GIFT_CARD, card_id))
     page = await poll_events(world, actor, wanted, after=0, limit=100)
@@ -35,7 +35,7 @@ async def read_about(
 
 
 def kinds_and_customers(events: Sequence[EventRow]) -> list[tuple[str, CustomerId | None]]:
-    """What was told, and of whom."""
+    """Return what was told, and of whom."""
     return [(event.kind.removeprefix("gift_card."), event.customer_id) for event in events]
 
 

@@ -42,7 +42,7 @@ FOR_EVA = Gift("Eva", "eva@example.com", "Happy birthday!", date(2099, 5, 17))
 
 
 async def customer(world: World, salon: Salon, name: str) -> Actor:
-    """A customer who is known."""
+    """Return a customer who is known."""
     return customer_actor(salon.tenant_id, await known_customer(world, salon, name))
 
 
@@ -57,7 +57,7 @@ async def claim(world: World, actor: Actor, code: GiftCardCode, key: str = "clai
 
 
 async def cards_of(world: World, actor: Actor) -> list[GiftCardId]:
-    """What a customer has."""
+    """Return what a customer has."""
     found = await list_gift_cards(world, actor, GiftCardFilter(holder_id=actor.customer_id), PAGE)
     return [card.id for card in found]
 

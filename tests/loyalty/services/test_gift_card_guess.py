@@ -31,12 +31,12 @@ from tests.loyalty.services.builders import NOON, at, customer_actor
 
 
 def somebody(salon: Salon) -> Actor:
-    """A customer."""
+    """Return a customer."""
     return customer_actor(salon.tenant_id, CustomerId(uuid7()))
 
 
 def beginning_alike(count: int) -> list[GiftCardCode]:
-    """Codes that begin with the same symbols."""
+    """Return codes that begin with the same symbols."""
     numbers = range(7 << RANDOM_BITS - 40, (7 << RANDOM_BITS - 40) + 2 * count)
     codes = [code for code in map(make_code, numbers) if code is not None][:count]
     assert len({code[:PREFIX_LENGTH] for code in codes}) == 1
@@ -45,7 +45,7 @@ def beginning_alike(count: int) -> list[GiftCardCode]:
 
 
 async def passes(world: World, actor: Actor, code: GiftCardCode | None = None, *, known: bool = False) -> bool:
-    """Whether a code was looked at."""
+    """Tell whether a code was looked at."""
     try:
         await limit_guesses(world, actor, code or new_code(), known=known)
     except TooManyWrongCodes:

@@ -81,12 +81,12 @@ async def rich(world: World, salon: Salon) -> None:
 async def quoted(
     world: World, salon: Salon, *cards: NamedCard, by: Actor | None = None, cents: int = 10_000, points: int = 0
 ) -> Quote:
-    """A checkout of Anna over the order ``order-1``."""
+    """Ask for a quote of a checkout of Anna for the order ``order-1``."""
     return await quote_checkout(world, by or salon.integration, ANNA, checkout(cents, 0, "order-1"), points, cards)
 
 
 def shares(quote: Quote) -> list[int]:
-    """What each card of a quote pays, in cents."""
+    """Return what each card of a quote pays, in cents."""
     return [one.amount.amount_minor for one in quote.paid.cards]
 
 

@@ -40,7 +40,7 @@ EVERYTHING = GiftCardProductFilter(archived=None)
 
 
 async def names(world: World, salon: Salon, wanted: GiftCardProductFilter, page: Window[Any] = PAGE) -> list[str]:
-    """The names of a list."""
+    """Return the names of a list."""
     return [row.name for row in await list_products(world, salon.staff, wanted, page)]
 
 

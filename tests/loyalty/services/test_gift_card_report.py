@@ -29,7 +29,7 @@ DAY = NOON.date()
 
 
 async def figures(world: World, salon: Salon, *, first: int = 0, last: int = 0) -> GiftCardFigures:
-    """The figures of some days, counted from the day of the test."""
+    """Return the figures of some days, counted from the day of the test."""
     days = [DAY + timedelta(days=number) for number in (first, last)]
     (found,) = (await get_gift_card_report(world, salon.staff, *days)).figures
     return found

@@ -27,12 +27,12 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def keyed(world: World, *secrets: bytes) -> World:
-    """The same world in a process with these keys, the newest first."""
+    """Return the same world in a process with these keys, the newest first."""
     return replace(world, codes=CodeKeys.of(secrets))
 
 
 async def sell(world: World, salon: Salon, many: int, key: str = "card") -> list[IssuedCard]:
-    """Cards that nobody has."""
+    """Sell so many cards that nobody holds."""
     return [await issue(world, salon, key=f"{key} {number}", customer=None) for number in range(many)]
 
 

@@ -81,13 +81,13 @@ class Killed(Exception):
 
 
 async def all_events(world: World, salon: Salon, relay: Database) -> list[EventRow]:
-    """The whole log of the salon."""
+    """Return the whole log of the salon."""
     await position_all_events(relay)
     return list(await list_events(world.database, salon.tenant_id, after=0))
 
 
 def notices(log: list[EventRow], card_id: GiftCardId) -> list[tuple[int, int]]:
-    """The days before and the amounts that were told of a card, in their order."""
+    """Return the days before and the amounts that were told of a card, in their order."""
     told = [decode_row(row).event for row in log if row.kind == EventKind.GIFT_CARD_EXPIRING]
     events = [one for one in told if isinstance(one, GiftCardExpiring) and one.gift_card_id == card_id]
     return [(one.days_before, one.amount_minor) for one in events]

@@ -39,14 +39,14 @@ CONCURRENT = 8
 
 @pytest.fixture
 async def anna(world: World, salon: Salon) -> CustomerId:
-    """A customer with 1,000 points that can be spent."""
+    """Provide a customer with 1,000 points that can be spent."""
     await set_redemption(world, salon)
     await known_customer(world, salon)
     return (await give(world, salon, 1_000, "the first points")).customer.id
 
 
 def token_actor(salon: Salon) -> Actor:
-    """A system with an API token of its own."""
+    """Return a system with an API token of its own."""
     token_id = TokenId(uuid7())
     return Actor(
         kind=ActorKind.API_TOKEN,
@@ -59,7 +59,7 @@ def token_actor(salon: Salon) -> Actor:
 
 
 def hold_of(customer_id: CustomerId, points: int, key: str = KEY) -> HoldRequest:
-    """A hold as the customer's own app asks for it."""
+    """Return a hold as the customer's own app asks for it."""
     return HoldRequest(
         CustomerKey(id=customer_id), points, checkout(purchase=f"basket of {customer_id}"), None, None, key
     )

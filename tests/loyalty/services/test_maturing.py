@@ -54,7 +54,7 @@ CANCELLED, COMPLETED = PurchaseStatus.CANCELLED, PurchaseStatus.COMPLETED
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """Whatever a test does, the ledger adds up after it, and once more when every promise with a date is kept."""
+    """Check after each test that the ledger adds up, and once more when all pending points with a date have matured."""
     yield
     await ledger_is_sound(salon.tenant_id)
     while (await mature_due(at(world, NOON.replace(year=2999)), salon.tenant_id)).done:
@@ -76,7 +76,7 @@ async def anna(world: World, salon: Salon) -> CustomerRow:
 
 
 async def spendable(world: World, salon: Salon) -> tuple[int, int]:
-    """What Anna has, and what she is promised."""
+    """Return what Anna has, and what she is promised."""
     points = (await anna(world, salon)).points
     return (points.available, points.pending)
 
@@ -333,7 +333,7 @@ class _Interrupted:
 
 
 class _Elsewhere:
-    """Another process, that does one thing with a loop, a pool and a cache of its own."""
+    """Another process that does one thing, with a loop, a pool and a cache of its own."""
 
     NAME = "treue-tests-elsewhere"
 
@@ -350,19 +350,19 @@ class _Elsewhere:
             await database.close()
 
     def run(self) -> None:
-        """Let it happen, and wait for its end."""
+        """Run the work of the other process, and wait for its end."""
         self._thread.start()
         self._thread.join()
 
     def begin(self) -> None:
-        """Let it begin, and come as far as a lock that somebody holds."""
+        """Begin the work of the other process, and wait until it waits for a lock."""
         self._thread.start()
         waits = threading.Thread(target=lambda: asyncio.run(until(self._is_waiting)))
         waits.start()
         waits.join()
 
     async def end(self) -> object:
-        """Wait for its end; what came of it."""
+        """Wait for the end of the other process, and return its result."""
         await asyncio.to_thread(self._thread.join)
         return self.result
 
@@ -371,12 +371,15 @@ class _Elsewhere:
 
 
 def overtaken(world: World, other: _Elsewhere) -> World:
-    """A world in which the other one is through between our look and our lock."""
+    """Return a world in which the other process is done between the look and the lock of this process."""
     return World(world.database, _Interrupted(LATER, other.run, glance=1), world.programs)
 
 
 def overtaking(world: World, other: _Elsewhere, glance: int = 2) -> World:
-    """A world in which the other one has looked, and waits for the lock that we hold since our last glance but this."""
+    """Return a world in which the other process begins while this process holds the lock, and waits for the lock.
+
+    ``glance`` says at which look at the clock the other process begins.
+    """
     return World(world.database, _Interrupted(LATER, other.begin, glance=glance), world.programs)
 
 

@@ -46,7 +46,7 @@ MANAGING = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_MANAGE})
 
 @pytest.fixture
 async def team(world: World, salon: Salon) -> Team:
-    """A salon whose people sign in at a provider."""
+    """Provide a salon whose people sign in at a provider."""
     return await open_team(world, salon)
 
 

@@ -37,13 +37,13 @@ MANAGES = RECORDING | {Permission.TOKENS_MANAGE}
 
 
 async def make(world: World, actor: Actor, sha256: str | None = None, **changes: Any) -> OAuthClientRow:
-    """A client that may read and record."""
+    """Create a client that may read and record."""
     request = OAuthClientRequest(**{"name": "Partner", "permissions": BOTH, **changes})
     return (await create_oauth_client(world, actor, request, sha256 or new_hash())).client
 
 
 async def access_token_of(world: World, sha256: str, now: datetime = NOON) -> Actor:
-    """The actor of an access token that a client got for its secret."""
+    """Return the actor of an access token that a client got for its secret."""
     client = await actor_of_client(at(world, now), sha256)
     assert client is not None
     signed = (SignedToken(f"id-{sha256[:8]}", client.subject, now),)

@@ -59,7 +59,7 @@ PAID, COMPLETED = PurchaseStatus.PAID, PurchaseStatus.COMPLETED
 
 @pytest.fixture
 async def shop(world: World, salon: Salon) -> Salon:
-    """A point for each euro; a point is worth a cent. Anna is known and has no points."""
+    """Set a point for each euro, and let a point be worth a cent. Anna is known and has no points."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await set_redemption(world, salon)
     await known_customer(world, salon)
@@ -67,7 +67,7 @@ async def shop(world: World, salon: Salon) -> Salon:
 
 
 def paid(kind: PaymentKind, cents: int, reference: str | None = None, names: Any = None) -> Payment:
-    """A payment as a report tells it."""
+    """Return a payment as a report tells it."""
     return Payment(kind, cents, reference, names)
 
 
@@ -77,13 +77,13 @@ async def set_basis(world: World, salon: Salon, **basis: Any) -> None:
 
 
 def earned(recorded: RecordedPurchase) -> int:
-    """The points of a purchase."""
+    """Return the points of a purchase."""
     assert recorded.accrual is not None
     return recorded.accrual.points
 
 
 async def available(world: World, salon: Salon) -> int:
-    """What Anna can spend."""
+    """Return what Anna can spend."""
     found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
     assert found is not None
     return found.points.available

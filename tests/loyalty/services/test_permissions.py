@@ -635,7 +635,7 @@ every_use = pytest.mark.parametrize("name", MATRIX)
 
 @pytest.fixture
 async def actors(world: World, salon: Salon) -> dict[Role, Actor]:
-    """One actor of each role; the customer is Anna."""
+    """Provide one actor of each role; the customer is Anna."""
     anna = customer_actor(salon.tenant_id, await known_customer(world, salon))
     return {role: staff_actor(salon.tenant_id, role) for role in Role if role is not C} | {C: anna}
 

@@ -49,7 +49,7 @@ async def hold_for(world: World, salon: Salon, points: int, key: str, **details:
 
 
 def numbers(recorded: RecordedPurchase) -> tuple[int, int]:
-    """What is available and held after a report."""
+    """Return what is available and held after a report."""
     return recorded.customer.points.available, recorded.customer.points.held
 
 

@@ -33,7 +33,7 @@ async def tell(world: World, actor: Actor, **told: Any) -> None:
 
 
 async def history(world: World, actor: Actor, external_id: str = "anna", **window: Any) -> list[tuple[Any, ...]]:
-    """The changes that an actor reads, newest first: field, before, after."""
+    """Return the changes that an actor reads, newest first: field, before, after."""
     found = await find_customer(world, actor, CustomerKey(external_id=external_id))
     assert found is not None
     wanted = ProfileChangeFilter(found.id)

@@ -40,7 +40,7 @@ ALL_OF_IT = ProgramSettings(
 
 
 def redemption(**changes: object) -> ProgramEdit:
-    """An edit of what points buy."""
+    """Return an edit of what points buy."""
 
     def change(settings: ProgramSettings) -> ProgramSettings:
         return replace(settings, redemption=replace(settings.redemption, **changes))  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ from tests.loyalty.services.builders import (
 
 
 def points_of(recorded: RecordedPurchase) -> int:
-    """What a purchase earned."""
+    """Return what a purchase earned."""
     assert recorded.accrual is not None
     return recorded.accrual.points
 

@@ -33,14 +33,14 @@ from tests.loyalty.services.builders import earn, give, one_point_per_euro, orde
 
 
 def recorded(results: Sequence[RecordingResult]) -> list[RecordedPurchase]:
-    """The results, none of them refused."""
+    """Return the results, none of them refused."""
     refused = [result for result in results if isinstance(result, LoyaltyError)]
     assert not refused
     return [result for result in results if isinstance(result, RecordedPurchase)]
 
 
 def kinds(results: Sequence[RecordingResult]) -> list[str]:
-    """What became of each item, in a word."""
+    """Return what became of each item, in a word."""
     return [
         type(result).__name__ if isinstance(result, LoyaltyError) else "replayed" if result.replayed else "recorded"
         for result in results

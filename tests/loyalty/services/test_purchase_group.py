@@ -56,7 +56,7 @@ async def set_up(world: World, salon: Salon) -> None:
 
 
 def tell(result: RecordedPurchase | BaseException) -> tuple[object, ...]:
-    """What a caller is told, without ids and times."""
+    """Return what a caller is told, without ids and times."""
     if isinstance(result, LoyaltyError):
         return (type(result).__name__,)
     assert isinstance(result, RecordedPurchase), result
@@ -177,7 +177,7 @@ async def test_one_whose_caller_is_gone_harms_no_other(
 
 
 def tell_person(result: RecordedPurchase | BaseException) -> tuple[object, ...]:
-    """What a caller is told of the person."""
+    """Return what a caller is told of the person."""
     assert isinstance(result, RecordedPurchase), result
     customer = result.customer
     return (customer.full_name, customer.email, customer.category, customer.marketing_consent)
@@ -209,7 +209,7 @@ async def test_reports_that_describe_a_customer_otherwise_are_answered_as_one_af
 
 
 async def list_history(world: World, salon: Salon) -> list[tuple[object, ...]]:
-    """The changes of Anna's profile, and her consents."""
+    """Return the changes of Anna's profile, and her consents."""
     anna = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
     assert anna is not None
     changes = await list_profile_changes(world, salon.manager, ProfileChangeFilter(anna.id), Window(100))

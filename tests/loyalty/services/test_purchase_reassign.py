@@ -62,7 +62,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 async def shop(world: World, salon: Salon) -> Salon:
-    """A point for each euro; Bea is the right customer."""
+    """Set a point for each euro. Bea is the right customer."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await set_redemption(world, salon)
     await known_customer(world, salon, "bea")
@@ -85,7 +85,7 @@ async def customer(world: World, salon: Salon, external_id: str) -> CustomerRow:
 
 
 def numbers(row: CustomerRow) -> tuple[int, int, int, int]:
-    """Available, pending, ever earned, and what counts for the tier."""
+    """Return available, pending, ever earned, and what counts for the tier."""
     return (row.points.available, row.points.pending, row.points.lifetime_earned, row.points.qualifying)
 
 

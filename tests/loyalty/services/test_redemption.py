@@ -75,14 +75,14 @@ async def rich(world: World, salon: Salon) -> CustomerId:
 
 
 async def points(world: World, salon: Salon, customer: str = "anna") -> PointsRow:
-    """A customer's account."""
+    """Return a customer's account."""
     found = await find_customer(world, salon.manager, CustomerKey(external_id=customer))
     assert found is not None
     return found.points
 
 
 async def numbers(world: World, salon: Salon) -> tuple[int, int, int]:
-    """What Anna has available, held and owes."""
+    """Return what Anna has available, held and owes."""
     account = await points(world, salon)
     return (account.available, account.held, account.debt)
 
@@ -568,7 +568,7 @@ async def test_a_purchase_paid_with_points_is_refused_for_another_customer(
 
 
 def replace_integration(salon: Salon, actor: object) -> Salon:
-    """The same salon, where somebody else stands at the checkout."""
+    """Return the same salon, where somebody else stands at the checkout."""
     return salon._replace(integration=actor)  # type: ignore[arg-type]
 
 

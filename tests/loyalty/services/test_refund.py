@@ -72,14 +72,14 @@ async def points(world: World, salon: Salon) -> PointsRow:
 
 
 async def numbers(world: World, salon: Salon) -> tuple[int, int, int, int]:
-    """Available, pending, debt and lifetime points of Anna."""
+    """Return available, pending, debt and lifetime points of Anna."""
     account = await points(world, salon)
     return (account.available, account.pending, account.debt, account.lifetime_earned)
 
 
 @pytest.fixture
 async def shop(world: World, salon: Salon) -> Salon:
-    """A point for each euro."""
+    """Set a point for each euro."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     return salon
 

@@ -39,7 +39,7 @@ AUTO, NONE = ReturnPoints
 
 @pytest.fixture
 async def shop(world: World, salon: Salon) -> Salon:
-    """A point for each euro that is paid with money; a point is worth a cent, and Anna has 10,000."""
+    """Set a point for each euro that is paid with money. A point is worth a cent, and Anna has 10,000 points."""
     assert BasisPolicy().exclude_points_paid
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await set_redemption(world, salon)
@@ -62,7 +62,7 @@ async def auto(
 
 
 def left(refunded: RefundedPurchase) -> tuple[int, int, int]:
-    """What a refund leaves to do: money, points, and their value."""
+    """Return what a refund leaves to do: money, points, and their value."""
     split = refunded.split
     return (split.money.amount_minor, split.points, split.points_value.amount_minor)
 

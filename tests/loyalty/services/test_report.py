@@ -41,7 +41,7 @@ async def redeem(owner_world: World, salon: Salon, points: int) -> None:
 
 @pytest.fixture(autouse=True)
 async def a_point_per_euro(world: World, salon: Salon) -> None:
-    """Every salon here gives a point for a euro."""
+    """Set a point for each euro in the salon of every test."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
 
 

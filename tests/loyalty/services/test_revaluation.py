@@ -49,7 +49,7 @@ CREATED, CONFIRMED, PAID, COMPLETED, CANCELLED, NO_SHOW, REFUNDED = PurchaseStat
 
 
 def euros(amount: int) -> Money:
-    """So many whole euros."""
+    """Return so many whole euros."""
     return Money(100 * amount, "EUR")
 
 

@@ -30,20 +30,20 @@ STRANGER = CustomerKey(external_id="nobody")
 
 
 def signed_in(actor: Actor, token_id: str, issued_at: datetime = NOON, maker: SignedToken | None = None) -> Actor:
-    """The actor with a signed token of this id; a customer's `sub` is their id."""
+    """Return the actor with a signed token of this id; a customer's `sub` is their id."""
     subject = actor.subject if actor.customer_id is None else str(actor.customer_id)
     token = SignedToken(token_id, subject, issued_at)
     return replace(actor, signed=(token,) if maker is None else (token, maker))
 
 
 async def stands(world: World, actor: Actor) -> bool:
-    """Whether the actor is let in at noon."""
+    """Tell whether the actor is let in at noon."""
     return await refresh_actor(at(world, NOON), actor) is not None
 
 
 @pytest.fixture
 async def anna(world: World, salon: Salon) -> Actor:
-    """A customer in their own app, with a token that nothing is known of."""
+    """Provide a customer in their own app, with a token that nothing is known of."""
     return customer_actor(salon.tenant_id, await known_customer(world, salon))
 
 

@@ -36,18 +36,18 @@ HIRING = READING | {Permission.MEMBERS_READ, Permission.MEMBERS_MANAGE}
 
 @pytest.fixture
 async def team(world: World, salon: Salon) -> Team:
-    """A salon whose people sign in at a provider."""
+    """Provide a salon whose people sign in at a provider."""
     return await open_team(world, salon)
 
 
 async def make(team: Team, permissions: frozenset[Permission], daily_points: int = 0, name: str = "Role") -> UUID:
-    """A role that the owner makes."""
+    """Let the owner make a role."""
     request = RoleRequest(name, permissions, daily_points)
     return (await create_role(team.world, team.salon.owner, request)).role.id
 
 
 def adjustment(points: int, key: str, customer: str = "anna") -> AdjustmentRequest:
-    """A correction by hand."""
+    """Return a correction by hand."""
     who = CustomerKey(external_id=customer)
     return AdjustmentRequest(who, points, AdjustmentReason.OTHER, None, None, None, Overdraft.ALLOW_NEGATIVE, key)
 

@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 async def sandbox(owner_world: World) -> Salon:
-    """A salon to try things in."""
+    """Provide a salon to try things in."""
     return salon_of(
         await provision_tenant(
             owner_world, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE", sandbox=True

@@ -30,12 +30,12 @@ from tests.loyalty.services.team import Team, open_team, sign_in_of
 
 
 def hashed(name: str) -> str:
-    """A hash as that of a secret."""
+    """Return a hash as that of a secret."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
 async def begin(team: Team, state: str, sign_in: SignIn | None = None, name: str = "eva") -> Actor:
-    """A session of an owner, as a request finds it."""
+    """Begin a session of an owner, and return its actor as a request finds it."""
     person = await team.person(name, groups=("boss",))
     begun = sign_in or sign_in_of(state, team.world.clock())
     assert await start_session(team.world, person, begun, hashed(state)) is not None

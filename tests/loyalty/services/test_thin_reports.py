@@ -42,7 +42,7 @@ CUT, OIL = PurchaseLine("cut", None, 1, 3_000), PurchaseLine("oil", None, 1, 1_0
 
 
 def states(results: list[RecordedPurchase | LoyaltyError]) -> list[str]:
-    """What became of each report, in a word."""
+    """Return what became of each report, in a word."""
     return [one.code if isinstance(one, LoyaltyError) else "replay" if one.replayed else "recorded" for one in results]
 
 

@@ -28,7 +28,7 @@ CUT = PurchaseLine("cut ", None, 1, 10_000, line_id=" L-1")
 
 @pytest.fixture
 def former(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """How ids were kept before: as they were sent."""
+    """Keep ids as earlier releases did: as they were sent."""
 
     def keep_as_sent() -> None:
         monkeypatch.setattr(tidy_keys, "tidy_id", lambda value: value)

@@ -61,7 +61,7 @@ async def guests(world: World, salon: Salon, *points: int) -> None:
 
 
 async def tiers_of_guests(world: World, salon: Salon, count: int) -> list[str | None]:
-    """The names of the tiers that guest-0, guest-1 and so on stand in."""
+    """Return the names of the tiers that guest-0, guest-1 and so on stand in."""
     found = [
         await find_customer(world, salon.manager, CustomerKey(external_id=f"guest-{number}")) for number in range(count)
     ]

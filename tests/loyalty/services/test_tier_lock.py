@@ -36,7 +36,7 @@ LATER = NOON + timedelta(days=7)
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """A tier that was set by hand breaks nothing, and neither does its end."""
+    """Check after each test that the ledger adds up, with tiers that were set by hand, and after their locks end."""
     yield
     await ledger_is_sound(salon.tenant_id)
     await review_due(at(world, NOON.replace(year=2126)), salon.tenant_id)

@@ -64,7 +64,7 @@ WINDOW, BALANCE = TierBasis.EARNED_IN_WINDOW, TierBasis.BALANCE
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """Whatever a test does, every tier has its reason after it, and again in a hundred years."""
+    """Check after each test that every tier has its reason, and again in a hundred years."""
     yield
     await ledger_is_sound(salon.tenant_id)
     while (await review_due(at(world, NOON.replace(year=2126)), salon.tenant_id)).done:
@@ -81,7 +81,7 @@ async def set_tiering(world: World, salon: Salon, **policy: Any) -> None:
 
 
 async def furnish(world: World, salon: Salon, **policy: Any) -> dict[str, TierRow]:
-    """A point per euro; Silver from 100 points, Gold from 500."""
+    """Set a point per euro, and the tiers Silver from 100 points and Gold from 500."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     tiers = {}
     for name, minimum in (("Silver", 100), ("Gold", 500)):
@@ -93,20 +93,20 @@ async def furnish(world: World, salon: Salon, **policy: Any) -> dict[str, TierRo
 
 
 async def customer(world: World, salon: Salon, name: str = "anna") -> CustomerRow:
-    """A customer as readers see them."""
+    """Return a customer as readers see them."""
     found = await find_customer(world, salon.manager, CustomerKey(external_id=name))
     assert found is not None
     return found
 
 
 async def tier_of(world: World, salon: Salon, name: str = "anna") -> str | None:
-    """The name of a customer's tier."""
+    """Return the name of a customer's tier."""
     tier = (await customer(world, salon, name)).tier
     return tier and tier.name
 
 
 async def told(world: World, salon: Salon, relay_database: Database) -> list[tuple[str, str]]:
-    """What was told of tiers, with the causes."""
+    """Return what was told of tiers, with the causes."""
     await position_all_events(relay_database)
     events = await list_events(world.database, salon.tenant_id, after=0)
     return [(it.kind.removeprefix("tier."), it.payload["cause"]) for it in events if it.kind.startswith("tier.")]

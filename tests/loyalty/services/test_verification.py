@@ -38,7 +38,7 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def full_salon(world: World, salon: Salon) -> Salon:
-    """A salon with a dozen customers, each with two purchases and an addition."""
+    """Provide a salon with a dozen customers, each with two purchases and an addition."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     for number in range(CUSTOMERS):
         for purchase in ("first", "second"):

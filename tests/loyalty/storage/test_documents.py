@@ -40,7 +40,7 @@ from tests.properties import strategies as some
 
 
 def stored(value: Any) -> Any:
-    """A document as it comes back from the database."""
+    """Return a document as it comes back from the database."""
     return json.loads(json.dumps(to_document(value)))
 
 
