@@ -144,7 +144,7 @@ async def set_tenant_state(tx: Transaction, state: str) -> None:
 
 
 async def open_copy(tx: Transaction) -> bool:
-    """Set an ARRIVING tenant to SUSPENDED, so that it can be used here; False if it is not ARRIVING.
+    """Set an ARRIVING tenant to SUSPENDED: it lives here now, and can be resumed. False if it is not ARRIVING.
 
     Runs as the owner.
     """

@@ -121,7 +121,8 @@ def move_part(
     """Register how stored rows change: the columns ``changing`` are written to the row with the same ``key``.
 
     The columns ``seen`` must still have the values that were read. Without ``seen`` the rows must be locked, so that no
-    other transaction changes them. Raises TypeError for a field that the class does not have.
+    other transaction changes them. ``name`` is the name of the part, ``options`` are other fields of `Part`. Raises
+    TypeError for a field that the class does not have.
     """
     missing = {*changing, *seen, *key} - set(_fields_of(row_class))
     if missing:

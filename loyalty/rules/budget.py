@@ -113,8 +113,8 @@ class Bucket:
     def spend(self, cost: int, now: datetime) -> None:
         """Take points from the bucket, and note them as owed until they are booked.
 
-        If the database is away for a while, the bucket owes no more than a few slices. Otherwise it would later book
-        all points as if they were spent at once, although most have come back by then.
+        If the database is away for a while, the bucket owes no more than a few slices, or the cost of one operation.
+        Otherwise it would later book all points as if they were spent at once, although most have come back by then.
         """
         self.full_at = max(self.full_at, now) + self.limits.time_until(cost)
         owed = self.owed + cost

@@ -53,7 +53,7 @@ RELAY_RIGHTS = {
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "tenants",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

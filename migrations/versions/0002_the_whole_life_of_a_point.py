@@ -103,7 +103,7 @@ BACKFILLS = (
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for table in REWRITTEN:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     _add_columns()

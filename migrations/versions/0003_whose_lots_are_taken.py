@@ -33,7 +33,7 @@ BACKFILLS = (
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for table in REWRITTEN:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.add_column("allocations", sa.Column("customer_id", sa.Uuid(), nullable=True))

@@ -24,7 +24,7 @@ ONCE_BY_ID = ("purchases", "holds", "redemptions")
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for table in ONCE_BY_ID:
         op.drop_index(f"{table}_customer_idx", table)
     for table, name, at in LISTS:

@@ -16,7 +16,7 @@ CONSTRAINT = "opening_balances_numbers_check"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column("opening_balances", sa.Column("earned_on", sa.Date(), nullable=True))
     op.drop_constraint(CONSTRAINT, "opening_balances")
     op.create_check_constraint(op.f(CONSTRAINT), "opening_balances", "lifetime_earned >= 0 AND qualifying >= 0")

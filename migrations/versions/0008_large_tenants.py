@@ -32,7 +32,7 @@ CHANGED = (
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for name, table, _columns, _condition in CHANGED:
         op.drop_index(name, table)
     for index in (*NEW, *CHANGED):

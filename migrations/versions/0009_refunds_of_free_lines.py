@@ -15,7 +15,7 @@ CHECK = op.f("purchase_refunds_amount_minor_check")
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.drop_constraint(CHECK, "purchase_refunds")
     op.create_check_constraint(CHECK, "purchase_refunds", "amount_minor >= 0")
 

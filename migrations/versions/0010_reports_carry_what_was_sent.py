@@ -18,7 +18,7 @@ REPORT_KEY = "purchase_facts_report_key"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     document = postgresql.JSONB(none_as_null=True, astext_type=sa.Text())
     # Purchases of earlier releases begin with no times: what they know counts as told by their newest report.
     op.add_column("purchases", sa.Column("told_at", document, nullable=False, server_default=sa.text("'{}'")))

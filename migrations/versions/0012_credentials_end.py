@@ -27,7 +27,7 @@ KEEP_MAKING_CUSTOMER_TOKENS = """
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column("api_tokens", sa.Column("made_with", sa.Text(collation="C"), nullable=True))
     op.add_column("api_tokens", sa.Column("client_id", sa.Uuid(), nullable=True))
     op.execute("ALTER TABLE api_tokens NO FORCE ROW LEVEL SECURITY")

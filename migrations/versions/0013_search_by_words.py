@@ -42,7 +42,7 @@ _MARKS = sa.text(
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "customer_words",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

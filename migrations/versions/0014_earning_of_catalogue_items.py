@@ -16,7 +16,7 @@ COLUMNS = ("earning", "rate_points", "rate_per_minor")
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column("catalog_items", sa.Column("earning", sa.Text(), nullable=True))
     op.add_column("catalog_items", sa.Column("rate_points", sa.BigInteger(), nullable=True))
     op.add_column("catalog_items", sa.Column("rate_per_minor", sa.BigInteger(), nullable=True))

@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column("purchases", sa.Column("exchange", JSONB(), nullable=True))
 
 

@@ -24,7 +24,7 @@ HISTORY = """
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "customer_consents",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

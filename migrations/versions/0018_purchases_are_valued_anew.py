@@ -30,7 +30,7 @@ CHANGING = "points, earned_points, taken_points, valuation, points_paid_minor, b
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     document = postgresql.JSONB(none_as_null=True, astext_type=sa.Text())
     for table in REWRITTEN:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")

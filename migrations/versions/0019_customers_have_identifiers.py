@@ -23,7 +23,7 @@ PARTIAL_INDEXES = {
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     document = postgresql.JSONB(none_as_null=True, astext_type=sa.Text())
     op.add_column("customers", sa.Column("birthday", sa.Text(), nullable=True))
     op.add_column("customers", sa.Column("birth_day", sa.Integer(), nullable=True))

@@ -26,7 +26,7 @@ FILL_EXPIRIES = "UPDATE lots SET opened_expires_at = expires_at WHERE expires_at
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for table in REWRITTEN:
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.add_column("purchase_facts", sa.Column("digest", sa.LargeBinary(), nullable=True))

@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_index(
         "entries_reference_idx", "entries", ["tenant_id", "reference_id", "occurred_at", "id"], unique=False
     )

@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column("accounts", sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint(op.f("accounts_archived_check"), "accounts", "archived_at IS NULL OR held = 0")
     op.create_index(

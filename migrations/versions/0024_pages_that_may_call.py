@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     documents = postgresql.JSONB(none_as_null=True, astext_type=sa.Text())
     op.add_column("tenants", sa.Column("allowed_origins", documents, nullable=False, server_default=sa.text("'[]'")))
     op.alter_column("tenants", "allowed_origins", server_default=None)

@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     _create_products()
     _create_versions()
     for statement in wall("gift_card_products", app="SELECT, INSERT, UPDATE"):

@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "gift_card_guesses",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

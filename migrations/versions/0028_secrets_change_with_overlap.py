@@ -24,7 +24,7 @@ MARK_THE_REST = "UPDATE api_tokens SET kind = 'TOKEN', secret_mark = '' WHERE se
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column(TABLE, sa.Column("kind", sa.Text(collation="C"), nullable=True))
     op.add_column(TABLE, sa.Column("networks", sa.dialects.postgresql.JSONB(), nullable=True))
     for name in ("secret_mark", "former_secret_mark", "rotated_with"):

@@ -19,7 +19,7 @@ KINDS = ("EARNED", "REDEEMED", "ADJUSTED", "EXPIRED", "EARN_REVERSED", "REDEMPTI
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "gift_cards",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

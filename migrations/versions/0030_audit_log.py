@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "audit_entries",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column("gift_card_products", sa.Column("sold", sa.Integer(), server_default="0", nullable=False))
     op.create_check_constraint("gift_card_products_sold_check", "gift_card_products", "sold >= 0")
 

@@ -22,7 +22,7 @@ INDEXES = {
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "gift_card_gifts",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

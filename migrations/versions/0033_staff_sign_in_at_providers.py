@@ -19,7 +19,7 @@ CHANGED = "role_claim, roles, version, changed_at, changed_by, made_with, remove
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         TABLE,
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

@@ -25,7 +25,7 @@ WAITING = (
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for name, table, at, where in WAITING:
         key = "customer_id" if table == "accounts" else "id"
         op.create_index(name, table, [at, "tenant_id", key], postgresql_where=sa.text(where))

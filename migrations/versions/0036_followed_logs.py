@@ -17,7 +17,7 @@ TABLE = "event_positions"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for statement in visible_to_followers(TABLE):
         op.execute(statement)
 

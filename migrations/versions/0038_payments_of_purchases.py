@@ -19,7 +19,7 @@ VALUED = ("accruals", "former_valuations")
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     document = postgresql.JSONB(none_as_null=True, astext_type=sa.Text())
     op.add_column("purchases", sa.Column("payments", document, nullable=True))
     for table in VALUED:

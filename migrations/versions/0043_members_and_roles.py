@@ -20,7 +20,7 @@ CHANGED_MEMBERS = "name, subject, role_id, changed_at, changed_by, joined_at, re
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.create_table(
         "roles",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

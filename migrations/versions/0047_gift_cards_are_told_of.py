@@ -18,7 +18,7 @@ CHANGING = "notice_at, code_hash, code_sealed"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     # Every card from before is due now: the sweep looks at it once, and sets the time of its next notice.
     op.add_column("gift_cards", sa.Column("notice_at", sa.DateTime(timezone=True), server_default=sa.func.now()))
     op.alter_column("gift_cards", "notice_at", server_default=None)

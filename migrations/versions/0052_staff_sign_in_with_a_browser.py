@@ -20,7 +20,7 @@ CLIENT = "client_id, client_secret"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     op.add_column("oidc_issuers", sa.Column("client_id", sa.Text(collation="C"), nullable=True))
     op.add_column("oidc_issuers", sa.Column("client_secret", sa.LargeBinary(), nullable=True))
     op.execute(f"GRANT UPDATE ({CLIENT}) ON oidc_issuers TO {APP}")

@@ -22,7 +22,7 @@ LISTS = {
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply this revision."""
     for table, time in LISTS.items():
         op.create_index(
             f"{table}_location_idx",

@@ -101,7 +101,7 @@ def list_sliced_passes(slices: Slices) -> list[Pass]:
 
 
 async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
-    """Run one pass inside one tenant and return the invariants that do not hold."""
+    """Run one pass inside one tenant. Return the invariants that do not hold, each with examples of broken rows."""
     source, by = asked.source, asked.source.sliced_by
     bounds = {f"first_{by}": asked.slice.first, f"last_{by}": asked.slice.last} if by else {}
     (counts,) = await tx.rows(_build_count_statement(source), **bounds)
