@@ -48,6 +48,10 @@ class Front:
         writer.close()
 
     async def _answer(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Answer a request.
+
+        The front shows the page of the console, notes what the page reports, and passes every other request on.
+        """
         head = await reader.readuntil(b"\r\n\r\n")
         path = head.split(b" ", 2)[1]
         if path.startswith(b"/console"):
@@ -77,6 +81,7 @@ class Front:
 
 
 async def _pipe(reader: StreamReader, writer: StreamWriter) -> None:
+    """Pass bytes on until one side ends."""
     with contextlib.suppress(ConnectionError):
         while chunk := await reader.read(MAX_HEAD_BYTES):
             writer.write(chunk)

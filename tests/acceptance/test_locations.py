@@ -124,6 +124,7 @@ async def give_adjustment(_: Team) -> Json:
 
 
 async def give_hold(team: Team) -> Json:
+    """Return the input of a hold, after giving Anna points."""
     await points(team)
     return {
         "customer": ANNA,

@@ -33,6 +33,7 @@ class DatabaseAway(Exception):
 
 
 def actor(subject: str, expires_at: dt.datetime | None = None) -> Actor:
+    """Return the actor of a subject."""
     return Actor(
         kind=ActorKind.STAFF,
         tenant_id=TENANT,
@@ -66,6 +67,10 @@ class Stage:
     source_error: Exception | None = None
 
     async def authenticate(self, authorization: str | None, _peer: str | None = None) -> Actor:
+        """Return the actor of a credential.
+
+        The subject may ask for a fault: away, broken, busy, hangs, slow or wrong.
+        """
         if not authorization:
             raise Unauthenticated("A credential is required.", missing=True)
         subject, _, seconds = authorization.removeprefix("Bearer ").partition("@")

@@ -90,6 +90,7 @@ def _random_text(rng: random.Random) -> str:
 
 
 def _has_each_key_once(text: str) -> bool:
+    """Tell whether no object in a JSON text has a key twice."""
     once = True
 
     def look(pairs: list[tuple[str, Any]]) -> None:

@@ -28,6 +28,7 @@ def tables() -> str:
 
 
 def _table(known: type[AnyEvent], versions: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the table of one event: each member, its value, and since which version it is there."""
     yield f"### `{known.kind.value}`, version {known.version}"
     yield ""
     yield known.kind.description
@@ -40,6 +41,7 @@ def _table(known: type[AnyEvent], versions: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _describe(kind: Any, name: str) -> str:
+    """Return a text for the value of a member."""
     if get_origin(kind) in (Union, types.UnionType):
         (some,) = (one for one in get_args(kind) if one is not types.NoneType)
         return f"{_describe(some, name)}, or null"

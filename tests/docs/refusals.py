@@ -113,6 +113,7 @@ def _module_of(path: Path) -> str:
 
 
 def _bodies(node: ast.stmt) -> Iterator[tuple[str, ast.stmt | ast.expr]]:
+    """Yield the name and the body of each function and method, and of each assigned value."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name, node
     elif isinstance(node, ast.ClassDef):
@@ -124,7 +125,7 @@ def _bodies(node: ast.stmt) -> Iterator[tuple[str, ast.stmt | ast.expr]]:
 
 
 def _names_of(module: str, tree: ast.Module) -> dict[str, str]:
-    """Return what each global name of a module stands for."""
+    """Return the full name that each global name of a module stands for."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES:
@@ -139,7 +140,8 @@ def _names_of(module: str, tree: ast.Module) -> dict[str, str]:
 def _own_names(text: str) -> dict[int, set[str]]:
     """Return the names of parameters and variables of each function, by the line of the function.
 
-    In it they do not stand for what its module has by that name. A name that it also takes from its module is left out.
+    In the function they do not stand for what its module has by that name. A name that the function also takes from its
+    module is left out.
     """
     found: dict[int, set[str]] = {}
     for top in symtable.symtable(text, "module", "exec").get_children():
@@ -158,6 +160,7 @@ def _tables_of(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 
 
 def _read(body: ast.AST, names: dict[str, str], methods: defaultdict[str, set[str]]) -> Function:
+    """Return the names that a body refers to, and the refusals that it makes."""
     refers_to: set[str] = set()
     makes: set[tuple[str, Path_]] = set()
     for node in ast.walk(body):
@@ -194,6 +197,10 @@ def _error(name: str) -> type[LoyaltyError] | None:
 
 
 def _path_of(call: ast.Call, refusal: type[LoyaltyError]) -> Path_:
+    """Return the path of a refusal that a call makes: the given path, or the default one.
+
+    HERE stands for a path that the code does not spell out.
+    """
     parameter = inspect.signature(refusal).parameters.get("path")
     if parameter is None:
         return (HERE,) if refusal.__name__ == "InvalidInput" else _own_path(refusal)

@@ -212,6 +212,8 @@ def make_animals(chance: random.Random) -> list[Any]:
 
 
 def _make_animal(chance: random.Random, others: list[Any]) -> Any:
+    """Return a row whose values are mostly right, sometimes wrong, and sometimes missing."""
+
     def one(*values: Any) -> Any:
         return chance.choice((values[0], values[0], values[0], *values))
 

@@ -107,6 +107,7 @@ class Clerk:
         await self._http.aclose()
 
     async def _buy(self) -> None:
+        """Record a purchase that earns a point for each euro."""
         customer, euros = self._dice.choice(self._customers), self._dice.randrange(1, 50)
         given: Json = {
             "kind": "ORDER",
@@ -124,6 +125,7 @@ class Clerk:
         self._purchases.append((payload["purchase"]["id"], customer, euros, given))
 
     async def _cancel(self) -> None:
+        """Cancel a purchase: its points are lost."""
         if not self._purchases:
             return
         _, customer, euros, given = self._take(self._purchases)
@@ -140,6 +142,7 @@ class Clerk:
         await self._do("purchaseRefund", REFUNDED, given, customer, -1, part)
 
     async def _adjust(self) -> None:
+        """Add or take points by hand."""
         customer, amount = self._dice.choice(self._customers), self._dice.choice([-40, -7, -1, 3, 15, 60])
         overdraft = self._dice.choice(["ALLOW_NEGATIVE", "REJECT"])
         given = {
@@ -151,6 +154,7 @@ class Clerk:
         await self._do("pointsAdjust", ADJUSTED, given, customer, 1 if amount > 0 else -1, abs(amount))
 
     async def _hold(self) -> None:
+        """Set points aside. A refusal is no failure."""
         customer = self._dice.choice(self._customers)
         given = {
             "customer": {"externalId": customer},
@@ -164,6 +168,7 @@ class Clerk:
             self._held.append((payload["hold"]["id"], customer, payload["hold"]["points"]))
 
     async def _end_hold(self) -> None:
+        """Release a hold, or capture a part of it."""
         if not self._held:
             return
         hold, customer, points = self._take(self._held)
@@ -178,6 +183,7 @@ class Clerk:
         self._captured.append((payload["redemption"]["id"], customer, part))
 
     async def _give_back(self) -> None:
+        """Return the points of a redemption."""
         if not self._captured:
             return
         redemption, customer, points = self._take(self._captured)
@@ -186,6 +192,7 @@ class Clerk:
         await self._do("redemptionReturn", RETURNED, given, customer, +1, part)
 
     async def _buy_card(self) -> None:
+        """Buy a gift card with points. A refusal is no failure."""
         customer = self._dice.choice(self._customers)
         given = {
             "product": self._card_product,
@@ -237,6 +244,10 @@ class Clerk:
         return payload
 
     async def _ask(self, operation: str, selection: str, given: Json) -> Json:
+        """Send a mutation again and again, to one server after another, until there is an answer.
+
+        Return the payload.
+        """
         body = orjson.dumps({"query": mutation(operation, selection), "variables": {"input": given}})
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
@@ -260,6 +271,7 @@ class Clerk:
         return f"{self._name}-{self._asked}"
 
     def _take(self, kept: list[Any]) -> Any:
+        """Take one thing out of a list, chosen at random."""
         return kept.pop(self._dice.randrange(len(kept)))
 
 

@@ -206,6 +206,10 @@ class _Wire:
             self._to_client.write(b"N")
 
     async def _pass_questions(self, to_server: asyncio.StreamWriter) -> None:
+        """Pass messages of the client on.
+
+        The connection may break before a COMMIT, or within a statement that writes.
+        """
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 kind, message = await _read(self._client)
@@ -254,6 +258,7 @@ class _Wire:
         return True
 
     async def _pass_answers(self, server: asyncio.StreamReader) -> None:
+        """Pass messages of the server on. The connection may break after a COMMIT, before its answer is passed on."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 kind, message = await _read(server)

@@ -99,6 +99,7 @@ def own_postgres() -> Iterator[tuple[EmbeddedPostgres, DatabaseUrls]]:
 
 @pytest.fixture
 async def site(own_postgres: tuple[EmbeddedPostgres, DatabaseUrls]) -> AsyncIterator[Site]:
+    """Provide two servers and a worker, each behind its own door to the database."""
     postgres, urls = own_postgres
     proxy = FaultProxy(urls.app, random.Random(SEED))  # noqa: S311 - chances, not secrets
     with installation_on(urls) as installation:
@@ -236,6 +237,7 @@ def _missing(site: Site, told: Acknowledged) -> dict[str, int]:
 
 
 def _summary(site: Site, told: Acknowledged, difference: int, seconds: float) -> str:
+    """Return a line about the faults of a run, and what clients were told."""
     counts = site.counts()
     faults = ", ".join(f"{kind} {counts[str(kind)]}" for kind in FLOORS if kind != "acknowledged")
     return (

@@ -51,6 +51,7 @@ def own_postgres() -> Iterator[tuple[EmbeddedPostgres, DatabaseUrls]]:
 
 @pytest.fixture
 async def site(own_postgres: tuple[EmbeddedPostgres, DatabaseUrls]) -> AsyncIterator[Site]:
+    """Provide a business with a rule and a purchase, whose server has two connections to the database."""
     postgres, urls = own_postgres
     with installation_on(urls) as installation:
         server = installation.serve(settings=POOL)

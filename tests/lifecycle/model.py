@@ -547,6 +547,7 @@ class Model:
         self._follow_points_paid(redemption.pays_for)
 
     def _return(self, redemption: Redemption, points: int, lots: list[Lot]) -> None:
+        """Return points of a redemption to these lots, in this order."""
         redemption.returned += points
         owner = self.name(redemption.owner)
         debt_left = self._pay_debt(owner, points)
@@ -756,6 +757,7 @@ class Model:
                 self._mature(order.owner, accrual)
 
     def _mature(self, owner: str, accrual: Accrual) -> None:
+        """Credit the pending points of an accrual."""
         accrual.pending, accrual.was_credited, accrual.matured_at = False, True, self.now
         self._expire_due(owner)
         if accrual.left:
@@ -763,6 +765,7 @@ class Model:
             self._earn(owner, accrual, accrual.left, self._expiry(accrual.expiry))
 
     def _earn(self, owner: str, accrual: Accrual, points: int, expiry: tuple[datetime, int | None]) -> None:
+        """Credit earned points to a customer, with this expiry."""
         person = self.people.setdefault(owner, Person())
         person.earned += points
         person.qualifying += points
@@ -782,6 +785,7 @@ class Model:
         accrual.lost = not accrual.left
 
     def _take_credited(self, owner: str, accrual: Accrual, points: int) -> None:
+        """Take credited points back from a customer, first from the lots of this accrual."""
         lots = self.lots_of(owner)
         own_first = [lot for lot in lots if lot.cause is accrual] + [lot for lot in lots if lot.cause is not accrual]
         taken = self._debit(owner, points, accrual.policy.debt, own_first)
@@ -842,6 +846,10 @@ class Model:
         return paid
 
     def _debit(self, owner: str, points: int, overdraft: Overdraft, lots: Iterable[Lot]) -> int:
+        """Take points from a customer, from ``lots`` in this order.
+
+        ``overdraft`` decides what happens if there are too few. Return how many points were taken.
+        """
         available = self.available(owner)
         if available < points and overdraft is Overdraft.REJECT:
             raise Refusal("INSUFFICIENT_POINTS")
@@ -954,6 +962,7 @@ class Model:
                 self._lower(hold, back)
 
     def _lower(self, hold: Hold, points: int) -> None:
+        """Free so many points of a hold, first from the lot that expires last."""
         back: dict[Lot, int] = {}
         for lot in sorted(hold.parts, key=Lot.order, reverse=True):
             back[lot] = min(hold.parts[lot], points)
@@ -962,6 +971,7 @@ class Model:
         self._put_back(hold.owner, _in_order({lot: part for lot, part in back.items() if part}))
 
     def _give_back_for(self, key: str, owner: str) -> None:
+        """End the holds of a purchase that was called off. Return its redemptions if the program says so."""
         for hold in self.holds:
             if hold.pays_for == key and hold.state == "ACTIVE" and hold.owner == owner:
                 self._give_up(hold, "RELEASED")
@@ -977,6 +987,7 @@ class Model:
         self._put_back(hold.owner, _in_order(hold.parts))
 
     def _put_back(self, owner: str, parts: dict[Lot, int]) -> None:
+        """Free held points: they pay debt first, and points of expired lots expire."""
         back = self._coming_back(owner, parts)
         self.people[owner].debt -= sum(parts.values()) - sum(back.values())
         for lot, part in parts.items():
@@ -992,6 +1003,7 @@ class Model:
         return back
 
     def _give_lot_back(self, owner: str, lot: Lot, points: int) -> None:
+        """Return points to a lot. If the lot has expired, the points get days of grace or expire."""
         if lot.owner != owner:
             lot = Lot(owner, 0, lot.expires_at, lot.opened_at, len(self.lots), lot.cause, lot.days)
             self.lots.append(lot)
@@ -1008,6 +1020,7 @@ def _copied(value: Any) -> Any:
 
 
 def _is_stale(current: PurchaseStatus, told: PurchaseStatus) -> bool:
+    """Tell whether a status is behind the present status, so that it changes nothing."""
     if current is told or current in CALLED_OFF or told in CALLED_OFF:
         return current is PurchaseStatus.REFUNDED and current is not told
     return RANK[told] < RANK[current]
@@ -1132,6 +1145,7 @@ def _kept(accrual: Accrual, basket: Basket) -> int:
 
 
 def _due_at(policy: AccrualPolicy, status: PurchaseStatus, ends_at: datetime | None, now: datetime) -> datetime | None:
+    """Return when pending points mature; None if they wait for a call or for a status."""
     if policy.mature_on is MatureOn.SERVICE_ENDED and ends_at:
         return ends_at + timedelta(minutes=policy.delay_minutes)
     if policy.mature_on is MatureOn.MANUAL:
@@ -1143,6 +1157,7 @@ def _due_at(policy: AccrualPolicy, status: PurchaseStatus, ends_at: datetime | N
 
 
 def _take(lots: Iterable[Lot], points: int) -> list[tuple[Lot, int]]:
+    """Return how many points are taken of each lot, first of the lot that expires first."""
     taken = []
     for lot in sorted(lots, key=Lot.order):
         part = min(lot.remaining, points)

@@ -188,6 +188,7 @@ class Stage:
         assert not rare, f"too seldom to prove anything: {rare}"
 
     async def _begin(self) -> Lifetime:
+        """Create a salon with its rules, its tiers and its checkout."""
         tenant = await provision_tenant(
             World(self._owner), name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE"
         )

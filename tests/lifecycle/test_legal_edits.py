@@ -119,7 +119,7 @@ T = TypeVar("T")
 
 
 class Business:
-    """A salon, its team and its customers; everything it does is allowed, or refused."""
+    """A salon, its team and its customers. Everything that they try is allowed, or is refused."""
 
     def __init__(self, world: World, salon: Salon, seed: int) -> None:
         self.world, self.salon = world, salon
@@ -139,25 +139,25 @@ class Business:
 
     @property
     def then(self) -> World:
-        """The world at the time of the step."""
+        """Return the world with the clock of this step."""
         return at(self.world, self.clock)
 
     @property
     def now(self) -> datetime:
-        """What time it is in the sandbox."""
+        """Return the present time of the sandbox."""
         return self.clock + self.ahead
 
     @property
     def key(self) -> str:
-        """An idempotency key of this step."""
+        """Return an idempotency key of this step."""
         return f"step {self.step}"
 
     def one(self, values: Sequence[T]) -> T:
-        """Any of them."""
+        """Return one of the values, chosen at random."""
         return self.dice.choice(values)
 
     async def begin(self) -> None:
-        """A point per euro that is worth a cent, and customers who have some."""
+        """Set a point per euro that is worth a cent, and give customers some points."""
         first = await create_earning_rule(self.then, self.salon.manager, one_point_per_euro())
         self.rules.append(first.id)
         await set_redemption(self.then, self.salon)
@@ -166,7 +166,7 @@ class Business:
         await import_opening_balances(self.then, self.salon.manager, openings)
 
     async def go_on(self) -> None:
-        """Let something happen; what is refused has not happened."""
+        """Do one thing, chosen at random. What is refused has not happened."""
         self.step += 1
         self.clock += timedelta(minutes=self.one([1, 1, 1, 30, 600, 3_000]))
         happens: list[Callable[[], Awaitable[object]]] = [
@@ -211,7 +211,10 @@ class Business:
     # ── purchases and points ─────────────────────────────────────────────────────────────────────────────────────
 
     async def report(self) -> None:
-        """A purchase, or something else about it: thin, reordered, at another price, in another currency, late."""
+        """Report a purchase, or something else about it.
+
+        The report may be thin, reordered or late, at another price or in another currency.
+        """
         number = self.dice.randrange(PURCHASES)
         lines = tuple(self.line(place) for place in range(self.dice.randrange(4)))
         told: dict[str, Any] = {
@@ -236,7 +239,7 @@ class Business:
         self.reported.add(number)
 
     def line(self, place: int) -> PurchaseLine:
-        """Something that is sold."""
+        """Return a line of something that is sold."""
         price = self.one([0, 499, 2_000, 7_777])
         quantities: list[Quantity] = [1, 2, Fraction(3, 2), Fraction(1, 4)]
         kind = self.one([LineKind.ITEM, LineKind.ITEM, *LineKind])
@@ -246,19 +249,19 @@ class Business:
         )
 
     def name(self) -> PurchaseName:
-        """Any purchase, reported or not."""
+        """Return the name of any purchase, reported or not."""
         number = self.one(sorted(self.reported) or [0])
         return PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, f"order-{number}"))
 
     async def refund(self) -> None:
-        """An amount, or units of a line."""
+        """Refund an amount, or units of a line."""
         lines = self.one([(), (LineRefund(self.dice.randrange(3), 1),), (LineRefund(0, Fraction(1, 2), 10),)])
         refund = Refund(lines, 0 if lines else self.one([1, 500, 2_500, 5_000]))
         request = RefundRequest(self.name(), refund, "EUR", None, None, self.key)
         await refund_purchase(self.then, self.salon.integration, request)
 
     async def hold(self) -> None:
-        """At the checkout of a purchase, or of one that never comes."""
+        """Set points aside for a purchase, or for one that is never reported."""
         number = self.dice.randrange(PURCHASES)
         purchase = self.one([f"order-{number}", f"cart {self.step}"])
         request = HoldRequest(
@@ -273,29 +276,29 @@ class Business:
         self.holds.append((await hold_points(self.then, self.salon.integration, request)).hold.id)
 
     async def capture(self) -> None:
-        """All of a hold, or a part."""
+        """Capture all or a part of a hold."""
         hold_id = self.one(self.holds[-5:] or [HoldId(self.salon.tenant_id)])
         points = self.one([None, 1, 5])
         captured = await capture_hold(self.then, self.salon.integration, hold_id, points, self.key)
         self.redemptions.append(captured.redemption.id)
 
     async def release(self) -> None:
-        """A hold, whether it is over or not."""
+        """Release a hold, whether it has ended or not."""
         hold_id = self.one(self.holds[-5:] or [HoldId(self.salon.tenant_id)])
         await release_hold(self.then, self.salon.integration, hold_id, self.key)
 
     async def give_back(self) -> None:
-        """Spent points."""
+        """Return spent points."""
         redemption_id = self.one(self.redemptions[-5:] or [RedemptionId(self.salon.tenant_id)])
         points = self.one([None, 1, 3])
         await return_redemption(self.then, self.salon.integration, redemption_id, points, None, self.key)
 
     async def mature(self) -> None:
-        """By hand."""
+        """Let pending points mature by hand."""
         await mature_purchase(self.then, self.salon.manager, self.name(), self.key)
 
     async def adjust(self) -> None:
-        """For any reason, in both directions."""
+        """Add or take points, for any reason."""
         points = self.one([-80, -5, 3, 40, 200])
         last_day = (self.now + timedelta(days=self.dice.randrange(2, 60))).date()
         request = adjustment(
@@ -309,7 +312,7 @@ class Business:
         await adjust_points(self.then, self.salon.manager, request)
 
     async def bring_along(self) -> None:
-        """What somebody had elsewhere, debt included."""
+        """Import an opening balance, sometimes with debt."""
         numbers = OpeningNumbers(self.one([-20, 0, 15, 90]), 100, self.one([0, 60]))
         earned_on = self.one([None, (self.now - timedelta(days=20)).date()])
         who = self.one([*CUSTOMERS, f"guest {self.step}"])
@@ -317,7 +320,7 @@ class Business:
         await import_opening_balances(self.then, self.salon.manager, [opening])
 
     async def merge(self) -> None:
-        """Two customers turn out to be one: mostly a new one and a known one."""
+        """Merge two customers, mostly a new one and a known one."""
         source = self.one([f"twin {self.step}"] * 9 + ["eva"])
         twin = Opening(CustomerProfile(source), OpeningNumbers(self.one([-9, 30]), 30, 30), None)
         await import_opening_balances(self.then, self.salon.manager, [twin])
@@ -325,14 +328,14 @@ class Business:
         await merge_customers(self.then, self.salon.manager, MergeRequest(*names, None, self.key))
 
     async def reassign(self) -> None:
-        """A purchase was recorded for the wrong person."""
+        """Move a purchase to another customer."""
         right = CustomerKey(external_id=self.one(CUSTOMERS))
         await reassign_purchase(self.then, self.salon.manager, ReassignRequest(self.name(), right, None, self.key))
 
     # ── gift cards ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def buy_card(self) -> None:
-        """With points, or for money, whether the product is still sold or not."""
+        """Issue a card for points or for money, whether the product is still sold or not."""
         customer = CustomerKey(external_id=self.one(CUSTOMERS))
         product_id = self.one(self.products[-3:] or [GiftCardProductId(self.salon.tenant_id)])
         if self.dice.random() < 0.5:
@@ -343,7 +346,7 @@ class Business:
             self.cards.append((await issue_gift_card(self.then, self.salon.manager, sold)).card.id)
 
     async def hold_card(self) -> None:
-        """Money of a card, at the checkout of a purchase or of one that never comes."""
+        """Set money of a card aside, for a purchase or for one that is never reported."""
         purchase = PurchaseKey(PurchaseKind.ORDER, f"order-{self.dice.randrange(PURCHASES)}")
         card = CardKey(self.one(self.cards[-5:] or [GiftCardId(self.salon.tenant_id)]))
         amount = Money(self.one([1, 500, 2_500]), "EUR")
@@ -351,7 +354,7 @@ class Business:
         self.card_holds.append((await hold_gift_card(self.then, self.salon.integration, request)).hold.id)
 
     async def end_card_hold(self) -> None:
-        """It is spent, released, or what was spent comes back."""
+        """Capture or release a hold of a card, or return what it spent."""
         hold_id = self.one(self.card_holds[-4:] or [GiftCardHoldId(self.salon.tenant_id)])
         by, then, key = self.salon.integration, self.then, self.key
         amount = self.one([None, Money(1, "EUR")])
@@ -363,26 +366,26 @@ class Business:
         await self.one(ends)()
 
     async def cancel_card(self) -> None:
-        """With its points or without."""
+        """Cancel a card, and return its points or not."""
         card_id = self.one(self.cards[-5:] or [GiftCardId(self.salon.tenant_id)])
         await cancel_gift_card(
             self.then, self.salon.manager, CancelRequest(card_id, self.one([None, True, False]), None, self.key)
         )
 
     async def lock(self) -> None:
-        """Put somebody into any tier, for a while or longer."""
+        """Lock somebody in any tier, for a while or longer."""
         until, tier = self.one([None, self.now + timedelta(days=3)]), self.one([None, *self.tiers])
         wanted = TierLockRequest(CustomerKey(external_id=self.one(CUSTOMERS)), tier, until, None, self.key)
         await lock_tier(self.then, self.salon.manager, wanted)
 
     async def unlock(self) -> None:
-        """Whether it was locked or not."""
+        """Unlock the tier of somebody, whether it was locked or not."""
         await unlock_tier(self.then, self.salon.manager, CustomerKey(external_id=self.one(CUSTOMERS)))
 
     # ── what managers edit ───────────────────────────────────────────────────────────────────────────────────────
 
     async def edit_rule(self) -> None:
-        """A new rule, or another award, name, priority, validity or expiry of an old one."""
+        """Create a rule, or change an award, a name, a priority, the validity or the expiry of a rule."""
         awards = [
             *(FixedAward(20), PerAmountAward(1, 100), PerAmountAward(3, 250), PerUnitAward(7)),
             MultiplierAward(Ratio(3, 2)),
@@ -408,12 +411,12 @@ class Business:
         await update_earning_rule(self.then, self.salon.manager, self.one(self.rules), change, None)
 
     async def remove_rule(self) -> None:
-        """For good."""
+        """Delete a rule."""
         if self.rules:
             await delete_earning_rule(self.then, self.salon.manager, self.one(self.rules))
 
     async def edit_tier(self) -> None:
-        """A new tier, or another minimum or factor of an old one, above or below any other."""
+        """Create a tier, or change the minimum or the factor of a tier."""
         minimum, factor = self.dice.randrange(300), self.one([None, Ratio(3, 2)])
         if len(self.tiers) < 2 or self.dice.random() < 0.2:
             made = await create_tier(self.then, self.salon.manager, self.key, "#C0C0C0", minimum, factor)
@@ -424,14 +427,14 @@ class Business:
         self.jobs.append(made.job)
 
     async def remove_tier(self) -> None:
-        """With everybody in it."""
+        """Delete a tier with everybody in it."""
         if self.tiers:
             tier = self.one(self.tiers)
             self.jobs.append((await remove_tier(self.then, self.salon.manager, tier)).job)
             self.tiers.remove(tier)
 
     async def edit_product(self) -> None:
-        """A new product of gift cards, or another price, validity or stock of an old one."""
+        """Create a product of gift cards, or change the price, validity or stock of a product."""
         changed: dict[str, Any] = {
             "points_cost": self.one([1, 40, 90]),
             "validity": self.one([Validity(ValidityKind.NONE), Validity(ValidityKind.DURATION, days=5), Validity()]),
@@ -447,17 +450,17 @@ class Business:
         await change_product(self.then, self.salon.manager, self.one(self.products), change)
 
     async def archive_product(self) -> None:
-        """For good."""
+        """Archive a product."""
         if self.products and self.dice.random() < 0.3:
             await archive_product(self.then, self.salon.manager, self.one(self.products))
 
     async def edit_origins(self) -> None:
-        """Which pages may call."""
+        """Set which pages may call."""
         pages = self.one([[], ["https://salon.example"], [f"https://shop-{self.step}.example", "http://localhost:*"]])
         await set_allowed_origins(self.then, self.salon.manager, pages)
 
     def expiry(self) -> ExpiryPolicy:
-        """Any kind of expiry."""
+        """Return any kind of expiry."""
         return self.one(
             [
                 ExpiryPolicy(),
@@ -469,7 +472,7 @@ class Business:
         )
 
     async def edit_settings(self) -> None:
-        """Any part of them."""
+        """Change any part of the settings."""
         dice = self.one
         parts: dict[str, Any] = {
             "stacking": dice(list(Stacking)),
@@ -509,7 +512,7 @@ class Business:
         await self.change(lambda it: apply_preset(it, preset, "EUR"))
 
     async def switch(self) -> None:
-        """Off, or mostly on."""
+        """Switch the program off, or mostly on."""
         enabled = not self.is_on or self.dice.random() < 0.5
         await self.change(lambda it: replace(it, enabled=enabled))
         self.is_on = enabled
@@ -520,7 +523,7 @@ class Business:
         self.jobs += [] if changed.job is None else [changed.job]
 
     async def edit_catalog(self) -> None:
-        """Items and a category come, change and go."""
+        """Add, change or remove items and a category."""
         item = CatalogItem(
             self.one([CatalogKind.PRODUCT, CatalogKind.SERVICE]),
             self.one(ITEMS),
@@ -537,13 +540,13 @@ class Business:
         await upsert_catalog_items(self.then, self.salon.manager, edit)
 
     async def put_clock_on(self) -> None:
-        """The sandbox's own clock: all that is due happens on the way."""
+        """Advance the clock of the sandbox. Everything that becomes due happens on the way."""
         by = timedelta(days=self.one([1, 9, 40]))
         await advance_sandbox_clock(self.then, self.salon.owner, by, self.key)
         self.ahead += by
 
     async def work(self) -> None:
-        """What the worker does: jobs and sweeps."""
+        """Run the jobs and the sweeps, as the worker does."""
         for job in self.jobs:
             while await advance_job(self.then, self.salon.tenant_id, job.id):
                 pass

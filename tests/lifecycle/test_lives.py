@@ -349,6 +349,7 @@ class Life(RuleBasedStateMachine):
             self._capture(hold_id, hold, max(1, hold.points * percent // 100))
 
     def _capture(self, hold_id: HoldId, hold: Hold, points: int) -> None:
+        """Capture a hold in the model and in the service, and keep the redemption."""
         made = self._both(
             "capture",
             lambda: self.model.capture(hold, points),
@@ -524,6 +525,7 @@ class Life(RuleBasedStateMachine):
         return made
 
     def _compare(self) -> None:
+        """Fail if a stored account differs from the model, or its lots do not add up."""
         seen = self.stage.look(self.salon)
         assert seen.keys() == self.model.people.keys()
         for name, account in seen.items():
@@ -556,6 +558,7 @@ def _line(item: int, how: int) -> Line:
 
 
 def _recording(number: int, report: Report) -> PurchaseRecording:
+    """Return a report of the model in the form for the service."""
     told: dict[str, Any] = dict(report.fields)
     currency = "CHF" if report.in_francs else "EUR"
     if "total" in told:

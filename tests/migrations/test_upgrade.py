@@ -167,6 +167,7 @@ class Installation:
         return self.entry(customer_id, sequence, points, balance, {**about, "cause_id": accrual_id, "phase": "EARN"})
 
     def adjust(self, customer_id: UUID, sequence: int, points: int, balance: int) -> UUID:
+        """Insert an adjustment with its entry."""
         adjustment_id = uuid7()
         self.insert(
             "adjustments",
@@ -194,6 +195,7 @@ class Installation:
         )
 
     def lot(self, customer_id: UUID, entry_id: UUID, original: int, remaining: int) -> UUID:
+        """Insert a lot."""
         lot_id = uuid7()
         self.insert(
             "lots",
@@ -238,6 +240,7 @@ class Installation:
         )
 
     def event(self, kind: str, customer_id: UUID, payload: dict[str, Any]) -> None:
+        """Insert an event."""
         self.insert(
             "events",
             id=uuid7(),

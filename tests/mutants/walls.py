@@ -161,6 +161,7 @@ ATTACKS: tuple[Callable[[Stage, Table], Awaitable[None]], ...] = (
 
 
 async def _notices(attack: Callable[[Stage, Table], Awaitable[None]], stage: Stage, table: Table) -> bool:
+    """Tell whether an attack fails at a wall."""
     try:
         await attack(stage, table)
     except (Exception, pytest.fail.Exception):  # noqa: BLE001 - however an attack fails, it has noticed

@@ -88,6 +88,10 @@ class PlanWatch:
 
 
 async def _explain_in(conversation: Conversation, ask: Any, question: Question) -> Sequence[Reading] | None:
+    """Explain a statement in a conversation, inside a savepoint that is rolled back.
+
+    Return what its plan reads; None if PostgreSQL refuses the statement.
+    """
     await ask(conversation, SET_ASIDE, {})
     explained = copy(question.statement)
     explained.text = EXPLAIN.encode() + explained.text
@@ -104,6 +108,10 @@ async def _explain_in(conversation: Conversation, ask: Any, question: Question) 
 
 
 def _explain(cursor: Any, statement: str, parameters: Any) -> Sequence[Reading] | None:
+    """Explain a statement with a cursor, inside a savepoint that is rolled back.
+
+    Return what its plan reads; None if PostgreSQL refuses the statement.
+    """
     cursor.execute("SAVEPOINT explained")
     try:
         cursor.execute(EXPLAIN + statement, parameters)

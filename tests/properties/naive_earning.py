@@ -1,8 +1,4 @@
-"""The semantics of earning said a second time, slowly and plainly, to compare the real evaluation with.
-
-It shares the types with the rules, and none of their functions: fractions in place of integer division, a loop over
-weekdays by calendar, no look-ups made beforehand.
-"""
+"""The rules of earning, computed a second time, slowly and plainly, to compare with the real evaluation."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -40,9 +36,9 @@ PREFERRED = {
 
 
 class NaiveProgram:
-    """One program and one purchase; ask it what each rule gives, also for what refunds have left of the purchase.
+    """One program and one purchase. It computes what each rule gives, also for what refunds have left of the purchase.
 
-    `left` is the share of each line that is left, `rest` that of what belongs to no line.
+    `left` is the share of each line that is left, `rest` the share of what belongs to no line.
     """
 
     def __init__(
@@ -53,7 +49,7 @@ class NaiveProgram:
         self.rest = Fraction(1)
 
     def points_by_rule(self, rules: Iterable[EarningRule]) -> dict[RuleId, int]:
-        """The points every active rule gives in the end."""
+        """Return the points that every active rule gives in the end."""
         active = sorted((rule for rule in rules if rule.active), key=lambda rule: (rule.priority, rule.id))
         matching = [rule for rule in active if self.matches(rule)]
         base = self.stack({rule.id: self.alone(rule.award, rule) for rule in matching if not is_multiplier(rule)})
@@ -62,7 +58,10 @@ class NaiveProgram:
         return {rule.id: base.get(rule.id, 0) + bonus.get(rule.id, 0) for rule in active}
 
     def kept(self, rules: Sequence[EarningRule], tier_factor: Fraction, left: list[Fraction], rest: Fraction) -> int:
-        """What the rules that gave points for the whole purchase give for what is left, with the tier's factor."""
+        """Return the points for what is left.
+
+        They come from the rules that gave points for the whole purchase, and from the factor of the tier.
+        """
         given = {rule_id for rule_id, points in self.points_by_rule(rules).items() if points}
         applied = [rule for rule in rules if rule.id in given]
         self.left, self.rest = left, rest
@@ -71,7 +70,7 @@ class NaiveProgram:
         return multiplied + math.floor(multiplied * (tier_factor - 1))
 
     def stack(self, given: dict[RuleId, int]) -> dict[RuleId, int]:
-        """What is left of the points of rules that matched, given in order of priority."""
+        """Return the points that stay after stacking. ``given`` are matched rules in the order of their priority."""
         giving = {rule_id: points for rule_id, points in given.items() if points > 0}
         if self.policy.stacking is Stacking.SUM or not giving:
             return giving
@@ -82,7 +81,7 @@ class NaiveProgram:
         return {kept: giving[kept]}
 
     def alone(self, award: Award, rule: EarningRule) -> int:
-        """What a matching rule gives by itself for what is left."""
+        """Return what a matching rule gives for what is left, without the other rules."""
         counted = [
             (line, left)
             for line, left in zip(self.facts.lines, self.left, strict=True)
@@ -111,7 +110,7 @@ class NaiveProgram:
         raise AssertionError(award)
 
     def share_of_fixed(self, rule: EarningRule, counted: Sequence[tuple[PurchaseLine, Fraction]]) -> Fraction:
-        """The share that is left of what a fixed award is given for: by amounts, of free lines by quantities."""
+        """Return the share that is left of what a fixed award is given for: by amounts; of free lines by quantities."""
         weights = [(Fraction(amount_of(line)), left) for line, left in counted]
         if self.unlisted(rule):
             weights.append((Fraction(self.unlisted(rule)), self.rest))
@@ -122,7 +121,10 @@ class NaiveProgram:
         return sum((weight * left for weight, left in weights), Fraction(0)) / sum(weight for weight, _ in weights)
 
     def worth(self, line: PurchaseLine) -> Fraction:
-        """What earns of a line: its share of the order's discount goes off, and then the tax at the line's rate."""
+        """Return the amount of a line that earns.
+
+        Its share of the discount of the order is taken off first, then the tax at the rate of the line.
+        """
         basis, amount = self.policy.basis, amount_of(line)
         price = Fraction(amount if basis.after_discount else price_of(line))
         net = Fraction(1)
@@ -133,21 +135,21 @@ class NaiveProgram:
         return (price - amount * self.order_discount()) * net
 
     def listed(self) -> int:
-        """What all lines cost together."""
+        """Return the sum of the amounts of all lines."""
         return sum(amount_of(line) for line in self.facts.lines)
 
     def order_discount(self) -> Fraction:
-        """The part that the discount of the whole order takes off every line."""
+        """Return the part of every line that the discount of the whole order takes off."""
         return 1 - paid_part_of(self.facts, LineKind.ITEM)
 
     def unlisted(self, rule: EarningRule) -> int:
-        """What the total has beyond all lines, where a rule counts it: it belongs to no item."""
+        """Return the amount of the total beyond all lines, if a rule counts it. It belongs to no item."""
         asks_for_items = rule.conditions.services or rule.conditions.service_categories
         some_left_out = any(self.earns(line) and not self.opted_in(line) for line in self.facts.lines)
         return 0 if asks_for_items or some_left_out else max(0, self.facts.total.amount_minor - self.listed())
 
     def share_that_earns(self) -> Fraction:
-        """What was not paid with points and cards, as far as these are left out."""
+        """Return the share that was not paid with points and cards, as far as the program leaves these out."""
         total, basis = self.facts.total.amount_minor, self.policy.basis
         if not total:
             return Fraction(1)
@@ -156,7 +158,7 @@ class NaiveProgram:
         return max(Fraction(0), 1 - points - cards)
 
     def special(self, line: PurchaseLine) -> CatalogItem | None:
-        """What says points or a rate for a line: its item, else its category."""
+        """Return the item that sets points or a rate for a line: its own item, else its category."""
         item, category = self.item_of(line), self.category_of(line)
         if item is not None and (item.points_per_unit or item.rate or item.earning is CatalogEarning.PROGRAM):
             return item
@@ -179,6 +181,7 @@ class NaiveProgram:
         return points if special is None or special.points_per_unit is None else special.points_per_unit
 
     def matches(self, rule: EarningRule) -> bool:
+        """Tell whether all conditions of a rule are true for the purchase."""
         conditions, facts = rule.conditions, self.facts
         booked_at = facts.booked_at or self.evaluated_at
         total = facts.total.amount_minor
@@ -216,7 +219,10 @@ class NaiveProgram:
         return line.kind is not LineKind.GIFT_CARD or not basis.exclude_gift_cards
 
     def is_silenced(self, line: PurchaseLine) -> bool:
-        """Whether the catalogue says that a line earns nothing: its item, or its category when the item is silent."""
+        """Tell whether the catalogue says that a line earns nothing.
+
+        Its item says so, or its category if the item says nothing.
+        """
         item, category = self.item_of(line), self.category_of(line)
         if item is not None and (item.earning or item.points_per_unit or item.rate):
             return item.earning is CatalogEarning.NOTHING
@@ -262,12 +268,15 @@ def amount_of(line: PurchaseLine) -> int:
 
 
 def price_of(line: PurchaseLine) -> int:
-    """The price of a line before its discount: of a fraction of a unit to the nearest cent."""
+    """Return the price of a line before its discount.
+
+    The price of a fraction of a unit is rounded to the nearest cent.
+    """
     return round_fraction(Fraction(line.quantity) * line.unit_price_minor, Rounding.HALF_UP)
 
 
 def paid_part_of(facts: PurchaseFacts, kind: LineKind) -> Fraction:
-    """The part of a line's amount that was paid: a discount of the whole order goes to tips last."""
+    """Return the part of the amount of lines that was paid. A discount of the whole order goes to tips last."""
     tips = sum(amount_of(line) for line in facts.lines if line.kind is LineKind.TIP)
     others = sum(amount_of(line) for line in facts.lines) - tips
     total = facts.total.amount_minor
@@ -279,7 +288,7 @@ def paid_part_of(facts: PurchaseFacts, kind: LineKind) -> Fraction:
 
 
 def times(rule: EarningRule, points: int) -> int:
-    """What a multiplier adds to points."""
+    """Return what a multiplier adds to points."""
     assert isinstance(rule.award, MultiplierAward)
     return math.floor(points * (Fraction(rule.award.factor.numerator, rule.award.factor.denominator) - 1))
 

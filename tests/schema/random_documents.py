@@ -72,6 +72,7 @@ class Writer:
         return f"{{ {' '.join(parts)} }}"
 
     def _object(self, type_: GraphQLObjectType, level: int) -> str:
+        """Return a selection set of an object type, with fields, and sometimes with fragments."""
         parts = self._fields(type_, level)
         if self._chance.random() < 0.2:
             parts.append(f"...{self._switch()} {{ {' '.join(self._fields(type_, level))} }}")
@@ -86,6 +87,7 @@ class Writer:
         return f"{{ {' '.join(parts)} }}"
 
     def _fields(self, type_: GraphQLObjectType | GraphQLInterfaceType, level: int) -> list[str]:
+        """Return fields of a type, chosen at random: leaves, and fields with a selection down to a greatest depth."""
         names = [name for name in type_.fields if name not in self._without]
         leaves = [name for name in names if is_leaf_type(get_named_type(type_.fields[name].type))]
         deep = [name for name in names if name not in leaves] if level < MAX_LEVEL and self._deep_fields > 0 else []
@@ -99,6 +101,7 @@ class Writer:
         return fields
 
     def _field(self, name: str, field: GraphQLField, level: int) -> str:
+        """Return one field with its alias, its arguments, its directive and its selection."""
         given = ", ".join(
             f"{key}: {text}" for key, argument in field.args.items() if (text := self._argument(key, argument))
         )
@@ -115,6 +118,7 @@ class Writer:
         return f"{name[0]}{self._aliases}: "
 
     def _switch(self) -> str:
+        """Return nothing, or @skip or @include with a value or a variable."""
         if self._chance.random() > 0.06:
             return ""
         directive = self._chance.choice(("skip", "include"))
@@ -124,6 +128,7 @@ class Writer:
         return f" @{directive}(if: ${name})"
 
     def _declare(self, type_: str, value: Any, default: str | None = None) -> str:
+        """Declare a variable, and return its name. With a default its value may be left out."""
         name = f"v{len(self._declared)}"
         self._declared.append(f"${name}: {type_}" + (f" = {default}" if default else ""))
         if default is None or self._chance.random() < 0.7:

@@ -136,6 +136,7 @@ class WordyLife(Life):
         return [name for name, field in fields.items() if get_named_type(field.type).name == "String"]
 
     def _fill(self, type_: Any, given: dict[str, Any], path: str, of: str = "") -> dict[str, Any]:
+        """Return an input with a canary in each text that was not given."""
         filled = dict(given)
         of = given.get("externalId", of)
         for name, field in type_.fields.items():

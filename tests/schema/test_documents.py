@@ -264,6 +264,7 @@ def test_reads_plain_tokens_as_graphql_core_does_one_character_at_a_time() -> No
 
 
 def read_tokens(lexer_class: type[Lexer], text: str) -> list[tuple[object, ...]]:
+    """Return all tokens of a text; the last one is the error if the text is wrong."""
     lexer, found = lexer_class(Source(text)), list[tuple[object, ...]]()
     try:
         while (token := lexer.advance()).kind is not TokenKind.EOF:

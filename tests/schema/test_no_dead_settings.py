@@ -69,22 +69,22 @@ class Stage(NamedTuple):
     salon: Salon
 
     def later(self, by: timedelta) -> World:
-        """The world so much later."""
+        """Return the world so much later."""
         return at(self.world, NOON + by)
 
     @property
     def noon(self) -> World:
-        """The world at noon."""
+        """Return the world at noon."""
         return self.later(timedelta())
 
     async def anna(self) -> CustomerRow:
-        """Where Anna stands."""
+        """Return Anna as readers see her."""
         found = await find_customer(self.world, self.salon.manager, CustomerKey(external_id="anna"))
         assert found is not None
         return found
 
     async def points(self) -> tuple[int, int, int, int]:
-        """Available, pending, held and debt of Anna."""
+        """Return the available, pending and held points of Anna, and her debt."""
         return tuple((await self.anna()).points[:4])  # type: ignore[return-value]
 
 
@@ -110,19 +110,19 @@ async def code_of(work: Awaitable[Any]) -> str:
 
 
 async def goods_are_bought(stage: Stage) -> int:
-    """25.00 for goods, 5.00 for shipping, and a gift card for 50.00: so many points."""
+    """Buy goods for 25.00, shipping for 5.00 and a gift card for 50.00. Return the points."""
     await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
     recorded = await earn(stage.noon, stage.salon, order("order-1", 8_000, *GOODS))
     return recorded.accrual.points if recorded.accrual else 0
 
 
 async def something_is_bought(stage: Stage) -> str:
-    """Whether it can be recorded."""
+    """Tell whether a purchase can be recorded."""
     return await code_of(earn(stage.noon, stage.salon, order()))
 
 
 async def two_rules_match(stage: Stage) -> int:
-    """10 points by the first rule by priority, 20 by the other."""
+    """Return the points if two rules match: 10 points by the first rule by priority, 20 by the other."""
     for points, priority in ((10, 1), (20, 2)):
         await create_earning_rule(stage.world, stage.salon.manager, rule(points, priority=priority))
     recorded = await earn(stage.noon, stage.salon, order())
@@ -130,7 +130,7 @@ async def two_rules_match(stage: Stage) -> int:
 
 
 async def one_of_two_items_is_enrolled(stage: Stage) -> int:
-    """30.00 for a cut that is not enrolled, 20.00 for a colour that is."""
+    """Return the points for 30.00 for a cut that is not enrolled, and 20.00 for a colour that is."""
     await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
     items: list[CatalogItem] = [service_item("cut"), service_item("colour", enrolled=True)]
     await upsert_catalog_items(stage.world, stage.salon.manager, CatalogEdit(items, []))
@@ -140,7 +140,7 @@ async def one_of_two_items_is_enrolled(stage: Stage) -> int:
 
 
 async def a_wednesday_is_booked_on_a_tuesday(stage: Stage) -> int:
-    """10 points on Wednesdays."""
+    """Return the points of a purchase on a Wednesday that was booked on a Tuesday. A rule gives 10 on Wednesdays."""
     wednesdays = Conditions(weekdays=frozenset({Weekday.WED}))
     await create_earning_rule(stage.world, stage.salon.manager, rule(10, conditions=wednesdays))
     recorded = await earn(stage.noon, stage.salon, order(starts_at=NOON, booked_at=NOON - DAY))
@@ -148,14 +148,14 @@ async def a_wednesday_is_booked_on_a_tuesday(stage: Stage) -> int:
 
 
 async def a_till_reports_a_day_late(stage: Stage) -> int:
-    """10 points, as long as the campaign runs: until an hour after noon."""
+    """Return the points of a late report. A rule gives 10 points until an hour after noon."""
     await create_earning_rule(stage.world, stage.salon.manager, rule(10, ends_at=NOON + HOUR))
     recorded = await earn(stage.later(DAY), stage.salon, order(occurred_at=NOON))
     return recorded.customer.points.available
 
 
 async def an_order_shrinks(stage: Stage) -> tuple[int, int, int, int]:
-    """From 100.00 to 20.00 after its evaluation."""
+    """Return the points of an order that goes from 100.00 to 20.00 after its evaluation."""
     await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
     for total in (10_000, 2_000):
         await earn(stage.noon, stage.salon, order(total=total))
@@ -163,20 +163,20 @@ async def an_order_shrinks(stage: Stage) -> tuple[int, int, int, int]:
 
 
 async def an_order_is_created(stage: Stage) -> tuple[int, int, int, int]:
-    """100.00, a point per euro."""
+    """Return the points of a new order of 100.00, with a point per euro."""
     await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
     await earn(stage.noon, stage.salon, order())
     return await stage.points()
 
 
 async def points_mature_three_hours_late(stage: Stage) -> int:
-    """How many raise an alarm."""
+    """Return how many accruals count as late, if the sweep comes three hours late."""
     await an_order_is_created(stage)
     return (await mature_due(stage.later(4 * HOUR), stage.salon.tenant_id)).late
 
 
 async def an_order_is_called_off(stage: Stage) -> tuple[int, int, int, int]:
-    """When 30 of its 100 points were spent."""
+    """Return the points after an order was called off, when 30 of its 100 points were spent."""
     await an_order_is_created(stage)
     await give(stage.noon, stage.salon, -30, "spent")
     await earn(stage.noon, stage.salon, order(status=CANCELLED))
@@ -184,20 +184,20 @@ async def an_order_is_called_off(stage: Stage) -> tuple[int, int, int, int]:
 
 
 async def half_an_order_is_refunded(stage: Stage) -> tuple[int, int, int, int]:
-    """50.00 of 100.00."""
+    """Return the points after 50.00 of 100.00 were refunded."""
     await an_order_is_created(stage)
     await pay_back(stage.noon, stage.salon, "order-1", 5_000, "half")
     return await stage.points()
 
 
 async def rich(stage: Stage) -> None:
-    """Anna has 1,000 points, which expire with this month."""
+    """Give Anna 1,000 points, which expire with this month."""
     await known_customer(stage.noon, stage.salon)
     await give(stage.noon, stage.salon, 1_000, "riches", expires_on=(NOON + 10 * DAY).date())
 
 
 async def points_pay_for_an_order(stage: Stage) -> int:
-    """5.00 of 20.00 are paid with points: so many points it earns."""
+    """Return the points that an order of 20.00 earns, when points pay 5.00 of it."""
     await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
     await rich(stage)
     held = await hold(stage.noon, stage.salon, 500, "basket", checkout=checkout(2_000, purchase="order-1"))
@@ -207,7 +207,7 @@ async def points_pay_for_an_order(stage: Stage) -> int:
 
 
 async def quoted(stage: Stage, wanted: int | None = None) -> LoyaltyQuote | None:
-    """What a checkout of 5.00 is offered."""
+    """Return the quote of a checkout of 5.00."""
     await rich(stage)
     at_checkout = Checkout(Money(500, "EUR"))
     anna = CustomerKey(external_id="anna")
@@ -215,43 +215,43 @@ async def quoted(stage: Stage, wanted: int | None = None) -> LoyaltyQuote | None
 
 
 async def is_offered(stage: Stage) -> bool:
-    """Whether anything is shown at all."""
+    """Tell whether a checkout shows points at all."""
     return await quoted(stage) is not None
 
 
 async def proposed(stage: Stage) -> int:
-    """How many points a checkout begins with."""
+    """Return how many points a checkout proposes."""
     offer = await quoted(stage)
     return offer.points if offer else 0
 
 
 async def worth(stage: Stage) -> int:
-    """What all points are worth, in cents."""
+    """Return the worth of all points, in cents."""
     offer = await quoted(stage)
     return offer.balance_value.amount_minor if offer else 0
 
 
 async def most_off(stage: Stage) -> int:
-    """The most that points take off, in cents."""
+    """Return the most that points take off, in cents."""
     offer = await quoted(stage)
     return offer.max_discount.amount_minor if offer else 0
 
 
 async def how_a_hold_of_50_ends(stage: Stage) -> str:
-    """Done, or refused with a code."""
+    """Try to hold 50 points. Return whether it is done, or the code of the refusal."""
     await rich(stage)
     return await code_of(hold(stage.noon, stage.salon, 50, "basket"))
 
 
 async def a_hold_lasts(stage: Stage) -> timedelta:
-    """How long."""
+    """Return how long a hold lasts."""
     await rich(stage)
     held = await hold(stage.noon, stage.salon, 50, "basket")
     return held.hold.expires_at - NOON
 
 
 async def expired_points_come_back(stage: Stage) -> list[int]:
-    """How many can be spent when they come back after their expiry, and each of four days later."""
+    """Return how many points can be spent if they come back after their expiry: at once, and on four later days."""
     await rich(stage)
     captured = await capture(stage.noon, stage.salon, await hold(stage.noon, stage.salon, 50, "basket"), "paid")
     late = 20 * DAY
@@ -264,7 +264,7 @@ async def expired_points_come_back(stage: Stage) -> list[int]:
 
 
 async def a_purchase_paid_with_points_is_called_off(stage: Stage) -> tuple[int, int, int, int]:
-    """50 of 1,000 points have paid for it."""
+    """Return the points after a purchase was called off for which 50 of 1,000 points had paid."""
     await rich(stage)
     await earn(stage.noon, stage.salon, order())
     held = await hold(stage.noon, stage.salon, 50, "basket", checkout=checkout(purchase="order-1"))
@@ -274,7 +274,7 @@ async def a_purchase_paid_with_points_is_called_off(stage: Stage) -> tuple[int, 
 
 
 async def last_days(stage: Stage) -> list[str]:
-    """The last day of points that come on 4 March, and of others that come on 10 December."""
+    """Return the last day of points that come on 4 March, and of points that come on 10 December."""
     customer_id = await known_customer(stage.noon, stage.salon)
     for key, moment in (("spring", NOON), ("winter", datetime.fromisoformat("2026-12-10T12:00:00Z"))):
         await give(at(stage.world, moment), stage.salon, 10, key)
@@ -283,7 +283,7 @@ async def last_days(stage: Stage) -> list[str]:
 
 
 async def inactive_for_25_days(stage: Stage) -> int:
-    """What is left of 12 points 45 days after they came, when 25 days ago there was an order."""
+    """Return what is left of 12 points 45 days after they came, if there was an order 25 days ago."""
     await create_earning_rule(stage.world, stage.salon.manager, rule(1))
     await known_customer(stage.noon, stage.salon)
     await give(stage.noon, stage.salon, 10, "some")
@@ -293,7 +293,7 @@ async def inactive_for_25_days(stage: Stage) -> int:
 
 
 async def days_of_notice(stage: Stage) -> list[int]:
-    """On which of the ten days before they expire Anna is told of her points."""
+    """Return on which of the ten days before their expiry Anna is told of her points."""
     await rich(stage)
     last = NOON.replace(hour=23) + 10 * DAY
     moments = {days: at(stage.world, last - days * DAY) for days in range(9, -1, -1)}
@@ -301,7 +301,7 @@ async def days_of_notice(stage: Stage) -> list[int]:
 
 
 async def color_of_a_printed_card(stage: Stage) -> str:
-    """The colour of what Anna prints of a gift card that she got."""
+    """Return the colour of the sheet that Anna prints of her gift card."""
     request = IssueRequest(GiftCardOrigin.GOODWILL, Money(1_000, "EUR"), "for Anna", CustomerKey(external_id="anna"))
     await rich(stage)
     card = (await issue_gift_card(stage.noon, stage.salon.owner, request)).card
@@ -311,7 +311,7 @@ async def color_of_a_printed_card(stage: Stage) -> str:
 
 
 async def points_that_do_not_qualify(stage: Stage) -> str | None:
-    """The tier of who was given 100 points that do not count as earned."""
+    """Return the tier of a customer who got 100 points that do not count as earned."""
     await create_tier(stage.noon, stage.salon.manager, "Silver", "#C0C0C0", 100)
     await known_customer(stage.noon, stage.salon)
     await give(stage.noon, stage.salon, 100, "some", qualifying=False)
@@ -319,7 +319,7 @@ async def points_that_do_not_qualify(stage: Stage) -> str | None:
 
 
 async def tier_in_may(stage: Stage) -> list[str | None]:
-    """The tier of who earned 100 points in March, on 5 and on 15 May."""
+    """Return the tier on 5 and on 15 May of a customer who earned 100 points in March."""
     await create_tier(stage.noon, stage.salon.manager, "Silver", "#C0C0C0", 100)
     await an_order_is_created(stage)
     seen = []
@@ -330,7 +330,7 @@ async def tier_in_may(stage: Stage) -> list[str | None]:
 
 
 async def tier_of_anna(stage: Stage) -> str | None:
-    """The name of it."""
+    """Return the name of Anna's tier."""
     tier = (await stage.anna()).tier
     return tier.name if tier else None
 
@@ -340,7 +340,7 @@ async def tier_of_anna(stage: Stage) -> str | None:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting with one value and another, what happens then, and what is seen with each of them."""
+    """One setting with two values, what happens then, and what is seen with each value."""
 
     values: tuple[Any, Any]
     story: Story
@@ -456,7 +456,7 @@ def treue() -> ExecutableSchema:
 
 
 def leaves(kind: GraphQLInputObjectType, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """Every setting below an input type, by its path."""
+    """Yield every setting below an input type, by its path."""
     for name, one in kind.fields.items():
         inner = get_named_type(one.type)
         if isinstance(inner, GraphQLInputObjectType) and inner.name not in VALUES:
@@ -466,7 +466,10 @@ def leaves(kind: GraphQLInputObjectType, path: tuple[str, ...] = ()) -> Iterator
 
 
 def nested(given: dict[str, Any]) -> dict[str, Any]:
-    """An input out of its leaves; a value that is an input of its own takes the place of the leaf's parent."""
+    """Return an input that is built from its leaves.
+
+    A value that is an input of its own takes the place of the parent of the leaf.
+    """
     tree: dict[str, Any] = {}
     for path, value in given.items():
         *parents, name = path.split(".")

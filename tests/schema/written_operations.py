@@ -50,6 +50,7 @@ def _tested() -> Iterator[str]:
 
 
 def _operations(schema: GraphQLSchema, text: str) -> Iterator[Written]:
+    """Yield the operations of a text; none if the text is no valid document."""
     try:
         document = parse(text)
     except GraphQLError:

@@ -148,6 +148,7 @@ def _policy_gaps(connection: Connection) -> Iterator[str]:
 
 
 def _expected_policies(table: str) -> list[str]:
+    """Return the policies that a table must have."""
     if table == "token_directory":
         return _DIRECTORY_POLICIES
     if table == "tenant_directory":

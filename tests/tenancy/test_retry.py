@@ -33,6 +33,7 @@ class Disturbed:
         self.attempts = 0
 
     async def __call__(self) -> int:
+        """Add 1 to the pending points. The first ``times`` attempts are overtaken by another transaction."""
         self.attempts += 1
         async with self.world.database.engine.connect() as fresh:
             connection = await fresh.execution_options(isolation_level="REPEATABLE READ")

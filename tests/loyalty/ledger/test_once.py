@@ -43,6 +43,7 @@ class Counter:
     async def _decide(
         self, tx: Transaction, asked: AskedKey
     ) -> Booked[tuple[UUID, bool]] | Unchanged[tuple[UUID, bool]]:
+        """Count the decision, and return an answer that books nothing."""
         assert asked.kept_key is None
         self.decided += 1
         if self.refuses:

@@ -37,6 +37,7 @@ def make_sample(known: type[AnyEvent]) -> AnyEvent:
 
 
 def _make_value(kind: Any, name: str, number: int) -> Any:
+    """Return a value for a field, from its type, its name and its number."""
     if get_origin(kind) in (Union, types.UnionType):
         (kind,) = (one for one in get_args(kind) if one is not types.NoneType)
     kind = getattr(kind, "__supertype__", kind)

@@ -641,6 +641,7 @@ async def actors(world: World, salon: Salon) -> dict[Role, Actor]:
 
 
 async def _denied(use: Use, world: World, actor: Actor) -> bool:
+    """Tell whether a use case is refused because a permission is missing."""
     try:
         await use(world, actor)
     except PermissionDenied:
@@ -651,6 +652,7 @@ async def _denied(use: Use, world: World, actor: Actor) -> bool:
 
 
 async def _is_off(use: Use, world: World, actor: Actor) -> bool:
+    """Tell whether a use case is refused because the program is off."""
     try:
         await use(world, actor)
     except FeatureDisabled:

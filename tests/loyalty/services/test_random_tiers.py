@@ -34,7 +34,7 @@ CUSTOMERS = ("anna", "ben", "cem", "dora")
 
 
 def any_policy(dice: random.Random) -> TierPolicy:
-    """How tiers are reached and lost."""
+    """Return any tier policy."""
     window = dice.choice(list(Period))
     grace_days = dice.choice([0, 0, dice.randrange(MAX_GRACE_DAYS[window])])
     return TierPolicy(
@@ -43,7 +43,7 @@ def any_policy(dice: random.Random) -> TierPolicy:
 
 
 class Life:
-    """What happens to a few customers of a salon, one step after another."""
+    """A few customers of a salon, with whom things happen one after another."""
 
     def __init__(self, world: World, salon: Salon, seed: int) -> None:
         self.world, self.salon = world, salon
@@ -54,7 +54,7 @@ class Life:
         self.bought: dict[str, tuple[int, str]] = {}
 
     async def begin(self) -> None:
-        """A point per euro and three tiers."""
+        """Set a point per euro, and create three tiers."""
         await create_earning_rule(self.then, self.salon.manager, one_point_per_euro())
         for name, minimum in (("Regular", 0), ("Silver", 50), ("Gold", 150)):
             changed = await create_tier(self.then, self.salon.manager, name, "#C0C0C0", minimum)
@@ -63,11 +63,11 @@ class Life:
 
     @property
     def then(self) -> World:
-        """The world at the time of the step."""
+        """Return the world with the clock of this step."""
         return at(self.world, self.now)
 
     async def go_on(self) -> None:
-        """Let something happen, some time later; what is refused has not happened."""
+        """Do one thing, some time later. What is refused has not happened."""
         self.step += 1
         self.now += timedelta(days=self.dice.choice([0, 1, 9, 40, 40, 40, 100, 400]), minutes=1)
         happens = (
@@ -85,7 +85,7 @@ class Life:
             await self.dice.choice(happens)(self.dice.choice(CUSTOMERS))
 
     async def change(self, customer: str) -> None:
-        """Another policy; sometimes somebody is faster than the job."""
+        """Set another tier policy. Sometimes somebody does something before the job has ended."""
         policy = any_policy(self.dice)
         edit = ProgramEdit(lambda it: replace(it, tiering=policy), None)
         _, job, _ = await update_program(self.then, self.salon.manager, edit)
@@ -95,13 +95,13 @@ class Life:
             await advance_job(self.then, self.salon.tenant_id, job.id)
 
     async def buy(self, customer: str) -> None:
-        """So many points."""
+        """Record a purchase that earns points."""
         total = 100 * self.dice.randrange(1, 120)
         self.bought[f"order {self.step}"] = total, customer
         await record_purchase(self.then, self.salon.integration, order(f"order {self.step}", total, customer=customer))
 
     async def call_off(self, _: str) -> None:
-        """One of the last purchases."""
+        """Call off one of the last purchases."""
         if self.bought:
             name = self.dice.choice(list(self.bought)[-3:])
             total, customer = self.bought.pop(name)
@@ -109,7 +109,7 @@ class Life:
             await record_purchase(self.then, self.salon.integration, called_off)
 
     async def adjust(self, customer: str) -> None:
-        """By hand, for any reason."""
+        """Add or take points by hand, for any reason."""
         request = adjustment(
             self.dice.randrange(-120, 60) or 1,
             f"key {self.step}",
@@ -120,18 +120,18 @@ class Life:
         await adjust_points(self.then, self.salon.manager, request)
 
     async def lock(self, customer: str) -> None:
-        """Any tier, for a while or longer."""
+        """Lock a customer in any tier, for a while or longer."""
         until = self.dice.choice([None, self.now + timedelta(days=30)])
         tier = self.dice.choice([None, *self.tiers])
         wanted = TierLockRequest(CustomerKey(external_id=customer), tier, until, None, f"lock {self.step}")
         await lock_tier(self.then, self.salon.manager, wanted)
 
     async def unlock(self, customer: str) -> None:
-        """Whether it was locked or not."""
+        """Unlock the tier of a customer, whether it was locked or not."""
         await unlock_tier(self.then, self.salon.manager, CustomerKey(external_id=customer))
 
     async def merge(self, customer: str) -> None:
-        """Somebody who has just come from elsewhere is one of them."""
+        """Merge a new customer into this one."""
         source = f"eva {self.step}"
         await bring_along(self.then, self.salon, self.dice.randrange(1, 90), customer=source)
         names = CustomerKey(external_id=source), CustomerKey(external_id=customer)
