@@ -34,13 +34,13 @@ def local_issuer(settings: Settings) -> Issuer:
     path = issuer_key_file(settings)
     try:
         if settings.issuer_key_file is None and not path.exists():
-            return _generate_secret(path)
+            return _make_issuer_key(path)
         return Issuer.from_key_file(path)
     except (OSError, ValueError) as error:
         raise SetupProblem(f"The issuer's key in {path} cannot be used: {error}") from error
 
 
-def _generate_secret(path: Path) -> Issuer:
+def _make_issuer_key(path: Path) -> Issuer:
     """Make a file with a new key, and return its issuer. If another process has just made the file, read it."""
     try:
         return Issuer.generate(path)
