@@ -92,6 +92,7 @@ async def watch_lateness(world: World, relay: Database, stop: asyncio.Event, lat
     """
 
     async def work() -> bool:
+        """Look once. There is always more to do, so the pause is always the same."""
         lateness.note(await look(relay, world.clock()))
         return True
 

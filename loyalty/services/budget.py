@@ -143,7 +143,10 @@ class Budgets:
         return charge
 
     async def _charge(self, budget: _TenantBudget, actor: Actor, cost: int) -> Charge:
-        """Decide on the cost, and book spent points when a slice is full or a refusal needs the newest budgets."""
+        """Charge an operation, without holding a refusal back.
+
+        Spent points are booked when a slice is full, or when a refusal needs the newest budgets.
+        """
         now = self._clock()
         bucket, tenant = budget.find_client(actor), budget.tenant
         if bucket.owes(MOST_OWED_SLICES) or tenant.owes(MOST_OWED_SLICES):

@@ -169,7 +169,7 @@ async def _read_frozen_rules(
 
 
 def _is_revalued(item: RecordingItem) -> bool:
-    """Tell whether a report changes facts that rules depend on, after the purchase was evaluated."""
+    """Tell whether a report makes it necessary to value an evaluated purchase again."""
     accrual, before = item.known.accrual, item.known.purchase
     if accrual is None or before is None:
         return False

@@ -124,7 +124,7 @@ def has_documents(world: World, actor: Actor) -> bool:
 
 
 async def find_document(world: World, actor: Actor, sha256: str) -> str | None:
-    """Read the text of a document that the caller's tenant trusts; None if it does not trust it."""
+    """Read the text of a document; None if the caller's tenant does not trust that document."""
     version = world.documents.remember_version(actor.tenant_id, actor.documents.version)
     text = await read_document_text(world.database.reading(actor.tenant_id), sha256)
     if text is not None:

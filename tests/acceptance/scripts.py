@@ -38,7 +38,7 @@ async def run_script(salon: Business, name: str, file: Path, *options: str, call
 
 
 def write_rows(file: Path, head: str, rows: list[str]) -> None:
-    """A CSV file as a spreadsheet writes it."""
+    """Write a CSV file as a spreadsheet does."""
     file.write_text("\n".join([head, *rows]) + "\n", "utf-8-sig")
 
 

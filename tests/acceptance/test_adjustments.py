@@ -18,7 +18,7 @@ ANNA = {"externalId": "anna"}
 
 
 async def furnish(salon: Business, points: int = 100) -> None:
-    """A customer with points to correct."""
+    """Create a customer with points to adjust."""
     await create_rule(salon.manager, "Welcome", points)
     await record(salon.integration, "order-1")
 

@@ -7,7 +7,7 @@ BY = {"email": "Same@Example.org"}
 
 
 async def furnish(salon: Business) -> None:
-    """Two customers with one address, and one with another."""
+    """Create two customers with one address, and one with another address."""
     await create_rule(salon.manager, "Ten", 10)
     for name, email in (("m1", "same@example.org"), ("m2", "SAME@example.org"), ("m3", "other@example.org")):
         await record(salon.integration, name, customer={"externalId": name, "fullName": f"M {name}", "email": email})

@@ -36,7 +36,7 @@ async def system(salon: Business, *permissions: str) -> tuple[Caller, str]:
 
 
 async def app_of(maker: Caller, **details: Any) -> Caller:
-    """Anna's app, with a token that the maker made."""
+    """Return the caller of Anna's app, with a token that the maker made."""
     made = await maker.do("customerTokenCreate", "token permissions", customer=ANNA, **details)
     return maker._replace(token=made["token"])
 

@@ -41,7 +41,7 @@ async def merge(caller: Caller, source: str, target: str, key: str = "same perso
 
 
 async def furnish(salon: Business) -> tuple[str, str]:
-    """Anna with 35 points, 20 of which expire, and Ben with 7; their ids."""
+    """Create Anna with 35 points, 20 of which expire, and Ben with 7. Return their ids."""
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     anna = await record(salon.integration, "anna's", "15.00", customer={"externalId": "anna", "email": "a@example.com"})
     ben = await record(salon.integration, "ben's", "7.00", customer={"externalId": "ben", "email": "b@example.com"})

@@ -14,7 +14,7 @@ NAMES = {
 
 
 async def furnish(salon: Business) -> None:
-    """Four customers: anna with 100 points, ben with 50, clara who spent all, dora who owes."""
+    """Create four customers: anna with 100 points, ben with 50, clara who spent all, and dora with debt."""
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     await create_tier(salon.manager, "Silver", 60)
     for name, amount in (("anna", "100.00"), ("ben", "50.00"), ("clara", "70.00"), ("dora", "10.00")):

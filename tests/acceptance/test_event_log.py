@@ -28,7 +28,7 @@ query($after: Cursor, $kinds: [EventKind!], $customer: CustomerBy, $first: Int) 
 
 
 async def furnish(salon: Business) -> None:
-    """Two customers with events of several kinds."""
+    """Create two customers with events of several kinds."""
     await salon.manager.do("programUpdate", "__typename", redemption={"enabled": True})
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     await create_tier(salon.manager, "Silver", 100)

@@ -26,7 +26,7 @@ async def refused(caller: Caller, operation: str, /, **given: object) -> list[tu
 
 
 async def give_points(salon: Business, name: str, points: int) -> None:
-    """A customer with so many points."""
+    """Create a customer with so many points."""
     await salon.manager.do("customerUpsert", "customer { id }", externalId=name)
     await adjust(salon.manager, f"for {name}", points, customer=name)
 

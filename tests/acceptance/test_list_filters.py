@@ -40,7 +40,7 @@ TOLD: dict[str, Json] = {
 
 
 async def tell(salon: Business) -> None:
-    """Four customers of whom different things are known; Anna and Carl bought something."""
+    """Create four customers of whom different things are known. Anna and Carl have bought something."""
     items = [{"externalId": name, **told} for name, told in TOLD.items()]
     payload = await salon.integration.do("customersUpsert", "results { userErrors { path } }", items=items)
     assert [result["userErrors"] for result in payload["results"]] == [[]] * 4

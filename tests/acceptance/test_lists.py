@@ -13,7 +13,7 @@ PURCHASES = "query($filter: PurchaseFilterInput) { purchases(filter: $filter) { 
 
 
 async def furnish(salon: Business) -> None:
-    """Purchases of two customers in several states, and points that were spent on one of them."""
+    """Record purchases of two customers in several states. Points were spent on one of these purchases."""
     await salon.manager.do("programUpdate", "__typename", redemption={"enabled": True})
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     await record(salon.integration, "web-1", "100.00")

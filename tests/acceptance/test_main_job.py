@@ -15,7 +15,7 @@ from tests.acceptance.client import (
 
 
 async def prepare(salon: Business) -> None:
-    """One point per euro, and three tiers."""
+    """Set one point per euro, and create three tiers."""
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     for name, min_points in (("Regular", 0), ("Silver", 500), ("Gold", 1_500)):
         await create_tier(salon.manager, name, min_points)

@@ -114,7 +114,7 @@ async def tell(business: Business, name: str, given: Json) -> Json:
 
 
 async def prepare(business: Business) -> None:
-    """A point per euro, two tiers, and what was reported before each pair."""
+    """Set a point per euro, create two tiers, and send the earlier reports of each pair."""
     await create_rule(business.manager, "A point per euro", ONE_PER_EURO)
     for name, points in (("Silver", 100), ("Gold", 500)):
         await create_tier(business.manager, name, points)

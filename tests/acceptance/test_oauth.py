@@ -36,7 +36,7 @@ class Partner(NamedTuple):
         return f"http://{HOST}:{self.server.port}{path}"
 
     def http(self, **options: Any) -> AsyncOAuth2Client:
-        """Authlib's client."""
+        """Return a client of authlib."""
         return AsyncOAuth2Client(
             self.client_id, self.secret, timeout=GENEROUS_SECONDS, verify=NO_TLS, trust_env=False, **options
         )

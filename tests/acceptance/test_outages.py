@@ -97,7 +97,7 @@ async def report_until_heard(caller: Caller, number: int) -> None:
 
 
 async def hear(events: AsyncGenerator[Json, None], first: int, last: int) -> None:
-    """The next events are the purchases from the first to the last number, each once, in order."""
+    """Check that the next events are the purchases from the first to the last number, each once and in order."""
     async with asyncio.timeout(GENEROUS_SECONDS):
         heard = [(await anext(events))["entry"]["points"] for _ in range(first, last + 1)]
     assert heard == list(range(first, last + 1))

@@ -42,7 +42,7 @@ LISTS = {
 
 
 async def furnish(salon: Business) -> None:
-    """Seven or more rows in every list, some of them equal in what they are ordered by."""
+    """Create seven or more rows in every list. Some of them are equal in what orders the list."""
     await salon.manager.do("programUpdate", "__typename", redemption={"enabled": True})
     for number in range(COUNT):
         await create_rule(salon.manager, f"Rule {number}", 1 + number % 2, priority=number // 2)

@@ -29,7 +29,7 @@ async def without(installation: Installation) -> AsyncIterator[ServerProcess]:
 
 @pytest.fixture(autouse=True)
 async def anna(salon: Business) -> None:
-    """A customer to ask for."""
+    """Create a customer to ask for."""
     await salon.manager.do("customerUpsert", "customer { id }", externalId="anna", fullName="Anna")
 
 

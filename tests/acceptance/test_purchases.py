@@ -20,7 +20,7 @@ from tests.acceptance.client import (
 
 
 async def furnish(salon: Business) -> None:
-    """A point per euro, and a tier to rise to."""
+    """Set a point per euro, and create a tier."""
     await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
     await create_tier(salon.manager, "Silver", 50)
 

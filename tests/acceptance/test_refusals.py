@@ -430,7 +430,7 @@ async def test_values_that_the_rules_refuse_come_back_with_their_path(salon: Bus
 
 
 async def furnish(salon: Business) -> None:
-    """A rule, a tier at 50 and a customer with 20 points, for the refusals to leave alone."""
+    """Create a rule, a tier at 50 and a customer with 20 points. No refusal may change them."""
     await create_rule(salon.manager, "Ten", 10)
     await create_tier(salon.manager, "Silver", 50)
     await record(salon.integration, "order-1")

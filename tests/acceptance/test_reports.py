@@ -30,7 +30,7 @@ def days(first: datetime, last: datetime | None = None) -> dict[str, str]:
 
 
 def around_now() -> dict[str, str]:
-    """Days that hold this moment, wherever one is."""
+    """Return a range of days around the present moment, in every time zone."""
     now = datetime.now(UTC)
     return days(now - timedelta(days=1), now + timedelta(days=1))
 

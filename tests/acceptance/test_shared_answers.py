@@ -75,7 +75,7 @@ async def take(socket: ClientConnection, count: int) -> list[Json]:
 
 
 async def fill(salon: Business, rule: str) -> None:
-    """Two customers, whose entries stand at the same positions in the log of each tenant."""
+    """Create two customers. Their events have the same positions in the log of each tenant."""
     await create_rule(salon.manager, rule, conditions={"totalGreaterThan": money("500.00")})
     await create_rule(salon.manager, f"Always {rule}")
     await create_tier(salon.manager, f"Silver of {rule}", 15)

@@ -30,7 +30,7 @@ async def furnish(salon: Business) -> dict[str, str]:
 
 
 async def spend(salon: Business, amounts: Json) -> None:
-    """One purchase for each customer."""
+    """Record one purchase for each customer."""
     for name, amount in amounts.items():
         await record(salon.integration, f"{name} {amount}", amount, customer=name)
 

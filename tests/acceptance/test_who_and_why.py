@@ -12,7 +12,7 @@ WHY = "whyNothing { reasonCode message waitsFor ruleName failedCondition }"
 
 
 async def read(salon: Business, external_id: str, selection: str) -> Json:
-    """Something of a purchase, for the team."""
+    """Read fields of a purchase, as the team."""
     found: Json = await salon.staff.get(PURCHASE % (external_id, selection))
     return found
 

@@ -209,7 +209,7 @@ async def happen(info: Info, to: int, after: str | None) -> AsyncGenerator[Happe
 class Subscription:
     @strawberry.subscription
     async def happenings(self, info: Info, to: int, after: str | None = None) -> AsyncGenerator[Happening, None]:
-        """Delivered as the product's events are."""
+        """Yield events that are delivered as the events of the product are."""
         async with aclosing(info.context.delivery.deliver(happen(info, to, after))) as events:
             async for event in events:
                 yield event
@@ -241,7 +241,7 @@ class Subscription:
 
     @strawberry.subscription
     async def lags(self) -> AsyncGenerator[int, None]:
-        """Notices by itself that its reader is too slow."""
+        """Yield numbers, until the stream itself notices that its reader is too slow."""
         yield 1
         raise ReaderTooSlow
 
@@ -256,7 +256,7 @@ class Subscription:
 
     @strawberry.subscription
     async def flood(self, info: Info, seconds: float) -> AsyncGenerator[str, None]:
-        """Sends more than a connection can hold, and is dropped while it sends."""
+        """Yield more than a connection can hold. The stream is dropped while it sends."""
         asyncio.get_running_loop().call_later(seconds, info.context.request.drop_slow_reader)
         while True:
             yield LARGE_TEXT

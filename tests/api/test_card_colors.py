@@ -8,7 +8,7 @@ READABLE = 4.5
 
 
 def luminance(color: str) -> float:
-    """As the recommendation writes it, apart from our own code."""
+    """Return the luminance of a colour by the formula of the recommendation, without the code under test."""
     parts = [part / 255 for part in split_color(color)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

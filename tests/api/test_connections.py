@@ -177,7 +177,7 @@ async def test_who_was_answered_late_is_asked_about_again_at_once() -> None:
 
 
 def patient(directory: Directory) -> FindFallen:
-    """Answers only after longer than a round takes."""
+    """Return a check of actors that takes longer than a round."""
 
     async def find_fallen(tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
         await asyncio.sleep(0.02)

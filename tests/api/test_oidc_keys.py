@@ -38,7 +38,7 @@ def web() -> Web:
 
 @pytest.fixture
 def keys(web: Web) -> ProviderKeys:
-    """Its keys."""
+    """Provide the keys of the provider."""
     return ProviderKeys(web.fetch, lambda: web.now)
 
 

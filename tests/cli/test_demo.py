@@ -73,7 +73,7 @@ def ask(sourced: dict[str, str], document: str, **variables: Any) -> Any:
 
 
 def assert_cards_were_sold(sourced: dict[str, str]) -> None:
-    """The report of gift cards has cards of every origin, what is owed and what was lost; a gift was claimed."""
+    """Check that the report has cards of every origin, and outstanding and lost money. A gift was claimed."""
     data = ask(
         sourced,
         """{ giftCardReport(range: {from: "2020-01-01", to: "2099-12-31"}) { figures { forPoints { cards points }

@@ -129,17 +129,17 @@ class Dog(Animal):
 
     @strawberry.field
     def loud(self) -> str:
-        """Fails for names that are no texts."""
+        """Return the name in capital letters. It fails for a name that is no text."""
         return self.name.upper()
 
     @strawberry.field
     def title(root: Any, info: strawberry.Info) -> str | None:  # noqa: N805 - strawberry's name for the row
-        """Knows its field."""
+        """Return a text with the name of the field."""
         return f"{info.field_name} {root.name}"
 
     @strawberry.field
     async def late(self) -> int:
-        """Fails for some, later."""
+        """Return a number later, or fail later."""
         await asyncio.sleep(0)
         if self.legs == 3:
             raise ValueError("three legs")
@@ -147,12 +147,12 @@ class Dog(Animal):
 
     @strawberry.field
     def sometimes_late(self) -> int | None:
-        """Gives something to wait for without being a coroutine function."""
+        """Return something to await, though it is no coroutine function."""
         return Later(self.legs) if self.legs else None  # type: ignore[return-value]
 
     @strawberry.field
     def grown(self, by: int = 1, to: Colour | None = None) -> str:
-        """With arguments."""
+        """Return a text of the arguments."""
         return f"{self.legs}+{by} {to}"
 
     @strawberry.field

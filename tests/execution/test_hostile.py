@@ -16,7 +16,10 @@ POOL = Pool(scalars={"Int": [0, 1, 2, 7], "String": ["a"]}, inputs={})
 
 @pytest.fixture
 def collecting_when_told() -> Iterator[None]:
-    """Python cannot warn of a lost coroutine in the middle of some functions, so none is collected there."""
+    """Switch the collector off during the block.
+
+    In the middle of some functions Python cannot warn of a coroutine that was never awaited.
+    """
     gc.disable()
     yield
     gc.enable()

@@ -55,7 +55,7 @@ class Row:
 
     @strawberry.field
     async def late(self, info: strawberry.Info) -> int:
-        """Waits for nothing, so that all rows could be done in one turn."""
+        """Wait for nothing, so that all rows could be done in one turn."""
         info.context.note()
         return self.number
 
@@ -67,24 +67,24 @@ class Row:
 
     @strawberry.field
     def quick(self, info: strawberry.Info) -> int:
-        """Called for each row."""
+        """Return at once. It is called for each row."""
         info.context.note()
         return self.number
 
     @strawberry.field
     async def fails(self, info: strawberry.Info) -> int | None:
-        """Never works."""
+        """Fail always."""
         info.context.note()
         raise RuntimeError("no")
 
     @strawberry.field
     async def doubled(self, info: strawberry.Info) -> int:
-        """Asks a loader."""
+        """Ask a loader."""
         return await asyncio.shield(info.context.doubles.load(self.number))
 
     @strawberry.field
     async def endless(self, info: strawberry.Info) -> int:
-        """Waits until it is cancelled."""
+        """Wait until the task is cancelled."""
         try:
             await asyncio.Event().wait()
         finally:

@@ -26,7 +26,7 @@ class Maker:
 
     @strawberry.field
     async def fails(self) -> str:
-        """Never works."""
+        """Fail always."""
         raise RuntimeError("no maker")
 
 
@@ -42,7 +42,7 @@ async def resolve_makers(rows: list[Any], info: strawberry.Info) -> list[Any]:
 
 
 async def resolve_too_few(rows: list[Any], info: strawberry.Info) -> list[Any]:  # noqa: ARG001
-    """Forgets one."""
+    """Resolve all rows but one, which is wrong."""
     return [None] * (len(rows) - 1)
 
 
@@ -53,7 +53,7 @@ class Item:
 
     @strawberry.field
     def placed(self, info: strawberry.Info) -> int | None:
-        """Asks where it stands."""
+        """Return the place of the item in the answer."""
         return info.path.key  # type: ignore[return-value]
 
 
@@ -61,13 +61,13 @@ class Item:
 class Query:
     @strawberry.field
     def items(self) -> list[Item]:
-        """Six items of two makers."""
+        """Return six items of two makers."""
         first, second = Maker(name="A"), Maker(name="B")
         return [{"maker": maker} for maker in (first, second, first, first, second, first)]  # type: ignore[misc]
 
     @strawberry.field
     def word(self) -> str:
-        """Something small."""
+        """Return a word."""
         return "word"
 
 
@@ -75,7 +75,7 @@ class Query:
 class Mutation:
     @strawberry.field
     async def add(self, info: strawberry.Info, name: str, *, fails: bool = False) -> str:
-        """Notes its name when it begins and when it ends."""
+        """Note the name when the mutation begins and when it ends."""
         info.context.names.append(f"{name} begins")
         await asyncio.sleep(0)
         info.context.names.append(f"{name} ends")

@@ -206,7 +206,7 @@ def frame(message: object) -> bytes:
 
 
 def frame_of(data: bytes) -> bytes:
-    """Bytes as a masked text frame."""
+    """Return bytes as a masked text frame."""
     size = bytes([0x80 | len(data)]) if len(data) < SHORT_FRAME else struct.pack("!BH", 0x80 | SHORT_FRAME, len(data))
     mask = os.urandom(4)
     masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))

@@ -68,7 +68,7 @@ class Site:
             await server.ready()
 
     async def kill(self, name: str, place: Place, about: str = "") -> None:
-        """SIGKILL a process while one of its transactions is at a place, and start it again."""
+        """Kill a process while one of its transactions is at a place, and start it again."""
         process = self.servers.get(name) or self.worker
         assert process is not None
         async with self.proxy.caught(place, name, about):

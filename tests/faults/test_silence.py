@@ -49,7 +49,7 @@ class Server(NamedTuple):
             return await client.post(self.url, json={"query": query}, headers=headers)
 
     async def ask_until_answered(self, query: str) -> httpx2.Response:
-        """As clients are told to: they come back after a moment. A slow machine may need more than one attempt."""
+        """Ask again and again until there is an answer, as clients should. A slow machine may need several attempts."""
         async with asyncio.timeout(GENEROUS_SECONDS):
             while (response := await self.ask(query)).status_code == 503:  # noqa: ASYNC110 - as clients do
                 await asyncio.sleep(RETRY_AFTER_SECONDS)

@@ -507,7 +507,7 @@ class Business:
         await self.change(lambda it: replace(it, **told))
 
     async def preset(self) -> None:
-        """Settings of a system that people come from."""
+        """Apply a preset."""
         preset = self.one(list(Preset))
         await self.change(lambda it: apply_preset(it, preset, "EUR"))
 

@@ -234,7 +234,7 @@ class Installation:
         return hold_id
 
     def key(self, key: str, operation: str, result_id: UUID) -> None:
-        """An idempotency key of the whole tenant, as keys were at first."""
+        """Insert an idempotency key of the whole tenant, as keys were at first."""
         self.insert(
             "idempotency_keys", key=key, operation=operation, fingerprint=key, result_id=result_id, created_at=NOON
         )
@@ -252,7 +252,10 @@ class Installation:
 
 
 def furnish(installation: Installation) -> None:
-    """Anna earned, spent and was promised something; ben has debt and paid some of it; cem has nothing."""
+    """Insert three customers.
+
+    Anna has spent and pending points, ben has debt that was paid in part, and cem has nothing.
+    """
     anna = installation.customer("anna", available=170, lifetime_earned=200, qualifying=200, sequence=3)
     first = installation.earn(anna, 1, 120, 120, "order-1")
     lot = installation.lot(anna, first, 120, 90)

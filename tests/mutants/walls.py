@@ -36,7 +36,7 @@ class Mutant(NamedTuple):
     breach: str
 
     def __str__(self) -> str:
-        """As it is printed."""
+        """Return the name of the mutant as it is printed."""
         return f"{self.table.name}: {self.name}"
 
 
@@ -118,7 +118,7 @@ async def _pushes_rows_over_the_wall(stage: Stage, table: Table) -> None:
 
 
 async def _reads_as_the_owner_of_the_tables(stage: Stage, table: Table) -> None:
-    """Row-level security that is not forced does not hold for the owner."""
+    """Attack as the owner of the tables: row-level security that is not forced does not hold for the owner."""
     async with attacks.inside(stage.owner_world.database, stage.ours.salon.tenant_id) as connection:
         seen = (await connection.execute(text(f"SELECT tenant_id FROM {table.name}"))).scalars().all()
     assert set(seen) == {stage.ours.salon.tenant_id}
@@ -138,7 +138,7 @@ async def _follows_logs(stage: Stage, table: Table) -> None:
 
 
 async def _reads_the_catalogue_of_postgresql(stage: Stage, table: Table) -> None:
-    """What no role of ours can attack from outside, such as what the relay sees, stands in PostgreSQL's own tables."""
+    """Look into PostgreSQL's own tables for what no role can attack from outside, such as what the relay sees."""
     new = set(find_gaps(stage.owner)) - KNOWN_GAPS
     assert not {one for one in new if one.startswith(f"{table.name} ")}
 

@@ -269,7 +269,7 @@ NAMED: Mapping[str, Sequence[Any]] = {
 
 
 async def fail(_tx: Transaction, _events: Sequence[LoggedEvent]) -> None:
-    """A handler that cannot do its work."""
+    """Fail, as a handler that cannot do its work."""
     raise ZeroDivisionError
 
 
@@ -285,7 +285,7 @@ class Day:
         self.salon = salon
 
     async def live(self) -> None:
-        """The whole day."""
+        """Do everything of the day."""
         await self.configure()
         await self.trade()
         await self.use_gift_cards()
@@ -303,7 +303,7 @@ class Day:
             await keep_key(tx, call, self.salon.tenant_id, datetime.now(UTC))
 
     async def configure(self) -> None:
-        """Settings, rules, tiers, catalogue, tokens."""
+        """Set up settings, rules, tiers, catalogue and tokens."""
         world, manager = self.world, self.salon.manager
         await set_redemption(world, self.salon)
         await get_program(world, manager)
@@ -337,7 +337,7 @@ class Day:
         await self._read_audit_log(str(made.id))
 
     async def hand_out_credentials(self) -> None:
-        """API tokens, OAuth clients, identity providers, and their ends."""
+        """Create API tokens, OAuth clients and identity providers, and end them."""
         world, manager, owner = self.world, self.salon.manager, self.salon.owner
         await create_api_token(world, owner, ApiTokenRequest("till", frozenset({Permission.LOYALTY_READ})), "a" * 64)
         (token, *_) = await list_api_tokens(world, owner)
@@ -382,7 +382,7 @@ class Day:
         await remove_oidc_issuer(world, owner, provider.id)
 
     async def _sign_in_with_browsers(self, provider: OidcIssuerRow) -> OidcIssuerRow:
-        """People sign in with browsers, look around and sign out, here and at the provider."""
+        """Let people sign in with browsers, look around and sign out, here and at the provider."""
         world, team, tenant_id = self.world, Team(self.world, self.salon, provider), self.salon.tenant_id
         now = datetime.now(UTC)
         await find_provider(world, tenant_id, provider.id)
@@ -413,7 +413,7 @@ class Day:
         return provider
 
     async def _change_team(self, provider: OidcIssuerRow) -> None:
-        """Members are added, invited, let in, changed and removed; a role is made, changed and deleted."""
+        """Add, invite, admit, change and remove members. Make, change and delete a role."""
         world, owner, team = self.world, self.salon.owner, Team(self.world, self.salon, provider)
         reading = frozenset({Permission.LOYALTY_READ})
         role = (await create_role(world, owner, RoleRequest("Till", reading))).role
@@ -443,7 +443,7 @@ class Day:
         await upsert_catalog_items(world, owner, CatalogEdit([], places[1:]))
 
     async def _read_audit_log(self, rule_id: str) -> None:
-        """All of it, and what somebody did to a rule."""
+        """Read the whole audit log, and what somebody did to a rule."""
         world, owner = self.world, self.salon.owner
         of_rule = AuditFilter([AuditSubject.EARNING_RULE], rule_id, actor=self.salon.manager.subject)
         await list_audit_entries(world, owner, AuditFilter(), Window(20))
@@ -451,7 +451,7 @@ class Day:
         await count_audit_entries(world, owner, of_rule)
 
     async def trade(self) -> None:
-        """Purchases, refunds, corrections, checkouts, merges, and what customers bring along."""
+        """Make purchases, refunds, adjustments, checkouts and merges, and import opening balances."""
         world, salon = self.world, self.salon
         for number in range(6):
             await earn(world, salon, order(f"day-{number}", 50_000, customer=f"customer-{150 + number}"))
@@ -532,7 +532,10 @@ class Day:
         return found.email or ""
 
     async def use_gift_cards(self) -> None:
-        """Cards are sold, looked up, spent, given back, extended, cancelled and listed; some are due, or abandoned."""
+        """Sell, look up, spend, return, extend, cancel and list cards.
+
+        Some cards are due, or their holds are abandoned.
+        """
         world, salon, last_day = self.world, self.salon, (datetime.now(UTC) + timedelta(days=400)).date()
         sold = await issue(world, salon, 5_000, "card-1", customer="customer-152", expires_on=last_day)
         await issue(world, salon, 5_000, "card-1", customer="customer-152", expires_on=last_day)
@@ -572,7 +575,7 @@ class Day:
             pass
 
     async def look(self) -> None:
-        """Everything that people look at, and every relation that a document may ask for."""
+        """Read everything that people look at, and every relation that a document may ask for."""
         world, salon = self.world, self.salon
         found = await find_customer(world, salon.staff, CustomerKey(external_id="customer-152"))
         assert found is not None
@@ -623,7 +626,7 @@ class Day:
         await self._load_relations()
 
     async def _look_through_lists(self, customer_id: CustomerId) -> None:
-        """Pages of what happened, of the tenant and of one customer; and holds and redemptions of one purchase."""
+        """Read pages of what happened, of the tenant and of one customer, and holds and redemptions of one purchase."""
         world, actor, key = self.world, self.salon.manager, PurchaseKey(PurchaseKind.ORDER, "to-be-paid")
         for whose in (None, customer_id):
             await list_purchases(world, actor, PurchaseFilter(whose), Window(20))
@@ -653,7 +656,7 @@ class Day:
         await list_customers(self.world, self.salon.staff, wanted, order_by, Window(20, page[-1][0]))
 
     async def _narrow_customers(self, order_by: CustomerOrder) -> None:
-        """Customers by what is known of them; each filter leaves few."""
+        """List customers by what is known of them. Each filter leaves few customers."""
         some = CustomerFilter()
         for wanted in (
             some._replace(tags=("tag-152",)),
@@ -683,7 +686,7 @@ class Day:
         return [row[0] for row in rows]
 
     async def follow_events(self) -> None:
-        """The relay's batches, and readers who resume."""
+        """Run batches of the relay, and let readers resume."""
         async with self.relay.engine.begin() as connection:
             await read_relay_lag(connection)
             await position_events(connection, READER_NAMES)
@@ -708,7 +711,7 @@ class Day:
             await advance_reader(self.world.database, self.salon.tenant_id, FAILING)
 
     async def sweep(self) -> None:
-        """What time alone makes due, looked for across tenants, and done in this one."""
+        """Look for due work across tenants, and do the work of this tenant."""
         now = datetime.now(UTC)
         for one in SWEEPS:
             async with self.relay.engine.connect() as connection:
@@ -732,7 +735,7 @@ class Day:
         await list_tenants(self.relay)
 
     async def change_tiering(self) -> None:
-        """Tiers by windows from now on: everybody is counted again by a job, batch by batch."""
+        """Count tiers by windows from now on: a job recounts everybody, batch by batch."""
         tiering = TierPolicy(basis=TierBasis.EARNED_IN_WINDOW)
         changed = await update_program(
             self.world, self.salon.manager, ProgramEdit(lambda it: replace(it, tiering=tiering), None)

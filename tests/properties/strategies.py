@@ -56,13 +56,13 @@ amounts = st.integers(0, 1_000_000)
 
 
 def instants() -> st.SearchStrategy[datetime]:
-    """Aware UTC instants within three years, to the second."""
+    """Draw an aware UTC instant within three years, to the second."""
     seconds = int((SEASON[1] - SEASON[0]).total_seconds())
     return st.integers(0, seconds).map(lambda second: SEASON[0] + timedelta(seconds=second))
 
 
 def some_of(values: tuple[str, ...] | str) -> st.SearchStrategy[frozenset[str]]:
-    """No value half of the time: then there is no such condition."""
+    """Draw some of the values; half of the time none, so that there is no such condition."""
     return st.just(frozenset[str]()) | st.frozensets(st.sampled_from(values), min_size=1)
 
 

@@ -12,7 +12,7 @@ POINTS = st.integers(1, 2_000)
 
 
 def assert_possible(account: Account) -> None:
-    """What the database checks too: nothing negative, and nobody owes points while having some to spend."""
+    """Check what the database checks too: nothing is negative, and nobody has debt and available points at once."""
     assert min(account.available, account.pending, account.held, account.debt, account.lifetime_earned) >= 0
     assert account.debt == 0 or account.available == 0
 

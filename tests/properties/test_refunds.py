@@ -218,7 +218,7 @@ def formulas_of(case: Case) -> list[Formula]:
 
 
 def recorded_after(bought: Refundable, earlier: list[Refund], wanted: list[Refund]) -> list[Refund]:
-    """Earlier refunds, and those of the wanted ones for which enough is left."""
+    """Return the earlier refunds, and the wanted refunds for which enough is left."""
     kept = list(earlier)
     for one in wanted:
         try:

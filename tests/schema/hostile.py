@@ -134,7 +134,7 @@ def fragment_chain(size: int, _rng: random.Random) -> str:
 
 
 def doubling_fragments(size: int, _rng: random.Random) -> str:
-    """Written out it doubles with each fragment, and every level is an object of its own."""
+    """Return fragments whose full text doubles with each fragment. Every level is an object of its own."""
     links = _many(
         size,
         lambda n: (

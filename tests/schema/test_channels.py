@@ -125,7 +125,7 @@ class Process:
 
 
 async def buy_again(world: World, salon: Salon, name: str, buyers: Sequence[int] = range(CUSTOMERS)) -> None:
-    """A purchase of each of these customers, in their order; each is named by its number."""
+    """Record a purchase of each of these customers, in their order. Each purchase is named by its number."""
     for number, buyer in enumerate(buyers):
         report = PurchaseReport(PurchaseKind.ORDER, f"{name}-{number}", Money(1000, "EUR"))
         recording = PurchaseRecording(report, PurchaseStatus.COMPLETED, CustomerProfile(f"customer-{buyer}"))

@@ -94,7 +94,7 @@ class Listening(Asking):
         self.seen = self.heard = Heard()
 
     async def ask(self, document: str, **variables: Any) -> dict[str, Any]:
-        """Errors are words, too."""
+        """Run a document, and hear its data and its errors."""
         known = len(self.seen.problems)
         data = await super().ask(document, **variables)
         self.seen.take(self.seen.problems[known:])

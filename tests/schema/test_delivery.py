@@ -66,7 +66,10 @@ async def subscriber(
     relay_database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Subscriber]:
-    """Follows a salon in which three customers have bought something; the log is read over connections of its own."""
+    """Provide a subscriber to a salon in which three customers have bought something.
+
+    The log is read over connections of its own.
+    """
     hub = EventHub(world)
     monkeypatch.setattr(multiplexer, "MAX_IN_FLIGHT", 1)
     database = Database(database_urls.app, pool_size=1, read_connections=1, pool_wait_seconds=1, name=READERS)
@@ -85,7 +88,7 @@ async def take(results: AsyncGenerator[Any, None], count: int) -> list[Any]:
 
 
 def assert_all_came_once(subscriber: Subscriber, results: list[Any], first: int = 1) -> None:
-    """Each event from a position on, with its cursor at both places."""
+    """Check that each event from a position on came once, with its cursor at both places."""
     assert [result.errors for result in results] == [None] * len(results)
     cursors = [subscriber.cursor(position) for position in range(first, first + len(results))]
     assert [result.extensions["cursor"] for result in results] == cursors

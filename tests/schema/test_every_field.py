@@ -194,7 +194,7 @@ class Asking:
         return payload
 
     async def query_everything(self) -> None:
-        """Every query, then every id that was seen, as the type that it names."""
+        """Run every query, and then ask for every id that was seen, as the type that the id names."""
         query = self.schema.query_type
         assert query is not None
         for name, field in query.fields.items():
@@ -219,7 +219,7 @@ class Asking:
                     await self.ask(f"query($id: ID!) {{ node(id: $id) {{ __typename {parts} }} }}", id=node_id)
 
     async def follow_everything(self) -> None:
-        """Every subscription, from the first event to the last."""
+        """Follow every subscription, from the first event to the last."""
         subscription = self.schema.subscription_type
         assert subscription is not None
         for name, field in subscription.fields.items():
@@ -266,7 +266,7 @@ class Life:
         return await self._owner.mutate(name, **given)
 
     async def set_up(self) -> None:
-        """Settings, catalogue, rules and tiers."""
+        """Set up settings, catalogue, rules and tiers."""
         do, point = self.do, {"points": 1, "money": money("0.01")}
         await do("programApplyPreset", preset="SHOP")
         await do(
@@ -301,7 +301,7 @@ class Life:
         await do("tierDelete", id=gold)
 
     async def earn(self) -> None:
-        """Purchases, points that wait, corrections and refunds."""
+        """Record purchases, let points wait, adjust points and refund purchases."""
         do = self.do
         await do("purchaseRecord", **purchase("order-1"))
         await do("purchasesRecord", items=[purchase("order-2"), purchase("order-3", "ben")])
@@ -331,7 +331,7 @@ class Life:
         await do("purchaseRefund", purchase=key_of("order-2"), idempotencyKey="line", lines=[line])
 
     async def spend(self) -> None:
-        """Holds that are captured, given back, released and open."""
+        """Hold points; capture, return and release them, and leave one hold open."""
         do, holds = self.do, {}
         for key in ("paid", "released", "open"):
             held = {"customer": ANNA, "subtotal": money("50.00"), "points": 20, "idempotencyKey": key}
@@ -345,7 +345,7 @@ class Life:
         assert [one["discount"]["amount"] for one in called_off["returns"]] == ["0.15"]
 
     async def move(self) -> None:
-        """What customers bring along, merges, tiers by hand, a day that passes, and credentials."""
+        """Import opening balances, merge customers, set tiers by hand, let a day pass, and change credentials."""
         do = self.do
         await do("openingBalancesImport", items=[{"customer": {"externalId": "eva"}, "points": 30}])
         labels = {"identifiers": [{"type": "CARD", "value": "1"}], "birthday": "--05-17", "tags": ["vip"]}
@@ -397,7 +397,7 @@ class Life:
         await do("allowedOriginsSet", origins=["https://salon.example"])
 
     async def trust_documents(self) -> None:
-        """What clients run by a hash, and who may run nothing else."""
+        """Register trusted documents, and set who may run no other documents."""
         do = self.do
         trusted = {"text": "query Trusted { viewer { name } }", "name": "Trusted"}
         kept = await do("trustedDocumentsRegister", documents=[trusted, {"text": "{ viewer { name } }"}])
@@ -406,7 +406,7 @@ class Life:
         await do("documentRuleSet", rule="ANY")
 
     async def use_gift_cards(self) -> None:
-        """A card is sold, spent in parts, and extended; another one is cancelled."""
+        """Sell a card, spend it in parts, and extend it. Cancel another card."""
         do, about = self.do, {"origin": "MONEY", "price": money("50.00"), "reference": "sale-1", "reason": "a birthday"}
         sold = await do("giftCardIssue", amount=money("50.00"), customer=ANNA, idempotencyKey="sold", **about)
         card, order_1 = sold["giftCard"]["id"], {"kind": "ORDER", "externalId": "order-1"}

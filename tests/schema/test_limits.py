@@ -132,7 +132,10 @@ def test_page_sizes_sent_at_run_time_count_when_they_are_known() -> None:
 
 
 def chain(length: int, spreads: int = 2) -> str:
-    """`length` fragments, each spreading the next one several times: written out it has spreads ** length fields."""
+    """Return `length` fragments, each spreading the next one several times.
+
+    The full text has spreads ** length fields.
+    """
     links = [
         f"fragment F{n} on Person {{ {' '.join(f'...F{n + 1}' for _ in range(spreads))} }}" for n in range(length - 1)
     ]

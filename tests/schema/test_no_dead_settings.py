@@ -101,7 +101,7 @@ GOODS = (
 
 
 async def code_of(work: Awaitable[Any]) -> str:
-    """How something ends: done, or refused with a code."""
+    """Return "done", or the code of the refusal."""
     try:
         await work
     except LoyaltyError as refusal:
@@ -445,13 +445,13 @@ TRIALS = {
 
 
 def no_signer(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
-    """No tokens for customers here."""
+    """Fail, because no operation here signs a token for a customer."""
     raise NotImplementedError
 
 
 @pytest.fixture(scope="module")
 def treue() -> ExecutableSchema:
-    """The whole API."""
+    """Provide the schema of the whole API."""
     return treue_schema()
 
 

@@ -62,7 +62,7 @@ RULES = (
 
 
 def no_signer(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
-    """No tokens for customers here."""
+    """Fail, because no operation here signs a token for a customer."""
     raise NotImplementedError
 
 
@@ -105,7 +105,7 @@ class Counting:
 
 @pytest.fixture
 def count(treue: ExecutableSchema, world: World, statements: StatementLog, busy: Salon) -> Counting:
-    """Counts for the manager of the busy salon."""
+    """Provide a counter for the manager of the busy salon."""
     return Counting(treue, world, statements, busy.manager)
 
 

@@ -68,7 +68,7 @@ async def insert_as_json(connection: AsyncConnection, table: Table, row: dict[st
 
 
 def sqlstate(refused: pytest.ExceptionInfo[DBAPIError]) -> str:
-    """PostgreSQL's own name for what went wrong."""
+    """Return PostgreSQL's own name of the error."""
     return str(getattr(refused.value.orig, "sqlstate", None))
 
 
@@ -439,7 +439,10 @@ async def test_a_pool_of_one_serves_fifty_at_once(single: World, ours: Neighbour
 
 
 async def _tenant_of_connection(database: Database) -> str | None:
-    """Of the only connection for transactions: which tenant a statement meets that enters none."""
+    """Return the tenant that a statement finds on the only connection for transactions.
+
+    The statement enters no tenant.
+    """
     asked = text("SELECT nullif(current_setting('app.tenant_id', true), '')")
     async with database.transactions.transaction([]) as nobody:
         ((tenant,),) = (await nobody.ask(asked, {})).rows()

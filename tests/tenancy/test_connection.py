@@ -38,7 +38,7 @@ async def database(database_urls: DatabaseUrls) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def without_collector() -> Iterator[None]:
-    """Nobody tidies up behind us: a process in production goes without a full collection for minutes."""
+    """Switch the collector off during the test: in production no full collection runs for minutes."""
     gc.disable()
     yield
     gc.enable()

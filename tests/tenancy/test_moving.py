@@ -115,12 +115,12 @@ class Site(NamedTuple):
         return [(row.position, str(row.id)) for row in rows]
 
     async def check(self, tenant_id: TenantId) -> None:
-        """The ledger adds up where the tenant lives: a read finds that place out."""
+        """Check that the ledger adds up where the tenant lives. A read finds that place out."""
         await self.tell_events(tenant_id)
         await check_ledger(self.app, tenant_id)
 
     async def count_open(self, tenant_id: TenantId) -> int:
-        """In how many clusters the tenant may be used."""
+        """Return in how many clusters the tenant may be used."""
         return sum(state not in (None, ARRIVING, MOVED) for state in await self.states(tenant_id))
 
 

@@ -35,7 +35,7 @@ def role_of(url: str) -> str:
 
 @pytest.fixture
 def new_role(database_server: DatabaseServer, own_database_urls: DatabaseUrls) -> Iterator[NewRole]:
-    """Makes a login with the given powers, and returns how it reaches this test's own database."""
+    """Provide a function that makes a login with the given powers, and returns its URL of this test's own database."""
     made: list[str] = []
     database = sql.Identifier(make_url(own_database_urls.app).database or "")
     with psycopg.connect(database_server.admin_url, autocommit=True) as admin:

@@ -106,7 +106,7 @@ async def as_sqlalchemy(database: Database, salon: Salon) -> AsyncIterator[Async
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, of the same type, and so for everything inside."""
+    """Tell whether two values are equal and of the same type, with everything inside."""
     kind: type[Any] = type(other)
     if type(one) is not kind:
         return False

@@ -35,7 +35,7 @@ STATEMENTS_OF_A_BATCH = 5
 
 
 async def reward(world: World, salon: Salon, points: int) -> None:
-    """From now on every purchase earns so many points."""
+    """Let every purchase earn so many points from now on."""
     draft = EarningRule(
         id=RuleId(uuid7()),
         name="Welcome",
@@ -82,7 +82,7 @@ async def changes(world: World, salon: Salon) -> tuple[int, int]:
 
 @contextlib.asynccontextmanager
 async def working(world: World, relay: Database, workers: int = 1) -> AsyncIterator[None]:
-    """Workers run beside the block."""
+    """Run workers during the block."""
     stop = asyncio.Event()
     tasks = [asyncio.create_task(work_off_jobs(world, relay, stop, first_retry_seconds=0.01)) for _ in range(workers)]
     try:

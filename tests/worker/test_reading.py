@@ -62,12 +62,12 @@ async def is_read(world: World, salon: Salon) -> bool:
 
 
 async def let_it_be_due(world: World, salon: Salon) -> None:
-    """The time of a turn, or of a rest, is over."""
+    """Let the time of a turn, or of a rest, be over."""
     await move_due_time(world, salon, timedelta(0))
 
 
 async def let_it_rest(world: World, salon: Salon) -> None:
-    """A rest of a second may be over before a slow machine has looked, so it becomes an hour."""
+    """Make a rest an hour long: a rest of a second may be over before a slow machine has looked."""
     await move_due_time(world, salon, timedelta(hours=1))
 
 
@@ -80,7 +80,7 @@ async def move_due_time(world: World, salon: Salon, from_now: timedelta) -> None
 
 @pytest.fixture(autouse=True)
 async def two_days(world: World, salon: Salon, other_salon: Salon) -> None:
-    """Two evenings of the same UTC day that are two local days, in both salons."""
+    """Create two evenings of the same UTC day that are two local days, in both salons."""
     for one in (salon, other_salon):
         await create_earning_rule(world, one.manager, one_point_per_euro())
         await earn(at(world, EVE), one, order("order-1", 1_000))

@@ -88,7 +88,7 @@ def earn(
     program: EarningPolicy = SALON,
     at: datetime = NOW,
 ) -> Evaluation:
-    """Compile and evaluate in one go."""
+    """Compile the rules and evaluate a purchase."""
     return evaluate(compile_rules(program, rules, catalog), purchase, at)
 
 

@@ -30,7 +30,7 @@ def earn_in(stands_in: Tier | None, *rules: EarningRule, total: int = 1_000, **p
 
 
 def with_factor(numerator: int, denominator: int = 1) -> Tier:
-    """Gold, with a benefit."""
+    """Return the tier Gold with an earning factor."""
     return replace(tier(100, "Gold"), factor=Ratio(numerator, denominator))
 
 

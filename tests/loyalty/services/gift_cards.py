@@ -61,7 +61,7 @@ def card_hold_request(
     minutes: int | None = None,
     order: str | None = "order-1",
 ) -> CardHoldRequest:
-    """Money of a card for an order."""
+    """Return a request to hold money of a card for an order."""
     return CardHoldRequest(
         card=card if isinstance(card, CardKey) else CardKey(card),
         amount=euros(cents),

@@ -121,7 +121,7 @@ async def live(world: World, salon: Salon) -> Life:
 
 
 async def _use_gift_cards(world: World, salon: Salon, anna: Actor) -> None:
-    """A card of Anna's that is extended, held, released and given away; one that she buys, and one that she takes."""
+    """Extend, hold, release and give away a card of Anna's. Let her buy one card and claim another one."""
     voucher = await create_product(world, salon.manager, product())
     await buy_gift_card(world, anna, BuyRequest(ANNA, voucher.product.id, "buy"))
     told = {"reason": "for canary", "reference": "sale to canary@example.com"}

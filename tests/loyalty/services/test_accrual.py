@@ -60,14 +60,14 @@ async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCh
 
 
 async def anna(world: World, salon: Salon) -> CustomerRow:
-    """Anna as readers see her."""
+    """Return Anna as readers see her."""
     found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
     assert found is not None
     return found
 
 
 async def entries_of(world: World, salon: Salon) -> list[EntryRow]:
-    """Anna's entries, the oldest first."""
+    """Return Anna's entries, the oldest first."""
     customer = await anna(world, salon)
     return (await list_activity(world, salon.manager, EntryFilter(customer.id), Window(100)))[::-1]
 

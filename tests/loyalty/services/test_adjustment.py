@@ -50,7 +50,7 @@ from tests.loyalty.services.builders import (
 
 
 async def customer_with(world: World, salon: Salon, points: int) -> CustomerId:
-    """Anna, with so many points given by hand."""
+    """Create Anna, and give her so many points by hand."""
     customer_id = await known_customer(world, salon)
     if points:
         await give(world, salon, points, "start")

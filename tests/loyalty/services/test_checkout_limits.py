@@ -47,7 +47,7 @@ ENDINGS = (PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW)
 
 @pytest.fixture(autouse=True)
 async def rich(world: World, salon: Salon) -> None:
-    """Anna and Bea have 1,000 points each, and each point is worth a cent."""
+    """Give Anna and Bea 1,000 points each, and let each point be worth a cent."""
     await set_redemption(world, salon)
     for customer in ("anna", "bea"):
         await known_customer(world, salon, customer)

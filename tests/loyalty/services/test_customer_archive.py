@@ -68,7 +68,7 @@ async def archive(world: World, salon: Salon, note: str | None = None) -> Custom
 
 
 async def listed(world: World, salon: Salon, **narrowed: object) -> list[str]:
-    """Whom a list of customers shows."""
+    """Return the customers whom a list shows."""
     wanted = CustomerFilter(having=PointsFilter.ANY, **narrowed)  # type: ignore[arg-type]
     page = await list_customers(world, salon.staff, wanted, CustomerOrder.NEWEST, Window(20))
     assert await count_customers(world, salon.staff, wanted) == len(page)
@@ -143,30 +143,30 @@ async def test_refuses_what_makes_no_sense(world: World, salon: Salon, nothing_c
 
 
 async def buy(world: World, salon: Salon) -> None:
-    """Anna buys."""
+    """Record a purchase of Anna."""
     await earn(world, salon, order("back"))
 
 
 async def set_aside(world: World, salon: Salon) -> None:
-    """Anna begins to pay."""
+    """Set points of Anna aside."""
     await hold(world, salon, 10, "cart")
 
 
 async def reassign(world: World, salon: Salon) -> None:
-    """A purchase of somebody else turns out to be Anna's."""
+    """Move a purchase of another customer to Anna."""
     await earn(world, salon, order("anna's", customer="ben"))
     name = PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, "anna's"))
     await reassign_purchase(world, salon.manager, ReassignRequest(name, ANNA, None, "anna's"))
 
 
 async def merge_ben(world: World, salon: Salon) -> None:
-    """Ben, who still comes, is Anna."""
+    """Merge Ben, who is not archived, into Anna."""
     await known_customer(world, salon, "ben")
     await merge_into_anna(world, salon, "ben")
 
 
 async def merge_into_anna(world: World, salon: Salon, source: str) -> None:
-    """Somebody is Anna."""
+    """Merge a customer into Anna."""
     names = (CustomerKey(external_id=source), ANNA)
     await merge_customers(world, salon.manager, MergeRequest(*names, None, f"{source} is anna"))
 

@@ -77,7 +77,7 @@ async def life(world: World, salon: Salon) -> Life:
 
 
 def erase_request(key: str = "erase", customer: CustomerKey = ANNA) -> EraseRequest:
-    """To erase Anna."""
+    """Return a request to erase Anna."""
     return EraseRequest(customer, key)
 
 
@@ -94,7 +94,7 @@ async def sound_in_the_end(salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncI
 
 
 async def places(world: World, salon: Salon, *traces: str) -> dict[str, str]:
-    """In which columns of which tables one of the texts stands, without regard to case."""
+    """Return the columns of tables in which one of the texts stands, in any case of letters."""
     found: dict[str, set[str]] = {}
     for table, lines in (await snapshot(world.database, salon.tenant_id)).items():
         for line in lines:

@@ -72,7 +72,7 @@ ANNA = CustomerKey(external_id="anna")
 
 @pytest.fixture(autouse=True)
 async def rich(world: World, salon: Salon) -> None:
-    """Anna has 1,000 points, and each point is worth a cent."""
+    """Give Anna 1,000 points, and let each point be worth a cent."""
     await set_redemption(world, salon)
     await known_customer(world, salon)
     await give(world, salon, 1_000, "start")

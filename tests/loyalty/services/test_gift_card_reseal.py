@@ -22,7 +22,7 @@ OLD, NEW = b"o" * 32, b"n" * 32
 
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three cards at a time."""
+    """Let a slice have three cards."""
     monkeypatch.setattr("loyalty.services.gift_card_reseal.SLICE", 3)
 
 

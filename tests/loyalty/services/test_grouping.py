@@ -20,7 +20,10 @@ class Writer:
         self.groups: list[list[int]] = []
 
     async def __call__(self, numbers: Sequence[int]) -> list[int]:
-        """Raises ValueError for a group with a number below 0, and ConnectionError for one with 13."""
+        """Return the numbers doubled.
+
+        Raises ValueError for a group with a number below 0, and ConnectionError for a group with 13.
+        """
         self.groups.append(list(numbers))
         if len(self.groups) > 1:
             self.second_begins.set()
@@ -33,7 +36,7 @@ class Writer:
 
 
 async def begin(groups: Groups, writer: Writer, *numbers: int, line: str = "line") -> list[asyncio.Task[int]]:
-    """Tasks for numbers that arrive in this order."""
+    """Begin a task for each number, in this order."""
     tasks = []
     for number in numbers:
         tasks.append(asyncio.create_task(groups.join(line, number, writer)))

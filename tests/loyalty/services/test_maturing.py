@@ -63,13 +63,13 @@ async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCh
 
 
 async def an_hour_later(world: World, salon: Salon, points: int = 10) -> None:
-    """A program whose points come an hour after the booking: so many for each."""
+    """Set a program whose points mature an hour after the booking, so many for each purchase."""
     await set_policy(world, salon, delay_minutes=60)
     await create_earning_rule(world, salon.manager, rule(points))
 
 
 async def anna(world: World, salon: Salon) -> CustomerRow:
-    """Anna as readers see her."""
+    """Return Anna as readers see her."""
     found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
     assert found is not None
     return found
@@ -222,7 +222,7 @@ async def test_another_tenants_points_are_left_alone(
 
 
 async def promise(world: World, salon: Salon, count: int, prefix: str = "order", customers: int = 100) -> None:
-    """So many purchases, recorded at NOON."""
+    """Record so many purchases at NOON, whose points are pending."""
     batch = [order(f"{prefix}-{number}", customer=f"guest-{number % customers}") for number in range(count)]
     await record_purchases(at(world, NOON), salon.integration, batch)
 

@@ -72,7 +72,7 @@ def paid(kind: PaymentKind, cents: int, reference: str | None = None, names: Any
 
 
 async def set_basis(world: World, salon: Salon, **basis: Any) -> None:
-    """What earns from now on."""
+    """Set what earns from now on."""
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, basis=BasisPolicy(**basis)), None))
 
 

@@ -35,7 +35,7 @@ PAID, COMPLETED, CANCELLED = PurchaseStatus.PAID, PurchaseStatus.COMPLETED, Purc
 
 @pytest.fixture(autouse=True)
 async def rich(world: World, salon: Salon) -> None:
-    """Anna and Bea have 1,000 points each, each worth 5 cents; a euro earns a point."""
+    """Give Anna and Bea 1,000 points each. A point is worth 5 cents, and a euro earns a point."""
     await set_redemption(world, salon, point_value=PointValue(1, Money(5, "EUR")))
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     for customer in ("anna", "bea"):

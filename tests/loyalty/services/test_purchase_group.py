@@ -50,7 +50,7 @@ async def record_at_once(
 
 
 async def set_up(world: World, salon: Salon) -> None:
-    """Every purchase gives 10 points, and 250 are the tier Silver."""
+    """Let every purchase give 10 points, and create the tier Silver from 250 points."""
     await create_earning_rule(world, salon.manager, rule(10))
     await create_tier(world, salon.manager, "Silver", "#C0C0C0", 250)
 

@@ -67,7 +67,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 async def rich(world: World, salon: Salon) -> CustomerId:
-    """Anna has 1,000 points, each worth a cent."""
+    """Give Anna 1,000 points, each worth a cent."""
     await set_redemption(world, salon)
     anna = await known_customer(world, salon)
     await give(world, salon, 1_000, "riches")

@@ -59,7 +59,7 @@ NET = {"tax": TaxBasis.EXCLUDED}
 
 
 async def prepare(world: World, salon: Salon, basis: dict[str, Any], *made: EarningRule) -> None:
-    """A program with rules, a basis, and a sample with 5 points of its own."""
+    """Set a program with rules, a basis, and a sample with 5 points of its own."""
     for one in made:
         await create_earning_rule(world, salon.manager, one)
     changed = replace(BasisPolicy(), **basis)

@@ -68,7 +68,7 @@ def left(refunded: RefundedPurchase) -> tuple[int, int, int]:
 
 
 def went_back(refunded: RefundedPurchase) -> list[tuple[Any, int]]:
-    """Of which redemption how many points went back."""
+    """Return how many points went back, by redemption."""
     return [(row.redemption_id, row.points) for row in refunded.points.returns]
 
 

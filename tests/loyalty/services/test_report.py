@@ -26,7 +26,7 @@ TODAY = NOON.date()
 
 
 async def buy(world: World, salon: Salon, moment: datetime, points: int, customer: str = "anna") -> None:
-    """A purchase at a moment that earns so many points."""
+    """Record a purchase at a moment that earns so many points."""
     recording = order(f"of {customer} at {moment}", points * 100, customer=customer)
     await record_purchase(at(world, moment), salon.integration, recording)
 

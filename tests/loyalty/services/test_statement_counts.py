@@ -24,7 +24,7 @@ from tests.loyalty.services.builders import NOON, earn, give, one_point_per_euro
 
 @pytest.fixture(autouse=True)
 async def warm_salon(world: World, salon: Salon) -> None:
-    """A salon with a rule and a tier, whose program this process has compiled already."""
+    """Provide a salon with a rule and a tier. This process has compiled its program already."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await create_tier(world, salon.manager, "Silver", "#C0C0C0", 100)
     await earn(world, salon, order("first", 100))

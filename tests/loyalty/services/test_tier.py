@@ -51,7 +51,7 @@ async def settled(world: World, salon: Salon, changed: ChangedTier) -> ChangedTi
 
 
 async def guests(world: World, salon: Salon, *points: int) -> None:
-    """One customer for each number of points: guest-0, guest-1 and so on."""
+    """Create one customer for each number of points: guest-0, guest-1 and so on."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await record_purchases(
         world,

@@ -73,7 +73,7 @@ async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCh
 
 
 async def set_tiering(world: World, salon: Salon, **policy: Any) -> None:
-    """How tiers are reached and lost from now on, with the job that puts everybody right."""
+    """Set how tiers are reached and lost from now on, and run the re-tiering job."""
     edit = ProgramEdit(lambda it: replace(it, tiering=TierPolicy(**policy)), None)
     _, job, _ = await update_program(world, salon.manager, edit)
     while job is not None and await advance_job(world, salon.tenant_id, job.id):
@@ -408,7 +408,7 @@ async def test_a_sweep_takes_as_many_statements_for_many(
 
 
 async def with_factor(world: World, salon: Salon, **policy: Any) -> TierRow:
-    """Silver from 100 points, which gives half as much again."""
+    """Create the tier Silver from 100 points, with the earning factor 1.5."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     changed = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 100, Ratio(3, 2))
     await advance_job(world, salon.tenant_id, changed.job.id)

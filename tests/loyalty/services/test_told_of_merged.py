@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 async def merged(world: World, salon: Salon) -> Salon:
-    """Anna was merged into Bea."""
+    """Provide a salon in which Anna was merged into Bea."""
     await known_customer(at(world, NOON), salon)
     await merge(at(world, NOON), salon, "anna", "bea", "one person")
     return salon
