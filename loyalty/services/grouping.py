@@ -1,8 +1,8 @@
-"""Groups: items of one line are written together. A line is a queue that is written group by group.
+"""Write items of one queue together, group by group.
 
-While one group of a line is written, new items wait. They are written together as the next group. An item that finds no
-other one is written at once. So a client that sends many reports, or many about one customer, waits here in the order
-of arrival. It holds no database lock and no connection while it waits.
+While one group of a queue is written, new items wait. They are written together as the next group. An item that finds
+no other one is written at once. So a client that sends many reports, or many about one customer, waits here in the
+order of arrival. It holds no database lock and no connection while it waits.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from sqlalchemy.exc import TimeoutError as NoTurn
 from tenancy.outage import is_passing
 
 MAX_GROUP = 50
-"""How many items one group holds. The other items of the line wait until the whole group is written."""
+"""How many items one group holds. The other items of the queue wait until the whole group is written."""
 
 MAX_WAITING = 1_000
-"""How many items of one line may wait; one more is refused as UNAVAILABLE."""
+"""How many items of one queue may wait; one more is refused as UNAVAILABLE."""
 
 WAIT_SECONDS = 10.0
 """How long an item may wait for its turn."""
@@ -29,7 +29,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Claims = Mapping[Hashable, object]
-"""The claims of an item about things that other items of its line may name too.
+"""The claims of an item about things that other items of its queue may name too.
 
 No group has two different claims about one thing.
 """
@@ -66,29 +66,29 @@ class _Item:
 
 
 class Groups:
-    """The lines of one process. A line exists while an item of it is being written."""
+    """The queues of one process. A queue exists while an item of it is being written."""
 
     def __init__(self) -> None:
-        self._lines: dict[Hashable, deque[_Item]] = {}
+        self._queues: dict[Hashable, deque[_Item]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        """How many lines there are."""
-        return len(self._lines)
+        """Return the number of queues."""
+        return len(self._queues)
 
-    async def join(self, line: Hashable, value: T, work: Work[T, R], claims: Claims = NO_CLAIMS) -> R:
-        """Write an item and return its result. Items of its line are written with it if their ``claims`` agree.
+    async def join(self, queue: Hashable, value: T, work: Work[T, R], claims: Claims = NO_CLAIMS) -> R:
+        """Write an item and return its result. Items of its queue are written with it if their ``claims`` agree.
 
-        All items of a line must come with the same ``work``. It raises what ``work`` raises for this item alone.
+        All items of a queue must come with the same ``work``. It raises what ``work`` raises for this item alone.
         It raises SQLAlchemy's TimeoutError when too many items wait already, or the item's turn does not come in time.
         """
-        waiting = self._lines.get(line)
+        waiting = self._queues.get(queue)
         if waiting is None:
-            self._lines[line] = deque()
+            self._queues[queue] = deque()
             try:
                 (result,) = await work([value])
             finally:
-                self._go_on(line)
+                self._go_on(queue)
             return result
         if len(waiting) >= MAX_WAITING:
             raise NoTurn("too many wait for their turn")
@@ -100,19 +100,19 @@ class Groups:
             item.expiry.cancel()
         return answered
 
-    def _go_on(self, line: Hashable) -> None:
-        """Write the next group of a line, if items wait. Logs and traces name the first item of the group."""
-        group = self._take(line)
+    def _go_on(self, queue: Hashable) -> None:
+        """Write the next group of a queue, if items wait. Logs and traces name the first item of the group."""
+        group = self._take(queue)
         if not group:
-            del self._lines[line]
+            del self._queues[queue]
             return
-        task = asyncio.get_running_loop().create_task(self._write(line, group), context=group[0].context)
+        task = asyncio.get_running_loop().create_task(self._write(queue, group), context=group[0].context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _take(self, line: Hashable) -> list[_Item]:
-        """Take the next items of a line whose callers still wait. Stop before an item whose claims differ."""
-        waiting, group, claimed = self._lines[line], list[_Item](), dict[Hashable, object]()
+    def _take(self, queue: Hashable) -> list[_Item]:
+        """Take the next items of a queue whose callers still wait. Stop before an item whose claims differ."""
+        waiting, group, claimed = self._queues[queue], list[_Item](), dict[Hashable, object]()
         while waiting and len(group) < MAX_GROUP:
             item = waiting[0]
             if not item.answered.done():
@@ -123,7 +123,11 @@ class Groups:
             waiting.popleft()
         return group
 
-    async def _write(self, line: Hashable, group: Sequence[_Item]) -> None:
+    async def _write(self, queue: Hashable, group: Sequence[_Item]) -> None:
+        """Write a group, and then the next group of the queue.
+
+        If the process ends meanwhile, the callers get that error.
+        """
         try:
             await _answer(group)
         except BaseException as ended:
@@ -131,7 +135,7 @@ class Groups:
                 item.fail(ended)
             raise
         finally:
-            self._go_on(line)
+            self._go_on(queue)
 
 
 async def _answer(group: Sequence[_Item]) -> None:

@@ -44,21 +44,21 @@ from permissions.policy import LOYALTY, allows, require, require_any
 from tenancy.database import Transaction
 
 MAX_BATCH = 1_000
-LINES = 2
+QUEUES = 2
 """The number of transactions in which single reports of one client are written at once.
 
-All reports of one customer are in one line.
+All reports of one customer are in one queue.
 """
 
 
 async def record_purchase(world: World, actor: Actor, recording: PurchaseRecording) -> RecordedPurchase:
-    """Record one purchase. Raises the refusal; then nothing of the report is kept.
+    """Record one purchase. A refusal is raised, and then nothing of the report is kept.
 
-    It may be written together with other reports of the same actor. Each is answered by itself.
+    The report may be written together with other reports of the same actor. Each of them gets its own answer.
     """
     _refuse_actor(actor, [recording])
-    line = (actor, hash(recording.customer.external_id) % LINES)
-    result = await world.groups.join(line, recording, partial(_record_all, world, actor), recording.list_claims())
+    queue = (actor, hash(recording.customer.external_id) % QUEUES)
+    result = await world.groups.join(queue, recording, partial(_record_all, world, actor), recording.list_claims())
     if isinstance(result, LoyaltyError):
         raise result
     return result.as_alone()
@@ -84,7 +84,7 @@ async def record_purchases(
 async def find_purchase(
     world: World, actor: Actor, *, purchase_id: PurchaseId | None, key: tuple[PurchaseKind, str] | None
 ) -> PurchaseRow | None:
-    """Return a purchase by id or by key. Customers find only their own."""
+    """Return a purchase by id or by key; None if there is none. Customers find only their own."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found: PurchaseRow | None = None
@@ -161,6 +161,10 @@ async def load_former_valuations(
 
 
 def _refuse_actor(actor: Actor, recordings: Sequence[PurchaseRecording]) -> None:
+    """Refuse an actor who may not record purchases.
+
+    While the program is off, a batch without the end of a purchase is refused, too.
+    """
     require(actor, Permission.PURCHASES_RECORD, even_when_off=True)
     if not (actor.loyalty_enabled or any(recording.status in ENDED for recording in recordings)):
         raise FeatureDisabled(LOYALTY)
@@ -236,6 +240,7 @@ async def _record_wave(
 
 
 def _build_wanted(actor: Actor, recording: PurchaseRecording, marks: Fingerprints) -> WantedPurchase:
+    """Return what to look for in the database before a report is judged."""
     return WantedPurchase(
         recording.report.kind,
         recording.report.external_id,
@@ -303,6 +308,7 @@ async def _refresh_replays(
 
 
 def _tells_more(profile: CustomerProfile, customer: CustomerRow) -> bool:
+    """Tell whether a profile has values that differ from those of the customer."""
     told = profile.list_told_values()
     if told.get("email"):
         told["email"] = told["email"].lower()

@@ -15,7 +15,7 @@ MAX_REPORTS_OF_ONE_PURCHASE = 100
 
 
 def refuse_input(recording: PurchaseRecording) -> InvalidInput | None:
-    """Return the refusal of a report that is wrong in any case; None if the report has to be judged."""
+    """Return the refusal of a report whose input is wrong; None if the report has to be judged."""
     problems = [
         *validate_report(recording.report),
         *(Problem(("customer", *path), reason) for path, reason in validate_profile(recording.customer)),
@@ -54,7 +54,7 @@ def split_into_waves(recordings: Sequence[PurchaseRecording], results: list[Reco
 
 
 def name_status(result: RecordingResult) -> RecordingResult:
-    """Return a refusal that names the status, for an item that is refused because the program is off."""
+    """Return the result of an item. A FeatureDisabled becomes an InvalidInput that names the status."""
     if not isinstance(result, FeatureDisabled):
         return result
     return InvalidInput.one("status", reason="must be CANCELLED, NO_SHOW or REFUNDED while the program is off")

@@ -269,6 +269,7 @@ def _is_evaluated(draft: PurchaseDraft, generation: int) -> bool:
 
 
 def _choose_generation(draft: PurchaseDraft) -> int:
+    """Return the generation of a purchase after a report."""
     before, accrual = draft.before, draft.item.known.accrual
     known = None if before is None else (before.generation, before.status)
     changes_hands = before is not None and before.customer_id != draft.customer_id

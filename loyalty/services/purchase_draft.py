@@ -184,9 +184,11 @@ def _is_revalued(item: RecordingItem) -> bool:
 
 
 def _is_credited(item: RecordingItem) -> bool:
+    """Tell whether the points of a purchase were credited."""
     return item.known.accrual is not None and item.known.accrual.state in CREDITED
 
 
 def _takes_back(item: RecordingItem) -> bool:
+    """Tell whether a report takes credited points back."""
     accrual = item.known.accrual
     return accrual is not None and takes_credited_points(accrual.policy, accrual.state, item.status)

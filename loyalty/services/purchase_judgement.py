@@ -62,7 +62,7 @@ def convert_to_program_currency(
 
 
 def _put_on_record(known: KnownPurchase) -> PurchaseOnRecord | None:
-    """Return the recorded purchase in the form for the rules; None before its first report."""
+    """Return the recorded purchase in the form for the rules; None if it has no report yet."""
     purchase, fact = known.purchase, known.fact
     if purchase is None:
         return None

@@ -213,7 +213,7 @@ async def _give(
 
 
 async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow) -> AccrualRow:
-    """Return the accrual with the purchase valued for its new customer, by the rules frozen with it.
+    """Return the accrual with the points that the frozen rules give for the new customer.
 
     An accrual of an earlier release that froze no rules keeps its points.
     """

@@ -82,7 +82,7 @@ class RecordedPurchase(NamedTuple):
     """The customer right after this purchase, if more of their purchases follow in the same transaction."""
 
     def as_alone(self) -> "RecordedPurchase":
-        """Return the answer for a purchase that was reported outside a batch."""
+        """Return the answer with the customer right after this purchase, as for a report outside a batch."""
         return self if self.customer_then is None else self._replace(customer=self.customer_then, customer_then=None)
 
 
@@ -139,10 +139,12 @@ def mark_state(facts: PurchaseFacts, status: PurchaseStatus) -> str:
 
 
 def _payment_identity(payment: Payment) -> dict[str, Any]:
+    """Return the values of a payment for a fingerprint."""
     return {"kind": payment.kind, "amount_minor": payment.amount_minor, "reference": payment.reference}
 
 
 def _line_identity(line: PurchaseLine) -> dict[str, Any]:
+    """Return the values of a line for a fingerprint. A line id is left out if the line has none."""
     return {
         "item": line.item,
         "category": line.category,

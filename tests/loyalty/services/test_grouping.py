@@ -1,4 +1,4 @@
-"""Items that arrive while others of their line are written go out as one batch, and each is answered for itself."""
+"""Items that arrive while others of their queue are written go out as one batch, and each is answered for itself."""
 
 import asyncio
 from collections.abc import Hashable, Sequence
@@ -35,11 +35,11 @@ class Writer:
         return [2 * number for number in numbers]
 
 
-async def begin(groups: Groups, writer: Writer, *numbers: int, line: str = "line") -> list[asyncio.Task[int]]:
+async def begin(groups: Groups, writer: Writer, *numbers: int, queue: str = "queue") -> list[asyncio.Task[int]]:
     """Begin a task for each number, in this order."""
     tasks = []
     for number in numbers:
-        tasks.append(asyncio.create_task(groups.join(line, number, writer)))
+        tasks.append(asyncio.create_task(groups.join(queue, number, writer)))
         await asyncio.sleep(0)
     return tasks
 
@@ -47,7 +47,7 @@ async def begin(groups: Groups, writer: Writer, *numbers: int, line: str = "line
 async def test_what_comes_alone_is_written_at_once() -> None:
     groups, writer = Groups(), Writer()
     writer.open.set()
-    assert [await groups.join("line", number, writer) for number in (1, 2)] == [2, 4]
+    assert [await groups.join("queue", number, writer) for number in (1, 2)] == [2, 4]
     assert writer.groups == [[1], [2]]
 
 
@@ -59,11 +59,11 @@ async def test_what_arrives_meanwhile_is_written_together_in_the_order_of_arriva
     assert writer.groups == [[1], [2, 3, 4]]
 
 
-async def test_another_line_does_not_wait() -> None:
+async def test_another_queue_does_not_wait() -> None:
     groups, slow, quick = Groups(), Writer(), Writer()
     await begin(groups, slow, 1, 2)
     quick.open.set()
-    assert await groups.join("another line", 3, quick) == 6
+    assert await groups.join("another queue", 3, quick) == 6
     slow.open.set()
 
 
@@ -82,7 +82,7 @@ async def test_a_failure_of_one_item_is_its_own() -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [result for result in results if isinstance(result, int)] == [2, 4, 8]
     assert isinstance(results[2], ValueError)
-    assert await groups.join("line", 5, writer) == 10
+    assert await groups.join("queue", 5, writer) == 10
 
 
 async def test_a_database_that_is_away_is_asked_once_for_a_group() -> None:
@@ -94,7 +94,7 @@ async def test_a_database_that_is_away_is_asked_once_for_a_group() -> None:
     assert writer.groups == [[1], [13, 4]]
 
 
-async def test_the_line_goes_on_after_the_first_has_failed() -> None:
+async def test_the_queue_goes_on_after_the_first_has_failed() -> None:
     groups, writer = Groups(), Writer()
     tasks = await begin(groups, writer, -1, 2)
     writer.open.set()
@@ -127,13 +127,13 @@ async def test_one_who_goes_away_while_written_takes_nobody_along() -> None:
     assert await others[1] == 6
 
 
-async def test_refuses_who_would_wait_in_too_long_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_refuses_who_would_wait_in_too_long_a_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "MAX_WAITING", 2)
     assert MAX_WAITING >= MAX_GROUP
     groups, writer = Groups(), Writer()
     tasks = await begin(groups, writer, 1, 2, 3)
     with pytest.raises(NoTurn, match="too many"):
-        await groups.join("line", 4, writer)
+        await groups.join("queue", 4, writer)
     writer.open.set()
     assert await asyncio.gather(*tasks) == [2, 4, 6]
 
@@ -149,7 +149,7 @@ async def test_nobody_waits_longer_than_the_limit(monkeypatch: pytest.MonkeyPatc
     assert writer.groups == [[1]]
 
 
-async def test_nothing_is_left_of_a_line_that_is_over() -> None:
+async def test_nothing_is_left_of_a_queue_that_is_over() -> None:
     groups, writer = Groups(), Writer()
     tasks = await begin(groups, writer, 1, 2, 3)
     writer.open.set()
@@ -170,7 +170,7 @@ async def test_a_group_is_told_of_its_first_item() -> None:
 
     async def come(number: int) -> int:
         request.set(number)
-        return await groups.join("line", number, write)
+        return await groups.join("queue", number, write)
 
     groups = Groups()
     tasks = [asyncio.create_task(come(number)) for number in (1, 2, 3)]
@@ -194,7 +194,7 @@ async def test_what_claims_something_else_waits_for_the_next_group() -> None:
     ]
     tasks = []
     for number, claimed in enumerate(claims):
-        tasks.append(asyncio.create_task(groups.join("line", number, writer, claimed)))
+        tasks.append(asyncio.create_task(groups.join("queue", number, writer, claimed)))
         await asyncio.sleep(0)
     writer.open.set()
     assert await asyncio.gather(*tasks) == [2 * number for number in range(len(claims))]
@@ -206,7 +206,7 @@ async def test_one_who_went_away_claims_nothing() -> None:
     groups, writer = Groups(), Writer()
     tasks = []
     for number, claimed in enumerate([0, 1, 2, 1]):
-        tasks.append(asyncio.create_task(groups.join("line", number, writer, {"a": claimed})))
+        tasks.append(asyncio.create_task(groups.join("queue", number, writer, {"a": claimed})))
         await asyncio.sleep(0)
     tasks[2].cancel()
     await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.profile import load_consents
 from loyalty.services.profile_history import list_profile_changes
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import LINES, record_purchase
+from loyalty.services.purchase import QUEUES, record_purchase
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
@@ -100,7 +100,7 @@ async def test_a_crowd_takes_few_round_trips(world: World, salon: Salon, stateme
             world, salon, [order(f"order-{number}", customer=f"guest-{number}") for number in range(CROWD)]
         )
     assert Counter(type(result) for result in results) == {RecordedPurchase: CROWD}
-    assert len(sent) <= 3 * 2 * LINES
+    assert len(sent) <= 3 * 2 * QUEUES
 
 
 async def test_each_refusal_of_a_crowd_is_its_own(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
