@@ -45,8 +45,9 @@ bench-budgets: $(STAMP) ## Measure the neighbour of a tenant beyond its budget: 
 bench-hostile: $(STAMP) ## Measure another client while one token sends hostile documents: p50 and p99, with and without
 	@$(BIN)/python -m bench.hostile $(ARGS)
 
-bench-reads: $(STAMP) ## Measure reads by plans and without: a customer, a page of entries, a connection of customers
-	@$(BIN)/python -m bench.reads $(ARGS)
+bench-reads: $(STAMP) ## Measure reads beside graphql-core and PostGraphile: a customer, a page, a connection (needs npm; brings Node 22)
+	@cd bench/peers/reads && npm install --no-package-lock --no-audit --no-fund --silent
+	@$(BIN)/python -m bench.reads --peer $(ARGS)
 
 bench-metrics: $(STAMP) ## Measure what metrics cost a server: the reads of bench-reads, with and without
 	@$(BIN)/python -m bench.reads --compare metrics $(ARGS)
