@@ -32,6 +32,8 @@ MAX_IN_FLIGHT = 64
 """Requests that wait for their answer on one connection at the same time."""
 MAX_WAITING = 1_000
 """Requests of one lane that wait for room on a connection. One more request is refused and may be sent again later."""
+PLAN_ONCE, PLAN_AS_USUAL = "force_generic_plan", "auto"
+"""Values of `plan_cache_mode`: the first one for statements with the mark of `keep_plan`."""
 SWEEPS = 4
 """How often, within the time limit for an answer, the lane looks for overdue requests."""
 
@@ -53,11 +55,15 @@ class LaneLimits(NamedTuple):
 
 
 def _enter_with(setting: str) -> Any:
-    """Return the first statement of a read: it sets who reads, forbids writing, and limits the time of a statement."""
+    """Return the first statement of a read.
+
+    It sets who reads, forbids writing, limits the time of a statement, and says whether plans are kept.
+    """
     return select(
         func.set_config(literal_column(f"'{setting}'"), bindparam("entered"), literal_column("true")),
         func.set_config(literal_column("'transaction_read_only'"), literal_column("'on'"), literal_column("true")),
         func.set_config(literal_column("'statement_timeout'"), bindparam("milliseconds"), literal_column("true")),
+        func.set_config(literal_column("'plan_cache_mode'"), bindparam("plans"), literal_column("true")),
     )
 
 
@@ -148,8 +154,10 @@ class Multiplexer:
         The statement ``entering`` runs first: it sets who reads, with the value ``entered``.
         """
         its = self._lanes[lane]
-        asked = [(entering, {"entered": entered, "milliseconds": its.milliseconds}), *statements]
-        answers = await its.ask([question_of(statement, parameters) for statement, parameters in asked])
+        asked = [question_of(statement, parameters) for statement, parameters in statements]
+        plans = PLAN_ONCE if all(question.statement.keeps_plan for question in asked) else PLAN_AS_USUAL
+        entered_with = {"entered": entered, "milliseconds": its.milliseconds, "plans": plans}
+        answers = await its.ask([question_of(entering, entered_with), *asked])
         return [answer.rows() for answer in answers[1:]]
 
     def door(self, lane: Lane) -> Door:

@@ -8,7 +8,7 @@ So the text is the same for every value, and the statement is prepared once.
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
@@ -23,6 +23,11 @@ from tenancy.elsewhere import TenantElsewhere, says_elsewhere
 
 MAX_COMPILED = 2_000
 """The number of statements that one process keeps compiled. The statement that was not used for longest is dropped."""
+
+KEEPS_PLAN = "keeps_plan"
+"""The execution option of a statement that is planned once, see `keep_plan`."""
+
+S = TypeVar("S", bound=Executable)
 
 Values = Sequence[bytes | None]
 """The parameters of a statement in their order, in the form that PostgreSQL reads."""
@@ -71,6 +76,17 @@ _WITHOUT_CAST = tuple(
 """The types for which SQLAlchemy writes no cast, with PostgreSQL's ids of these types."""
 
 
+def keep_plan(statement: S) -> S:
+    """Return the statement with the mark that a read of it is planned once, and not for the values of each use.
+
+    For look-ups by a list of keys that are asked for all the time, whose best plan is the same for all values.
+    PostgreSQL expects ten keys in a list, finds a plan for that dear, and would plan one key anew at each use, which
+    takes ten times as long as the look-up. The tests of the plans explain these statements without their values.
+    """
+    marked: S = statement.execution_options(**{KEEPS_PLAN: True})
+    return marked
+
+
 class CompiledStatement:
     """One compiled statement, ready to be sent."""
 
@@ -83,6 +99,7 @@ class CompiledStatement:
         "_row_width",
         "_types",
         "is_sent_once",
+        "keeps_plan",
         "parameter_types",
         "source",
         "text",
@@ -96,6 +113,8 @@ class CompiledStatement:
         self.text = compiled.string.encode()
         self.is_sent_once = is_sent_once
         """True if the statement is sent too seldom to be prepared."""
+        self.keeps_plan = bool(statement.get_execution_options().get(KEEPS_PLAN))
+        """True for a statement with the mark of `keep_plan`."""
         processors: Mapping[str, Callable[[Any], Any]] = compiled._bind_processors  # noqa: SLF001 - SQLAlchemy's API
         self._constants: list[bytes | None] = []
         self._places: list[int] = []

@@ -20,6 +20,7 @@ from loyalty.storage.tables import accounts, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
 from tenancy.database import Transaction
 from tenancy.reading import Reads
+from tenancy.statements import keep_plan
 from tenancy.table import among, tenant_parameter
 
 
@@ -178,8 +179,10 @@ _NAMED = CUSTOMERS.add_columns(NAMED.c.id.label("named_id"), NAMED.c.external_id
     NAMED,
     and_(NAMED.c.tenant_id == customers.c.tenant_id, customers.c.id == target_of(NAMED)),
 )
-_BY_IDS = _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.id, "ids"))
-_BY_EXTERNAL_IDS = _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.external_id, "external_ids"))
+_BY_IDS = keep_plan(_NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.id, "ids")))
+_BY_EXTERNAL_IDS = keep_plan(
+    _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.external_id, "external_ids"))
+)
 MAX_CANDIDATES = 10
 """The number of customers that a refusal names if a look-up may mean several."""
 

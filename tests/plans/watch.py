@@ -1,7 +1,8 @@
 """Watches the statements that transactions send, and asks PostgreSQL for the plan of each one as it runs.
 
 EXPLAIN ANALYZE runs the statement first, with its own parameters, inside a savepoint that is rolled back; then it runs
-for real. So a plan is the one of the application role, under forced row-level security, at that very moment.
+for real. So a plan is the one of the application role, under forced row-level security, at that very moment. Where the
+plan is kept (`keep_plan`), it is one that knows no values.
 """
 
 import inspect
@@ -18,11 +19,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenancy.pipeline import Question, question_of
+from tenancy.statements import CompiledStatement, Values
 from tenancy.transactions import Conversation
 
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
 SET_ASIDE = text("SAVEPOINT explained")
 TAKE_BACK = text("ROLLBACK TO SAVEPOINT explained")
+PLAN_WITHOUT_VALUES = text("SET LOCAL plan_cache_mode = force_generic_plan")
+DROP_KEPT = text("DEALLOCATE explained")
 STORAGE = ("loyalty.storage.", "loyalty.ledger.", "tenancy.")
 DOORS = ("Transaction.", "Conversation.", "_PooledReader.")
 """What sends statements for others."""
@@ -92,19 +96,49 @@ async def _explain_in(conversation: Conversation, ask: Any, question: Question) 
 
     Return what its plan reads; None if PostgreSQL refuses the statement.
     """
+    statement = question.statement
     await ask(conversation, SET_ASIDE, {})
-    explained = copy(question.statement)
-    explained.text = EXPLAIN.encode() + explained.text
-    explained.is_sent_once = True
     try:
-        (answer,) = await conversation._send([Question(explained, question.values)])  # noqa: SLF001 - as it is sent
-        ((plan,),) = answer.transformer.set_pgresult(answer.result) or answer.transformer.load_rows(0, 1, tuple)
-        return list(_readings(plan[0]["Plan"]))
+        if statement.keeps_plan:
+            return await _explain_kept(conversation, ask, question)
+        return await _ask_plan(conversation, _variant(statement, EXPLAIN.encode() + statement.text), question.values)
     except DBAPIError:
         # What breaks a constraint breaks it again outside, where the product answers for it.
         return None
     finally:
         await ask(conversation, TAKE_BACK, {})
+
+
+async def _explain_kept(conversation: Conversation, ask: Any, question: Question) -> Sequence[Reading]:
+    """Prepare the statement, and explain how it runs by a plan that knows no values."""
+    statement = question.statement
+    if any(statement.parameter_types):
+        raise ValueError("a kept plan needs parameters whose types stand in the text")
+    values = b", ".join(b"'" + (value or b"").replace(b"'", b"''") + b"'" for value in question.values)
+    await ask(conversation, PLAN_WITHOUT_VALUES, {})
+    await conversation._send([Question(_variant(statement, b"PREPARE explained AS " + statement.text), ())])  # noqa: SLF001
+    try:
+        executed = EXPLAIN.encode() + b"EXECUTE explained(" + values + b")"
+        return await _ask_plan(conversation, _variant(statement, executed), ())
+    finally:
+        await ask(conversation, DROP_KEPT, {})
+
+
+def _variant(statement: CompiledStatement, sent: bytes) -> CompiledStatement:
+    """Return the statement with another text, which is not prepared."""
+    variant = copy(statement)
+    variant.text = sent
+    variant.is_sent_once = True
+    if not sent.endswith(statement.text) or sent.startswith(b"PREPARE"):
+        variant.parameter_types = []
+    return variant
+
+
+async def _ask_plan(conversation: Conversation, explaining: CompiledStatement, values: Values) -> Sequence[Reading]:
+    """Send a statement that explains another one, and return what its plan reads."""
+    (answer,) = await conversation._send([Question(explaining, values)])  # noqa: SLF001 - as it is sent
+    ((plan,),) = answer.transformer.set_pgresult(answer.result) or answer.transformer.load_rows(0, 1, tuple)
+    return list(_readings(plan[0]["Plan"]))
 
 
 def _explain(cursor: Any, statement: str, parameters: Any) -> Sequence[Reading] | None:
