@@ -73,7 +73,7 @@ def _their_customer(data: Any) -> Any:
     begin = int(tier["minPoints"]) if tier else 0
     above = [one for one in data["allTiers"]["nodes"] if int(one["minPoints"]) > max(counted, begin)]
     following = above[0] if above else None
-    progress = {"percent": 100 if tier else 0, "pointsToNext": None, "next": None}
+    progress: dict[str, Any] = {"percent": 100 if tier else 0, "pointsToNext": None, "next": None}
     if following:
         goal = int(following["minPoints"])
         progress = {

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Case, FromClause, and_, bindparam, case, func, select, true
+import orjson
+from sqlalchemy import Case, FromClause, Text, and_, bindparam, case, cast, func, select, true
 
-from loyalty.rules.account import Account
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import CustomerCandidate
 from loyalty.rules.identifier import Identifier, identifiers_of
-from loyalty.rules.ids import CustomerId
+from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.tiers import Tier, TierBasis, measure_way
-from loyalty.storage.accounts import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
 from loyalty.storage.shared_names import SharedName, conditions_of
 from loyalty.storage.tables import accounts, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
@@ -132,11 +132,46 @@ _next_tier = (
     .lateral("next_tier")
 )
 _point_value = programs.c.settings["redemption"]["point_value"]
+_SHOWN_OF_PROFILE = [
+    customers.c[name]
+    for name in (
+        "id",
+        "external_id",
+        "full_name",
+        "email",
+        "avatar_url",
+        "locale",
+        "category",
+        "marketing_consent",
+        "phone",
+        "birthday",
+        "identifiers",
+        "tags",
+        "erased_at",
+        "created_at",
+    )
+]
+_SHOWN_OF_ACCOUNT = [
+    accounts.c[name]
+    for name in (
+        "available",
+        "pending",
+        "held",
+        "debt",
+        "lifetime_earned",
+        "tier_id",
+        "tier_locked",
+        "tier_locked_until",
+        "archived_at",
+    )
+]
+KEPT_TIERS = 1_000
+"""The tiers, in the form of a row, that one process keeps, and as many values of points."""
 
 CUSTOMERS = (
     select(
-        *PROFILE_COLUMNS,
-        *ACCOUNT_COLUMNS,
+        *_SHOWN_OF_PROFILE,
+        *_SHOWN_OF_ACCOUNT,
         tiers.c.name.label("tier_name"),
         tiers.c.color.label("tier_color"),
         tiers.c.min_points.label("tier_min_points"),
@@ -149,7 +184,7 @@ CUSTOMERS = (
         _next_tier.c.factor_numerator.label("next_factor_numerator"),
         _next_tier.c.factor_denominator.label("next_factor_denominator"),
         _counted.label("counted"),
-        _point_value.label("point_value"),
+        cast(_point_value, Text).label("point_value"),
         customers.c.search_name,
     )
     .select_from(
@@ -267,68 +302,91 @@ async def find_customer_id(
 
 def customer_row(
     profile: Any,
-    account: Account,
+    account: Any,
     *,
     tier: Tier | None,
     next_tier: Tier | None,
     counted: int,
     point_value: PointValue,
 ) -> CustomerRow:
-    """Return a customer as clients see it, from a stored profile and an account."""
+    """Return a customer as clients see it, from a stored profile and the points and the tier of an account."""
     current, following = tier_row(tier), tier_row(next_tier)
     ahead = measure_way(tier, next_tier, counted)
+    available = account.available
+    points = PointsRow(
+        available,
+        account.pending,
+        account.held,
+        account.debt,
+        account.lifetime_earned,
+        counted,
+        value_of(available, point_value),
+        profile.id,
+    )
+    # By position: a page makes fifty of these, and names would take half of the time.
     return CustomerRow(
-        id=profile.id,
-        external_id=profile.external_id,
-        full_name=profile.full_name,
-        email=profile.email,
-        avatar_url=profile.avatar_url,
-        locale=profile.locale,
-        category=profile.category,
-        marketing_consent=bool(profile.marketing_consent),
-        points=PointsRow(
-            available=account.available,
-            pending=account.pending,
-            held=account.held,
-            debt=account.debt,
-            lifetime_earned=account.lifetime_earned,
-            qualifying=counted,
-            value=value_of(account.available, point_value),
-            customer_id=profile.id,
-        ),
-        tier=current,
-        tier_progress=TierProgressRow(
-            current=current,
-            next=following,
-            points_to_next=ahead.points_to_next,
-            percent=ahead.percent,
-            unlimited=ahead.unlimited,
-        ),
-        created_at=profile.created_at,
-        tier_lock=TierLockRow(account.tier_locked_until) if account.tier_locked else None,
-        phone=profile.phone,
-        birthday=profile.birthday,
-        identifiers=identifiers_of(profile.identifiers),
-        tags=tuple(profile.tags or ()),
-        archived_at=account.archived_at,
-        erased_at=profile.erased_at,
+        profile.id,
+        profile.external_id,
+        profile.full_name,
+        profile.email,
+        profile.avatar_url,
+        profile.locale,
+        profile.category,
+        bool(profile.marketing_consent),
+        points,
+        current,
+        TierProgressRow(current, following, ahead.points_to_next, ahead.percent, ahead.unlimited),
+        profile.created_at,
+        TierLockRow(account.tier_locked_until) if account.tier_locked else None,
+        profile.phone,
+        profile.birthday,
+        identifiers_of(profile.identifiers) if profile.identifiers else (),
+        tuple(profile.tags or ()),
+        account.archived_at,
+        profile.erased_at,
     )
 
 
 def read_customer_row(row: Any) -> CustomerRow:
     """Return a customer from a row of ``CUSTOMERS``."""
-    stored = row.point_value
     return customer_row(
         row,
-        account_of(row),
-        tier=_tier(row, "tier"),
-        next_tier=_tier(row, "next"),
+        row,
+        tier=_read_tier(
+            row.tier_id,
+            row.tier_name,
+            row.tier_color,
+            row.tier_min_points,
+            row.tier_factor_numerator,
+            row.tier_factor_denominator,
+        ),
+        next_tier=_read_tier(
+            row.next_id,
+            row.next_name,
+            row.next_color,
+            row.next_min_points,
+            row.next_factor_numerator,
+            row.next_factor_denominator,
+        ),
         counted=row.counted,
-        point_value=PointValue(stored["points"], Money(stored["amount_minor"], stored["currency"])),
+        point_value=_read_point_value(row.point_value),
     )
 
 
-def _tier(row: Any, prefix: str) -> Tier | None:
-    values = {name: getattr(row, f"{prefix}_{name}") for name in ("id", "name", "color", "min_points")}
-    numerator, denominator = getattr(row, f"{prefix}_factor_numerator"), getattr(row, f"{prefix}_factor_denominator")
-    return Tier(**values, factor=factor_of(numerator, denominator)) if values["id"] else None
+@lru_cache(KEPT_TIERS)
+def _read_tier(
+    tier_id: TierId | None,
+    name: str,
+    color: str,
+    min_points: int,
+    numerator: int | None,
+    denominator: int | None,
+) -> Tier | None:
+    return None if tier_id is None else Tier(tier_id, name, color, min_points, factor_of(numerator, denominator))
+
+
+@lru_cache(KEPT_TIERS)
+def _read_point_value(stored: str) -> PointValue:
+    """Read the value of points in the settings of a program."""
+    value = orjson.loads(stored)
+    return PointValue(value["points"], Money(value["amount_minor"], value["currency"]))
