@@ -86,6 +86,28 @@ async def _load_references(rows: list[Any], info: Any) -> list[Any]:
     return found
 
 
+async def _load_notes(rows: list[Any], info: Any) -> list[str | Exception | None]:
+    """Return the note of each entry. The adjustments among their references are loaded in one batch."""
+    reads_all = reads_internals(info.context.actor)
+    notes: list[str | Exception | None] = [row.reason if reads_all else None for row in rows]
+    places = [place for place, row in enumerate(rows) if row.reference_kind == ReferenceKind.ADJUSTMENT]
+    if places:
+        found = await load_all(info, "adjustments", [rows[place].reference_id for place in places])
+        for place, adjustment in zip(places, found, strict=True):
+            notes[place] = adjustment if isinstance(adjustment, Exception) else _note_of(adjustment, reads_all)
+    return notes
+
+
+def _note_of(adjustment: AdjustmentRow | None, reads_all: bool) -> str | None:  # noqa: FBT001 - by position
+    if adjustment is None:
+        return None
+    return (adjustment.internal_note if reads_all else None) or adjustment.customer_description
+
+
+_COLORS = {kind.value: display_color(kind) for kind in EntryKind}
+_HEX_COLORS = {kind.value: entry_color(kind) for kind in EntryKind}
+
+
 @strawberry.type(description="One line of the ledger. Lines are never changed; a correction is a new line.")
 class LedgerEntry(Node):
     is_type_of = reads(EntryRow)
@@ -100,12 +122,18 @@ class LedgerEntry(Node):
     actor: str = actor_name("actor_name", "actor", did="moved them")
     actor_kind: ActorKind = actor_kind(did="moved them")
 
-    @computed(description="#RRGGBB: earned green, redeemed red, adjusted purple, expired grey, reversals orange.")
+    @computed(
+        description="#RRGGBB: earned green, redeemed red, adjusted purple, expired grey, reversals orange.",
+        resolve_all=lambda rows, _info: [Color(_HEX_COLORS[row.kind]) for row in rows],
+    )
     def color(self) -> Color:
         """The colour of the kind."""
         return Color(entry_color(EntryKind(self.kind)))
 
-    @computed(description="The same colour by name.")
+    @computed(
+        description="The same colour by name.",
+        resolve_all=lambda rows, _info: [_COLORS[row.kind] for row in rows],
+    )
     def display_color(self) -> DisplayColor:
         """The colour of the kind."""
         return display_color(EntryKind(self.kind))
@@ -122,18 +150,15 @@ class LedgerEntry(Node):
     @computed(
         description="Why, as far as this caller may read it: for the team the internal note of an adjustment, or the "
         "reason that was given with a refund, a return, a merge or a reassignment; for customers the description of an "
-        "adjustment."
+        "adjustment.",
+        resolve_all=_load_notes,
     )
     async def note(self, info: Info) -> str | None:
         """For an adjustment the note is loaded; for other entries it is stored in the entry."""
-        row = _row(self)
-        if row.reference_kind != ReferenceKind.ADJUSTMENT:
-            return row.reason if reads_internals(info.context.actor) else None
-        adjustment: AdjustmentRow | None = await load(info, "adjustments", row.reference_id)
-        if adjustment is None:
-            return None
-        note = adjustment.internal_note if reads_internals(info.context.actor) else None
-        return note or adjustment.customer_description
+        (note,) = await _load_notes([_row(self)], info)
+        if isinstance(note, Exception):
+            raise note
+        return note
 
 
 _REFERENCE_LOADERS = {
