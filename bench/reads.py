@@ -153,6 +153,8 @@ async def _fill(service: Service) -> None:
     await create_tier(service.world, service.manager, "Silver", "#C0C0C0", 5)
     await create_tier(service.world, service.manager, "Gold", "#D4AF37", 5_000)
     await service.buy(1, CUSTOMERS)
+    with connect_as_admin(service) as admin:
+        admin.execute("VACUUM ANALYZE")
 
 
 async def _ask_everybody(service: Service, servers: Sequence[Loaded], question: str) -> dict[str, list[Asked]]:
