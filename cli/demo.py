@@ -55,7 +55,7 @@ def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
     click.echo("Starting the database ...")
     with provide_database(settings, *ROLES, prepare=True) as urls:
         upgrade(urls.owner)
-        from cli.demo_shown import banner, show, write_environment
+        from cli.demo_shown import build_banner, show, write_environment
         from cli.demo_tenants import provide_businesses
 
         # No worker runs yet. The holds of the history lie in the past: a worker would end them before their capture.
@@ -64,7 +64,7 @@ def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
             _wait_until_ready(f"{address_of(settings.host, port)}/readyz", running)
             shown = asyncio.run(show(urls, settings, tenants[0]))
             environment = write_environment(settings, port, shown.credentials)
-            click.echo(banner(settings, port, shown, environment))
+            click.echo(build_banner(settings, port, shown, environment))
             while not check:
                 _refuse_dead(running)
                 time.sleep(0.2)

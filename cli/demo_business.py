@@ -44,7 +44,8 @@ from permissions.actor import Actor, system_actor
 
 DAYS = 90
 WEEK = 7
-_UNBORN = RuleId(UUID(int=0))
+_NO_ID = RuleId(UUID(int=0))
+"""The id of a draft. The stored rule gets its own id."""
 
 
 class Item(NamedTuple):
@@ -150,17 +151,17 @@ async def record_history(
     product_id = await offer_card(world_at(now - timedelta(days=DAYS)), actor, business.currency)
     for day in range(DAYS, 0, -1):
         moment = now - timedelta(days=day)
-        batch = list(_day(business, chance, moment))
+        batch = list(_draw_day(business, chance, moment))
         await record_purchases(world_at(moment), actor, batch)
         if day % WEEK == 0:
             await spend_and_refund(world_at(moment), actor, batch, f"day {day}")
             await sell_cards(world_at(moment), actor, product_id, batch, f"day {day}")
         advance(len(batch))
-    await leave_points_pending(world_at(now), actor, list(_day(business, chance, now)))
+    await leave_points_pending(world_at(now), actor, list(_draw_day(business, chance, now)))
     advance(business.purchases_per_day)
 
 
-def purchase_count(business: Business) -> int:
+def count_purchases(business: Business) -> int:
     """Return the number of purchases that ``record_history`` records."""
     return (DAYS + 1) * business.purchases_per_day
 
@@ -215,9 +216,9 @@ def _rules(business: Business, now: datetime) -> Iterator[EarningRule]:
         ("Take something home", PerUnitAward(10), Conditions(service_categories=frozenset({"care"}))),
     )
     for position, (name, award, conditions) in enumerate(plans):
-        yield EarningRule(_UNBORN, name, 1, (position + 1) * 10, active=True, award=award, conditions=conditions)
+        yield EarningRule(_NO_ID, name, 1, (position + 1) * 10, active=True, award=award, conditions=conditions)
     yield EarningRule(
-        id=_UNBORN,
+        id=_NO_ID,
         name="Half as much again, for the season",
         version=1,
         priority=200,
@@ -228,7 +229,7 @@ def _rules(business: Business, now: datetime) -> Iterator[EarningRule]:
     )
 
 
-def _day(business: Business, chance: random.Random, moment: datetime) -> Iterator[PurchaseRecording]:
+def _draw_day(business: Business, chance: random.Random, moment: datetime) -> Iterator[PurchaseRecording]:
     """Yield the completed purchases of one day. Items, locations, staff and customers are chosen at random."""
     zone = ZoneInfo(business.time_zone)
     day = moment.astimezone(zone).date()
@@ -248,7 +249,7 @@ def _day(business: Business, chance: random.Random, moment: datetime) -> Iterato
             starts_at=begin,
             ends_at=begin + timedelta(minutes=45),
         )
-        yield PurchaseRecording(PurchaseReport.of(facts), PurchaseStatus.COMPLETED, _customer(business, chance))
+        yield PurchaseRecording(PurchaseReport.of(facts), PurchaseStatus.COMPLETED, _draw_customer(business, chance))
 
 
 _KINDS = {
@@ -260,7 +261,7 @@ _KINDS = {
 _FAMILY_NAMES = ("Albrecht", "Baumann", "Costa", "Demir", "Engel", "Fischer", "Garcia", "Hoffmann", "Ivanova", "Jansen")
 
 
-def _customer(business: Business, chance: random.Random) -> CustomerProfile:
+def _draw_customer(business: Business, chance: random.Random) -> CustomerProfile:
     """Return the profile of a customer who is chosen at random."""
     # The square makes regular customers: low numbers are drawn far more often than high ones.
     number = int(chance.random() ** 2 * business.customers)

@@ -31,13 +31,14 @@ FACE_MINOR = 2_500
 SPENT_MINOR = 1_800
 GOODWILL_MINOR = 1_000
 GOODWILL_DAYS = 10
-_UNBORN = GiftCardProductId(UUID(int=0))
+_NO_ID = GiftCardProductId(UUID(int=0))
+"""The id of a draft. The stored product gets its own id."""
 
 
 async def offer_card(world: World, actor: Actor, currency: str) -> GiftCardProductId:
     """Create the product of gift cards that customers buy with points."""
     draft = GiftCardProduct(
-        _UNBORN,
+        _NO_ID,
         f"Gift card, {Money(FACE_MINOR, currency)}",
         Money(FACE_MINOR, currency),
         description="For yourself or for somebody else.",
@@ -70,9 +71,11 @@ async def _buy_with_points(
 ) -> None:
     """Let the first customer with enough points buy a card with them."""
     for bought in batch:
-        customer = await find_customer(world, actor, _who(bought))
+        customer = await find_customer(world, actor, _name_customer(bought))
         if customer is not None and customer.points.available >= POINTS_COST:
-            await buy_gift_card(world, actor, BuyRequest(_who(bought), product_id, f"card for points of {key}"))
+            await buy_gift_card(
+                world, actor, BuyRequest(_name_customer(bought), product_id, f"card for points of {key}")
+            )
             return
 
 
@@ -84,7 +87,7 @@ async def _sell(
         GiftCardOrigin.MONEY,
         None,
         f"card sold with {to.report.external_id}, {key}",
-        customer=_who(to),
+        customer=_name_customer(to),
         price=Money(FACE_MINOR, total_of(to).currency),
         product_id=product_id,
     )
@@ -103,7 +106,7 @@ async def _hand_over(world: World, actor: Actor, given: IssuedCard, to: Purchase
     """Give a card to the customer of the purchase ``to``, who claims it with its code."""
     gift = Gift(to.customer.full_name or to.customer.external_id, to.customer.email, "All the best!")
     await give_gift_card(world, actor, GiveRequest(given.card.id, gift, f"gift of card, {key}"))
-    await claim_gift_card(world, actor, given.code, _who(to), f"claim of card, {key}")
+    await claim_gift_card(world, actor, given.code, _name_customer(to), f"claim of card, {key}")
 
 
 async def _apologize(world: World, actor: Actor, currency: str, to: PurchaseRecording, key: str) -> None:
@@ -112,13 +115,13 @@ async def _apologize(world: World, actor: Actor, currency: str, to: PurchaseReco
         GiftCardOrigin.GOODWILL,
         Money(GOODWILL_MINOR, currency),
         f"apology of {key}",
-        customer=_who(to),
+        customer=_name_customer(to),
         expires_on=world.clock().date() + timedelta(days=GOODWILL_DAYS),
         reason="Sorry for the wait",
     )
     await issue_gift_card(world, actor, request)
 
 
-def _who(bought: PurchaseRecording) -> CustomerKey:
+def _name_customer(bought: PurchaseRecording) -> CustomerKey:
     """Return the key of the customer of a purchase."""
     return CustomerKey(external_id=bought.customer.external_id)

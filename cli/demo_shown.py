@@ -151,7 +151,7 @@ def _lines(credentials: Credentials) -> list[str]:
     return [f"{name.upper()}={token}" for name, token in credentials._asdict().items()]
 
 
-def banner(settings: Settings, port: int, shown: Shown, environment: Path) -> str:
+def build_banner(settings: Settings, port: int, shown: Shown, environment: Path) -> str:
     """Return the text for the visitor: the address, the tokens, and three commands to paste."""
     address = address_of(settings.host, port)
     url, customer = f"{address}/graphql", shown.customer

@@ -12,7 +12,7 @@ import click
 import orjson
 
 from cli.credentials import local_code_keys
-from cli.demo_business import BUSINESSES, Business, furnish, purchase_count, record_history
+from cli.demo_business import BUSINESSES, Business, count_purchases, furnish, record_history
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import TenantId
 from loyalty.rules.origins import LOOPBACK_ORIGINS
@@ -37,7 +37,7 @@ async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[Ten
     owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=4)
     try:
         known = _read_known_tenants(state)
-        if known and await _exist(app, known):
+        if known and await _do_exist(app, known):
             for tenant_id in known:
                 await _let_pages_call(app, tenant_id)
             return known
@@ -62,7 +62,7 @@ def _read_known_tenants(state: Path) -> list[TenantId]:
         return []
 
 
-async def _exist(app: Database, tenants: list[TenantId]) -> bool:
+async def _do_exist(app: Database, tenants: list[TenantId]) -> bool:
     """Tell whether all these tenants exist in this database."""
     try:
         for tenant_id in tenants:
@@ -100,7 +100,7 @@ async def _make(business: Business, owner: Database, world: World) -> TenantId:
     def at(moment: datetime) -> World:
         return replace(world, clock=lambda: moment)
 
-    with click.progressbar(length=purchase_count(business), label=f"{business.name:<18}") as bar:
+    with click.progressbar(length=count_purchases(business), label=f"{business.name:<18}") as bar:
         await record_history(at, tenant.tenant_id, business, now, bar.update)
     return tenant.tenant_id
 

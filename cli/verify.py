@@ -66,14 +66,14 @@ def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expe
     """Check every invariant of the ledger. The exit code is 1 if one does not hold; the differences are printed."""
     if expected is not None and (tenant_id is None or heads_at is None):
         raise click.UsageError("--expect needs --tenant and --heads-at.")
-    wanted = Wanted(tenant_id, workers, None if heads_at is None else _moment(heads_at), expected)
+    wanted = Wanted(tenant_id, workers, None if heads_at is None else _read_moment(heads_at), expected)
     with provide_clusters(load_settings(), APP_ROLE, RELAY_ROLE) as clusters:
         broken = asyncio.run(_verify(clusters, wanted))
     if broken:
         raise SystemExit(1)
 
 
-def _moment(written: str) -> datetime:
+def _read_moment(written: str) -> datetime:
     """Read the option --heads-at. Refuses an instant without an offset, and one that is too recent."""
     try:
         moment = datetime.fromisoformat(written)
@@ -111,23 +111,23 @@ async def _check_all(world: World, tenants: Iterable[Named], wanted: Wanted) -> 
             if await is_large(world, named[0]):
                 large.append(named)
             else:
-                sound.append(await _is_sound(world, named, wanted))
+                sound.append(await _check_tenant(world, named, wanted))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(wanted.workers):
             group.create_task(work_off())
     for named in large:
-        sound.append(await _is_sound(world, named, wanted))
+        sound.append(await _check_tenant(world, named, wanted))
     return sound.count(False)
 
 
-async def _is_sound(world: World, named: Named, wanted: Wanted) -> bool:
+async def _check_tenant(world: World, named: Named, wanted: Wanted) -> bool:
     """Check the ledger of one tenant, print the result in one piece, and return whether it is right.
 
     It is right if all invariants hold, and the digest of its chains is the expected one, if one is expected.
     """
     started, (tenant_id, name) = time.monotonic(), named
-    verification = await verify_ledger(world, tenant_id, workers=wanted.workers, progress=_progress_of(name, started))
+    verification = await verify_ledger(world, tenant_id, workers=wanted.workers, progress=_make_progress(name, started))
     seconds = time.monotonic() - started
     digest = await digest_heads(world, tenant_id, wanted.heads_at) if wanted.heads_at else None
     verdict = "does not add up" if verification.differences else "adds up"
@@ -135,10 +135,10 @@ async def _is_sound(world: World, named: Named, wanted: Wanted) -> bool:
     click.echo(f"{tenant_id}  {name}: {verdict} ({looked_at})")
     for difference in verification.differences:
         click.echo(f"  {difference}")
-    return _is_expected(digest, wanted) and not verification.differences
+    return _check_digest(digest, wanted) and not verification.differences
 
 
-def _is_expected(digest: str | None, wanted: Wanted) -> bool:
+def _check_digest(digest: str | None, wanted: Wanted) -> bool:
     """Print the digest of the chains if the options ask for it; returns whether it is the expected one."""
     if digest is None or wanted.heads_at is None:
         return True
@@ -149,7 +149,7 @@ def _is_expected(digest: str | None, wanted: Wanted) -> bool:
     return False
 
 
-def _progress_of(name: str, started: float) -> Progress:
+def _make_progress(name: str, started: float) -> Progress:
     """Return a function that prints the progress of a long check on stderr now and then."""
     told = started
 

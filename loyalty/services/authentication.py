@@ -25,12 +25,18 @@ from tenancy.tables import ACTIVE, CLOSED
 
 
 async def actor_of_token(world: World, sha256: str) -> Actor | None:
-    """Return the actor of an API token; None if the token is unknown, revoked or expired. Raises TenantNotActive."""
+    """Return the actor of an API token, found by its hash; None if the token is unknown, revoked or expired.
+
+    Raises TenantNotActive.
+    """
     return await _actor_of_secret(world, sha256, TOKEN)
 
 
 async def actor_of_client(world: World, sha256: str) -> Actor | None:
-    """Return the actor of an OAuth client, found by its secret; as `actor_of_token` does."""
+    """Return the actor of an OAuth client, found by the hash of its secret.
+
+    None and refusals are as for `actor_of_token`.
+    """
     return await _actor_of_secret(world, sha256, CLIENT)
 
 

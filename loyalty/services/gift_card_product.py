@@ -178,7 +178,10 @@ async def load_products(
 async def load_products_of_cards(
     world: World, actor: Actor, ids: Sequence[GiftCardProductId]
 ) -> dict[GiftCardProductId, GiftCardProductRow]:
-    """Return the products of cards that the actor sees, also products that are not on offer any more."""
+    """Return the products among ``ids``, also products that are not on offer any more.
+
+    The ids come from cards that the actor sees.
+    """
     require_any(actor, *READERS)
     return await read_products_by_id(world.database.reading(actor.tenant_id), ids)
 

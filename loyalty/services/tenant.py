@@ -221,7 +221,7 @@ async def limit_tenant(
 
 
 async def note_export(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
-    """Write to both logs that all data of a tenant is written to a file. Refusal: NotFound."""
+    """Note an export of a tenant in the log of the platform and in its own audit log. Refusal: NotFound."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         tenant = await _lock(tx)
         now = world.clock()
