@@ -263,9 +263,9 @@ def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> b
 
 
 def _judge_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor | None:
-    """Return the actor of an access token.
+    """Return the actor of an access token; None if its client, or the secret that was used to get it, is not valid.
 
-    The token ends with its client, and with the client's secret used to get it.
+    The token has only permissions that the client still has.
     """
     client = _build_partner(actor.tenant_id, standing, actor.secret_mark, CLIENT, now)
     if client is None:

@@ -96,7 +96,7 @@ async def read_under_locks(
 
 
 def draft_items(items: dict[int, RecordingItem], facts: LockedFacts) -> dict[int, PurchaseDraft]:
-    """Return the draft of each item, with the customer's category that it is judged by."""
+    """Return the draft of each item. Its facts have the category that the customer has at this item."""
     owners = {position: CustomerId(facts.find_customer(item).profile.id) for position, item in items.items()}
     told = [
         ToldCategory(owners[position], item.recording.customer.category, item.known.customer_category)

@@ -44,14 +44,14 @@ def answer_held(book: Book, hold: HoldRow) -> HeldPoints:
 
 
 async def read_held(tx: Transaction, result_id: UUID) -> HeldPoints:
-    """Return the replayed answer to a hold or a release."""
+    """Return the answer to a replay of a hold or a release: hold and customer as they are now."""
     hold_id = HoldId(result_id)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
     return HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True)
 
 
 async def read_captured(tx: Transaction, result_id: UUID) -> CapturedPoints:
-    """Return the replayed answer to a capture."""
+    """Return the answer to a replay of a capture: redemption, hold and customer as they are now."""
     redemption_id = RedemptionId(result_id)
     redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
     hold = (await read_holds_by_id(tx, [redemption.hold_id]))[redemption.hold_id]
@@ -59,7 +59,7 @@ async def read_captured(tx: Transaction, result_id: UUID) -> CapturedPoints:
 
 
 async def read_returned(tx: Transaction, result_id: UUID) -> ReturnedPoints:
-    """Return the replayed answer to a return."""
+    """Return the answer to a replay of a return: the return, and redemption and customer as they are now."""
     return_id = RedemptionReturnId(result_id)
     returned = (await read_returns_by_id(tx, [return_id]))[return_id]
     redemption = (await read_redemptions_by_id(tx, [returned.redemption_id]))[returned.redemption_id]

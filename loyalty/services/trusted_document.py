@@ -119,7 +119,7 @@ def recall_document(world: World, actor: Actor, sha256: str) -> str | None:
 
 
 def has_documents(world: World, actor: Actor) -> bool:
-    """Tell whether the caller's tenant has ever registered documents."""
+    """Tell whether the caller's tenant has ever registered documents: the first registration makes version 1."""
     return world.documents.remember_version(actor.tenant_id, actor.documents.version) > 0
 
 
