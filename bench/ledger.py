@@ -16,14 +16,18 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from loyalty.ledger.proof.facts import FACT_DIGEST
+from loyalty.rules.entry_kinds import ACTIVE, quote
+from loyalty.rules.figures import FigurePeriod
 from loyalty.rules.program import default_settings
 from loyalty.storage.documents import to_document
+from loyalty.storage.figures import READER
 
 Connection = psycopg.Connection[TupleRow]
 
 SMALL_TENANTS = 20
 SILVER_MIN_POINTS = 1
 
+TIME_ZONE = "Europe/Berlin"
 BIG_TENANT = "01890000-0000-7000-8000-000000000001"
 
 
@@ -98,10 +102,31 @@ FUNCTIONS = """
     CREATE FUNCTION bench.id(tag int, n int, round int, customers int) RETURNS uuid IMMUTABLE PARALLEL SAFE LANGUAGE sql
         RETURN (lpad(to_hex(bench.ms(n, round, customers)), 12, '0') || '7' || lpad(to_hex(tag), 3, '0') || '8'
                 || lpad(to_hex(n), 15, '0'))::uuid;
-    CREATE UNLOGGED TABLE bench.customers (n int, tenant_id uuid, id uuid, factor bigint, tier_id uuid, qualifies bool);
+    CREATE UNLOGGED TABLE bench.customers (n int, tenant_id uuid, id uuid, factor bigint, tier_id uuid, qualifies bool,
+                                            number int, of_tenant int);
     CREATE UNLOGGED TABLE bench.heads (tenant_id uuid, customer_id uuid, hash bytea);
     CREATE UNLOGGED TABLE bench.earlier_heads (tenant_id uuid, customer_id uuid, hash bytea);
 """
+
+
+TOLD = "<told>"
+"""In a statement that inserts events: how many such statements there were before it."""
+READ_LOG = f"""
+    INSERT INTO event_positions (tenant_id, last_position)
+    SELECT tenant_id, max(position) FROM events GROUP BY tenant_id;
+    INSERT INTO log_readers (tenant_id, reader, position, reaches, attempts)
+    SELECT tenant_id, '{READER}', last_position, last_position, 0 FROM event_positions;
+    INSERT INTO figures (tenant_id, period, starts_on, kind, points)
+    SELECT tenant_id, period, date_trunc(period, day)::date, kind, sum(points)
+    FROM (SELECT tenant_id, (occurred_at AT TIME ZONE '{TIME_ZONE}')::date AS day, kind, sum(points) AS points
+          FROM entries GROUP BY 1, 2, 3) days
+    CROSS JOIN unnest(ARRAY[{quote(FigurePeriod)}]) AS period
+    GROUP BY 1, 2, 3, 4;
+    INSERT INTO active_days (tenant_id, day, customer_id)
+    SELECT DISTINCT tenant_id, (occurred_at AT TIME ZONE '{TIME_ZONE}')::date, customer_id
+    FROM entries WHERE kind IN ({quote(ACTIVE)});
+"""
+"""The log has been read to its end: what the reader of the figures has written."""
 
 
 class Builder(NamedTuple):
@@ -148,6 +173,7 @@ def build(url: str, builder: Builder) -> None:
         halves = (_ledger_statements, _surrounding_statements)
         _run_side_by_side(url, [half(builder) for half in halves])
         connection.execute(_accounts(builder))
+        connection.execute(READ_LOG.encode())
     _run_side_by_side(url, [iter(restored.indexes[half::2]) for half in (0, 1)])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '1GB'")
@@ -216,7 +242,7 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
                              clock_advance_seconds, allowed_origins, loyalty_entitled, features, document_rule,
                              documents_version)
         SELECT ('01890000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
-               CASE number WHEN 1 THEN 'The big one' ELSE 'Small ' || number END, 'EUR', 'Europe/Berlin', 'de',
+               CASE number WHEN 1 THEN 'The big one' ELSE 'Small ' || number END, 'EUR', '{TIME_ZONE}', 'de',
                'ACTIVE',
                timestamptz '2023-01-01' + number * interval '1 hour', false, 0, '[]', true, '[]',
                'ANY', 0
@@ -231,7 +257,8 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
                {SILVER_MIN_POINTS}, created_at, created_at
         FROM tenants;
         INSERT INTO bench.customers
-        SELECT n, t.tenant_id, bench.id(0, n, 0, {builder.customers}), 1 + n % 7, r.id, n % 2 = 0
+        SELECT n, t.tenant_id, bench.id(0, n, 0, {builder.customers}), 1 + n % 7, r.id, n % 2 = 0,
+               row_number() OVER (PARTITION BY t.tenant_id ORDER BY n), count(*) OVER (PARTITION BY t.tenant_id)
         FROM generate_series(0, {builder.customers - 1}) AS n
         JOIN tenants t ON t.tenant_id = ('01890000-0000-7000-8000-' || lpad(to_hex(
              CASE WHEN n % 100 < {builder.small_share} THEN 2 + (n / 100) % {SMALL_TENANTS} ELSE 1 END
@@ -341,7 +368,15 @@ def _lot(builder: Builder, round_: int, number: int, step: Step, cause: str) -> 
 
 
 def _surrounding_statements(builder: Builder) -> Iterator[str]:
-    """Yield the statements for what the entries came from, and for their events."""
+    """Yield the statements for what the entries came from, and for their events. Each event has its position."""
+    told = 0
+    for statement in _untold_statements(builder):
+        yield statement.replace(TOLD, str(told))
+        told += TOLD in statement
+
+
+def _untold_statements(builder: Builder) -> Iterator[str]:
+    """Yield them with TOLD in the place of a number."""
     for round_, cycle, number, step in _steps(builder):
         start = cycle * len(STEPS)
         if step.kind == "EARNED":
@@ -511,8 +546,9 @@ def _told(builder: Builder, round_: int, event: tuple[str, str, str], payload: s
     """
     name, kind, entry_id = event
     return f"""
-        INSERT INTO events (tenant_id, id, kind, subject_kind, customer_id, entry_id, payload, occurred_at)
-        SELECT c.tenant_id, {builder.id(name, round_)}, '{kind}', 'CUSTOMER', c.id, {entry_id},
+        INSERT INTO events (tenant_id, id, position, kind, subject_kind, customer_id, entry_id, payload, occurred_at)
+        SELECT c.tenant_id, {builder.id(name, round_)}, {TOLD}::bigint * c.of_tenant + c.number, '{kind}', 'CUSTOMER',
+               c.id, {entry_id},
                jsonb_build_object('customer_id', c.id, {payload}, 'locale', NULL, 'account',
                    '{{"debt": 0, "held": 0, "pending": 0, "available": 0, "qualifying": 0,
                    "lifetime_earned": 0}}'::jsonb),

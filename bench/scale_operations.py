@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 MONTH = {"range": {"from": "2023-12-01", "to": "2023-12-31"}}
+QUARTER = {"range": {"from": "2023-11-15", "to": "2024-02-15"}}
 ALL_TIME = {"range": {"from": "2020-01-01", "to": "2060-12-31"}}
 TEN_EUROS = {"amount": "10.00", "currency": "EUR"}
 
@@ -98,6 +99,8 @@ OPERATIONS = (
     _report("report: a month", "pointsEarned pointsRedeemed", MONTH),
     _report("report: active of a month", "activeCustomers", MONTH),
     _report("report: all time", "pointsEarned pointsRedeemed", ALL_TIME),
+    _report("report: active of all time", "activeCustomers", ALL_TIME),
+    _report("report: days of a quarter", "daily { days { day movements { earned } } }", QUARTER),
     _report("report: activity", "activity(first: 50) { nodes { id points customer { fullName } } }", ALL_TIME),
     Operation(
         "quote",

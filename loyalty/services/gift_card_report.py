@@ -25,7 +25,7 @@ async def get_gift_card_report(world: World, actor: Actor, first_day: date, last
     """Return the report for a range of the tenant's local days, both included. Refusal: InvalidInput."""
     require_whole_business(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
-    start_at, end_at = await read_day_range(tx, first_day, last_day)
+    start_at, end_at, *_ = await read_day_range(tx, first_day, last_day)
     figures = gift_card_figures(
         await sum_card_sales(tx, start_at, end_at),
         await sum_card_moves(tx, start_at, end_at),

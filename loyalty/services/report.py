@@ -1,16 +1,18 @@
-"""Reports over a range of local days, computed from the ledger."""
+"""Reports over a range of local days, from the figures of its days and from the entries that they lack yet."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import NamedTuple
 
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import KINDS, ReportFigure
 from loyalty.rules.errors import LimitReached
+from loyalty.rules.location import Scope
 from loyalty.rules.points import MAX_POINTS
-from loyalty.rules.report import day_range, redemption_rate
+from loyalty.rules.report import ReportRange, day_range, redemption_rate
 from loyalty.services.world import World
-from loyalty.storage.reports import count_active_customers, sum_by_kind
+from loyalty.storage.figures import count_marked_customers, sum_figures
+from loyalty.storage.reports import count_active_there, sum_there
 from loyalty.storage.tenants import read_tenant
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -33,13 +35,6 @@ class MovementRow(NamedTuple):
     adjusted: int
 
 
-class ReportRange(NamedTuple):
-    """The range of a report. Its figures are loaded by it, only the selected ones."""
-
-    starts_at: datetime
-    ends_at: datetime
-
-
 class ReportSums(NamedTuple):
     """The points of a range: earned less reversed, redeemed less returned; adjustments are separate."""
 
@@ -56,21 +51,34 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
     """
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
-    return ReportRange(*await read_day_range(tx, first_day, last_day))
+    return await read_day_range(tx, first_day, last_day)
 
 
 async def load_report_sums(world: World, actor: Actor, ranges: Sequence[ReportRange]) -> dict[ReportRange, ReportSums]:
     """Return the sums of each range. Refusal: LimitReached."""
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
-    return {one: _build_sums(await sum_by_kind(tx, *one, actor.locations)) for one in ranges}
+    return {one: _build_sums(await _sum_kinds(tx, one, actor.locations)) for one in ranges}
 
 
 async def load_active_customers(world: World, actor: Actor, ranges: Sequence[ReportRange]) -> dict[ReportRange, int]:
     """Return how many customers earned or redeemed in each range."""
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
-    return {one: await count_active_customers(tx, *one, actor.locations) for one in ranges}
+    return {one: await _count_active(tx, one, actor.locations) for one in ranges}
+
+
+async def _sum_kinds(tx: Reads, wanted: ReportRange, scope: Scope) -> dict[str, int]:
+    """Sum points by kind. Figures have no locations, so entries are added up for a scope."""
+    if scope is None:
+        return await sum_figures(tx, wanted)
+    return await sum_there(tx, wanted.starts_at, wanted.ends_at, scope)
+
+
+async def _count_active(tx: Reads, wanted: ReportRange, scope: Scope) -> int:
+    if scope is None:
+        return await count_marked_customers(tx, wanted)
+    return await count_active_there(tx, wanted.starts_at, wanted.ends_at, scope)
 
 
 def _build_sums(sums: Mapping[str, int]) -> ReportSums:
@@ -82,11 +90,8 @@ def _build_sums(sums: Mapping[str, int]) -> ReportSums:
     return ReportSums(earned, redeemed, redemption_rate(earned, redeemed), moved)
 
 
-async def read_day_range(tx: Reads, first_day: date, last_day: date) -> tuple[datetime, datetime]:
-    """Return the first instant of a range of the tenant's local days, and the first instant after it.
-
-    Refusal: InvalidInput.
-    """
+async def read_day_range(tx: Reads, first_day: date, last_day: date) -> ReportRange:
+    """Return a range of the tenant's local days, both included. Refusal: InvalidInput."""
     tenant = await read_tenant(tx)
     return day_range(first_day, last_day, tenant.time_zone)
 

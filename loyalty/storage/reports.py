@@ -1,4 +1,4 @@
-"""Sums over the ledger for a span of time, from a covering index."""
+"""Sums over the entries of a span of time at some locations."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -6,7 +6,6 @@ from typing import NamedTuple
 from sqlalchemy import Date, bindparam, cast, distinct, func, select
 
 from loyalty.rules.entry_kinds import ACTIVE
-from loyalty.rules.location import Scope
 from loyalty.storage.located import HAPPENED_THERE, LOCATIONS
 from loyalty.storage.tables import customers, entries
 from tenancy.reading import Reads
@@ -26,8 +25,11 @@ _in_range = (
     entries.c.occurred_at >= bindparam("start_at", type_=INSTANT),
     entries.c.occurred_at < bindparam("end_at", type_=INSTANT),
 )
-_SUMS = select(entries.c.kind, func.sum(entries.c.points).label("points")).where(*_in_range).group_by(entries.c.kind)
-_SUMS_THERE = _SUMS.where(HAPPENED_THERE)
+_SUMS_THERE = (
+    select(entries.c.kind, func.sum(entries.c.points).label("points"))
+    .where(*_in_range, HAPPENED_THERE)
+    .group_by(entries.c.kind)
+)
 _day = cast(func.timezone(bindparam("time_zone"), entries.c.occurred_at), Date).label("day")
 _DAYS_THERE = (
     select(_day, entries.c.kind, func.sum(entries.c.points).label("points"))
@@ -41,30 +43,26 @@ _become = (
     .where(customers.c.tenant_id == tenant_parameter(), customers.c.merged_into.is_not(None))
     .subquery("become")
 )
-_ACTIVE = (
+_ACTIVE_THERE = (
     select(func.count(distinct(func.coalesce(_become.c.merged_into, entries.c.customer_id))))
     .select_from(entries.outerjoin(_become, _become.c.id == entries.c.customer_id))
-    .where(*_in_range, among_these(entries.c.kind, ACTIVE))
+    .where(*_in_range, among_these(entries.c.kind, ACTIVE), HAPPENED_THERE)
 )
-_ACTIVE_THERE = _ACTIVE.where(HAPPENED_THERE)
 
 
-async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope) -> dict[str, int]:
+async def sum_there(tx: Reads, start_at: datetime, end_at: datetime, scope: frozenset[str]) -> dict[str, int]:
     """Sum points by kind of entry in ``[start_at, end_at)``.
 
-    The sums are signed: points that left a balance are negative. With a scope only entries at its locations count, also
-    in the other functions.
+    The sums are signed: points that left a balance are negative.
     """
-    sums = _SUMS if scope is None else _SUMS_THERE
-    rows = await tx.rows(sums, start_at=start_at, end_at=end_at, **_name_locations(scope))
+    rows = await tx.rows(_SUMS_THERE, start_at=start_at, end_at=end_at, **_name_locations(scope))
     # The sum of bigints is numeric, which holds any of them.
     return {row.kind: int(row.points) for row in rows}
 
 
-async def count_active_customers(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope) -> int:
+async def count_active_there(tx: Reads, start_at: datetime, end_at: datetime, scope: frozenset[str]) -> int:
     """Count the customers who earned or redeemed in ``[start_at, end_at)`` (C-12)."""
-    counting = _ACTIVE if scope is None else _ACTIVE_THERE
-    row = await tx.row(counting, start_at=start_at, end_at=end_at, **_name_locations(scope))
+    row = await tx.row(_ACTIVE_THERE, start_at=start_at, end_at=end_at, **_name_locations(scope))
     return int(row[0]) if row else 0
 
 
@@ -76,5 +74,5 @@ async def sum_days_there(
     return [DaySum(row.day, row.kind, int(row.points)) for row in rows]
 
 
-def _name_locations(scope: Scope) -> dict[str, list[str]]:
-    return {} if scope is None else {LOCATIONS: sorted(scope)}
+def _name_locations(scope: frozenset[str]) -> dict[str, list[str]]:
+    return {LOCATIONS: sorted(scope)}

@@ -8,10 +8,10 @@ import strawberry
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.listing import OrderDirection
 from loyalty.rules.money import Ratio
-from loyalty.rules.report import redemption_ratio
+from loyalty.rules.report import ReportRange, redemption_ratio
 from loyalty.services.customer import get_customer
 from loyalty.services.daily_figures import DailyFiguresRow, DayRow, get_daily_figures
-from loyalty.services.report import MovementRow, ReportRange, ReportSums
+from loyalty.services.report import MovementRow, ReportSums
 from loyalty.storage.entries import EntryFilter
 from schema.connections import Connection, Page
 from schema.context import Info
@@ -47,15 +47,13 @@ class ReportDay:
     movements: Movements = strawberry.field(description="Gross sums by what moved the points.")
 
 
-@strawberry.type(
-    description="The days of a range, for charts. They are added up from the log of events within seconds."
-)
+@strawberry.type(description="The days of a range, for charts. They give the same sums as `report`.")
 class DailyFigures:
     is_type_of = reads(DailyFiguresRow)
 
     days: list[ReportDay] = strawberry.field(description="The days on which points moved, in their order.")
     events_behind: int = strawberry.field(
-        description="How many events are not added up yet. At 0 the days give the same sums as `report`."
+        description="How many events the stored figures do not hold yet. The days count them all the same."
     )
 
 
@@ -100,10 +98,9 @@ class Report:
 
     @computed(description="The same movements day by day. The range may have at most 366 days for it.")
     async def daily(self, info: Info) -> DailyFigures:
-        """Read from the figures that a reader of the log keeps."""
+        """Read from figures, and from the entries that they lack yet."""
         row: Any = self
-        context = info.context
-        found = await get_daily_figures(context.world, context.actor, row.starts_at, row.ends_at)
+        found = await get_daily_figures(info.context.world, info.context.actor, row)
         return show_row(DailyFigures, found)
 
     @computed(description="The activity log: every change of a balance in the range, newest first.")

@@ -237,7 +237,7 @@ async def test_a_worker_tells_of_rounds_that_found_something_to_do_and_of_no_oth
                 await adjust(salon.manager, secrets.token_hex(8), 1)
                 worker.refuse_early_end()
                 names = {span.name for span in collector.spans()}
-                return {"relay round", "turn of daily_figures"} <= names
+                return {"relay round", "turn of figures"} <= names
 
             await until(has_relayed_and_read)
         finally:
@@ -249,9 +249,9 @@ async def test_a_worker_tells_of_rounds_that_found_something_to_do_and_of_no_oth
     for one in relayed:
         parts = [span.name for span in spans if span.parent_id == one.span_id]
         assert any("events" in name for name in parts), parts
-    turn = next(span for span in spans if span.name == "turn of daily_figures")
+    turn = next(span for span in spans if span.name == "turn of figures")
     (around,) = [span for span in spans if span.span_id == turn.parent_id]
-    assert around.name == "reader daily_figures round"
+    assert around.name == "reader figures round"
     assert "treue.tenant.id" in turn.attributes
     rounds = [span for span in spans if span.parent_id == "" and span.name.startswith("reader ")]
     with_work = {span.parent_id for span in spans if span.name.startswith("turn of ")}

@@ -28,6 +28,7 @@ from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.report import day_range
 from loyalty.rules.staff_session import Logout
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.rules.trusted_document import DocumentRule, OfferedDocument
@@ -122,7 +123,7 @@ from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
 from loyalty.services.redemption import hold_points, release_hold
 from loyalty.services.refund import mature_purchase
-from loyalty.services.report import ReportRange, get_report, load_active_customers, load_report_sums
+from loyalty.services.report import get_report, load_active_customers, load_report_sums
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.role import RoleChange, RoleRequest, create_role, list_roles, remove_role, update_role
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
@@ -258,7 +259,7 @@ NAMED: Mapping[str, Sequence[Any]] = {
     },
     "customers_by_external_id": ["customer-152", "customer-153", "nobody"],
     **{
-        loader: [ReportRange(datetime(2023, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC))]
+        loader: [day_range(date(2023, 1, 1), date(2030, 12, 31), "UTC")]
         for loader in ("report_active_customers", "report_sums")
     },
     "customers_by_key": [CustomerKey(external_id="customer-152")],
@@ -606,15 +607,10 @@ class Day:
         await list_activity(world, salon.staff, mine, Window(20, place))
         await list_activity(world, salon.manager, EntryFilter(), Window(50, place))
         await find_purchase(world, salon.staff, purchase_id=None, key=(PurchaseKind.ORDER, "day-1"))
-        report = await get_report(world, salon.manager, date(2023, 1, 1), date(2030, 12, 31))
-        for actor in (salon.manager, replace(salon.staff, locations=frozenset({"till"}))):
-            await load_report_sums(world, actor, [report])
-            await load_active_customers(world, actor, [report])
-        await get_daily_figures(world, salon.manager, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
+        await self._read_reports()
         by_hand = adjustment(1, "at the till", customer="customer-149", location="till")
         await adjust_points(world, salon.manager, by_hand)
         at_till = replace(salon.staff, locations=frozenset({"till"}))
-        await get_daily_figures(world, at_till, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
         await list_activity(world, at_till, EntryFilter(), Window(1))
         for counter in (at_till, replace(salon.staff, locations=frozenset({"till", "nowhere"}))):
             for beyond in (None, TimePlace(datetime.now(UTC), found.id)):
@@ -624,6 +620,18 @@ class Day:
                 await list_redemptions(world, counter, RedemptionFilter(), Window(20, beyond))
         await self._look_through_lists(found.id)
         await self._load_relations()
+
+    async def _read_reports(self) -> None:
+        """A long range and a short one, by the whole business and at a counter."""
+        world, manager = self.world, self.salon.manager
+        at_till = replace(self.salon.staff, locations=frozenset({"till"}))
+        today = datetime.now(UTC).date()
+        month = await get_report(world, manager, today - timedelta(days=30), today)
+        report = await get_report(world, manager, date(2023, 1, 1), date(2030, 12, 31))
+        for actor in (manager, at_till):
+            await load_report_sums(world, actor, [report])
+            await load_active_customers(world, actor, [report, month])
+            await get_daily_figures(world, actor, month)
 
     async def _look_through_lists(self, customer_id: CustomerId) -> None:
         """Read pages of what happened, of the tenant and of one customer, and holds and redemptions of one purchase."""
@@ -706,7 +714,9 @@ class Day:
         for reader in READERS.values():
             async with self.relay.engine.connect() as connection:
                 await read_due_logs(connection, reader.name, 100)
-            await advance_reader(self.world.database, self.salon.tenant_id, reader)
+            while await advance_reader(self.world.database, self.salon.tenant_id, reader):
+                pass
+        await self._read_reports()
         with suppress(TurnFailed):
             await advance_reader(self.world.database, self.salon.tenant_id, FAILING)
 

@@ -56,6 +56,11 @@ RARE_ROWS = f"""
         FROM picked, generate_series(1, 2);
     UPDATE accounts SET archived_at = now()
         FROM picked WHERE tenant_id = '{BIG_TENANT}' AND accounts.customer_id = picked.customer_id AND n % 100 = 0;
+    -- A backlog of the relay, of one small tenant.
+    INSERT INTO events (tenant_id, id, kind, subject_kind, customer_id, payload, occurred_at)
+        SELECT e.tenant_id, gen_random_uuid(), e.kind, e.subject_kind, e.customer_id, e.payload, e.occurred_at
+        FROM (SELECT * FROM events WHERE tenant_id <> '{BIG_TENANT}' AND entry_id IS NULL LIMIT 1) e,
+             generate_series(1, {FEW});
     INSERT INTO expiry_notices (tenant_id, lot_id, expires_at, days_before, told_at)
         SELECT tenant_id, id, now(), 1, now() - interval '1 day'
         FROM lots WHERE tenant_id = '{BIG_TENANT}' AND state <> 'OPEN' LIMIT {FEW};

@@ -38,8 +38,9 @@ MOST_PAGES = 40
 
 BY_DESIGN: Mapping[str, str] = {
     "loyalty.storage.erasures.erase_person": "looks through keys, refunds and returns, once for each erasure",
-    "loyalty.storage.reports.sum_by_kind": "a report adds up what it covers",
-    "loyalty.storage.reports.count_active_customers": "a report adds up what it covers",
+    "loyalty.storage.figures.count_marked_customers": "looks at each customer, for a long range",
+    "loyalty.storage.reports.sum_there": "a report at a counter adds up what it covers",
+    "loyalty.storage.reports.count_active_there": "a report at a counter adds up what it covers",
     "loyalty.storage.narrowed.count": "counts a list where a caller asks for it, up to a ceiling",
     "loyalty.storage.tiers.count_customers": "counts the customers of each tier, for people who run the program",
     "loyalty.storage.jobs.count_open_accounts": "once for each change of tiers, for the progress of its job",

@@ -48,6 +48,7 @@ APP_RIGHTS = {
         "UPDATE(matures_at), UPDATE(points), UPDATE(points_paid_minor), UPDATE(raised_standing), "
         "UPDATE(reversed_points), UPDATE(state), UPDATE(taken_points), UPDATE(valuation), UPDATE(voided_points)"
     ),
+    "active_days": GROWS_ONLY,
     "adjusted_days": "INSERT, SELECT, UPDATE(day), UPDATE(points)",
     "adjustments": f"{GROWS_ONLY}, UPDATE(customer_description), UPDATE(internal_note)",
     "allocations": GROWS_ONLY,
@@ -69,13 +70,13 @@ APP_RIGHTS = {
     "customer_tags": "DELETE, INSERT, SELECT",
     "customer_words": "DELETE, INSERT, SELECT",
     "customers": "INSERT, SELECT, UPDATE",
-    "daily_figures": "INSERT, SELECT, UPDATE(events), UPDATE(points)",
     "earning_rule_versions": GROWS_ONLY,
     "earning_rules": "INSERT, SELECT, UPDATE",
     "entries": (f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(actor_name_hash), UPDATE(reason), UPDATE(reason_hash)"),
     "event_positions": "SELECT",
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
+    "figures": "INSERT, SELECT, UPDATE(points)",
     "former_valuations": GROWS_ONLY,
     "gift_card_gifts": (
         "INSERT, SELECT, UPDATE(actor), UPDATE(claimed_at), UPDATE(claimer_id), UPDATE(giver_id), UPDATE(message), "

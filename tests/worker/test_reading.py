@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import MutableMapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +13,15 @@ from structlog.testing import capture_logs
 
 from loyalty.log.events import LoggedEvent
 from loyalty.log.readers import Lag, Reader, TurnFailed, advance_reader, index_readers, read_lag, retry_seconds
-from loyalty.rules.daily_figures import DailyFigure
+from loyalty.rules.entry import EntryKind
 from loyalty.rules.errors import InvalidInput
-from loyalty.rules.events import EventKind
-from loyalty.services.daily_figures import DAILY_FIGURES, MAX_DAYS, add_up_events, get_daily_figures
+from loyalty.rules.figures import Figure, FigurePeriod
+from loyalty.rules.report import day_range
+from loyalty.services.daily_figures import MAX_DAYS, get_daily_figures
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.figures import FIGURES, add_up_entries
+from loyalty.services.report import get_report
 from loyalty.services.world import World
-from loyalty.storage.daily_figures import read_figures
 from loyalty.storage.log_readers import register_readers
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database, Transaction
@@ -43,7 +45,7 @@ async def relay(relay_database: Database, reader: str) -> None:
         await register_readers(connection, [reader])
 
 
-async def lag_of(world: World, salon: Salon, reader: str = DAILY_FIGURES.name) -> Lag:
+async def lag_of(world: World, salon: Salon, reader: str = FIGURES.name) -> Lag:
     return await read_lag(world.database.reading(salon.tenant_id), reader)
 
 
@@ -51,10 +53,15 @@ def lines_about(logs: Sequence[MutableMapping[str, Any]], salon: Salon) -> list[
     return [line for line in logs if line.get("tenant") == str(salon.tenant_id)]
 
 
-async def figures(world: World, salon: Salon) -> list[DailyFigure]:
-    return await read_figures(
-        world.database.reading(salon.tenant_id), FIRST - timedelta(days=1), SECOND + timedelta(days=1)
-    )
+FIGURES_OF_DAYS = text(
+    "SELECT period, starts_on, kind, points FROM figures "
+    "WHERE tenant_id = :current_tenant AND period = 'DAY' ORDER BY starts_on, kind"
+)
+
+
+async def figures(world: World, salon: Salon) -> list[Figure]:
+    rows = await world.database.reading(salon.tenant_id).rows(FIGURES_OF_DAYS)
+    return [Figure(FigurePeriod(row.period), row.starts_on, EntryKind(row.kind), row.points) for row in rows]
 
 
 async def is_read(world: World, salon: Salon) -> bool:
@@ -89,9 +96,9 @@ async def two_days(world: World, salon: Salon, other_salon: Salon) -> None:
 
 
 EXPECTED = [
-    DailyFigure(FIRST, EventKind.POINTS_EARNED, 1, 10),
-    DailyFigure(SECOND, EventKind.POINTS_ADJUSTED, 1, -5),
-    DailyFigure(SECOND, EventKind.POINTS_EARNED, 1, 20),
+    Figure(FigurePeriod.DAY, FIRST, EntryKind.EARNED, 10),
+    Figure(FigurePeriod.DAY, SECOND, EntryKind.ADJUSTED, -5),
+    Figure(FigurePeriod.DAY, SECOND, EntryKind.EARNED, 20),
 ]
 
 
@@ -109,7 +116,7 @@ async def test_a_worker_adds_up_each_local_day_and_the_report_agrees(
         await until(lambda: is_read(world, salon))
     assert await figures(world, salon) == EXPECTED
     report = await read_report(world, salon.manager, FIRST, SECOND)
-    daily = await get_daily_figures(world, salon.manager, report.starts_at, report.ends_at)
+    daily = await get_daily_figures(world, salon.manager, await get_report(world, salon.manager, FIRST, SECOND))
     assert daily.events_behind == 0
     assert [(one.day, one.movements.earned, one.movements.adjusted) for one in daily.days] == [
         (FIRST, 10, 0),
@@ -120,9 +127,9 @@ async def test_a_worker_adds_up_each_local_day_and_the_report_agrees(
 
 
 async def test_daily_figures_of_too_many_days_are_refused(world: World, salon: Salon) -> None:
-    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    begin = date(2026, 1, 1)
     with pytest.raises(InvalidInput) as refused:
-        await get_daily_figures(world, salon.manager, begin, begin + timedelta(days=MAX_DAYS + 1))
+        await get_daily_figures(world, salon.manager, day_range(begin, begin + timedelta(days=MAX_DAYS), "UTC"))
     assert [problem.path for problem in refused.value.problems] == [("range",)]
 
 
@@ -133,9 +140,7 @@ async def test_a_worker_that_is_killed_in_a_turn_leaves_all_of_it_for_the_next(
     with contextlib.suppress(LookupError):
         async with world.database.tenant_transaction(salon.tenant_id) as tx:
             # Another transaction holds the key of the first figure, so the handler waits in the middle of its turn.
-            await tx.run(
-                text("INSERT INTO daily_figures VALUES (:current_tenant, :day, 'points.earned', 1, 1)"), day=FIRST
-            )
+            await tx.run(text("INSERT INTO figures VALUES (:current_tenant, 'DAY', :day, 'EARNED', 1)"), day=FIRST)
             async with worker_process(database_urls) as process:
                 await until(lambda: is_waiting_for_a_lock(database_urls.app, "treue-worker"))
                 process.send_signal(signal.SIGKILL)
@@ -153,26 +158,26 @@ async def test_a_reader_that_stops_after_its_work_and_before_its_position_works_
     world: World, salon: Salon, relay_database: Database
 ) -> None:
     """Work and position belong to one transaction, so the figures count nothing twice."""
-    await relay(relay_database, DAILY_FIGURES.name)
+    await relay(relay_database, FIGURES.name)
     reached = asyncio.Event()
 
     async def add_up_and_hang(tx: Transaction, events: Sequence[LoggedEvent]) -> None:
-        await add_up_events(tx, events)
+        await add_up_entries(tx, events)
         reached.set()
         await asyncio.Event().wait()
 
     hanging = asyncio.create_task(
-        advance_reader(world.database, salon.tenant_id, Reader(DAILY_FIGURES.name, add_up_and_hang))
+        advance_reader(world.database, salon.tenant_id, Reader(FIGURES.name, add_up_and_hang))
     )
     await reached.wait()
     # Another worker finds that the turn is taken.
-    assert not await advance_reader(world.database, salon.tenant_id, DAILY_FIGURES)
+    assert not await advance_reader(world.database, salon.tenant_id, FIGURES)
     hanging.cancel()
     await asyncio.gather(hanging, return_exceptions=True)
     assert await figures(world, salon) == []
     assert (await lag_of(world, salon)).events == 3
     await let_it_be_due(world, salon)
-    assert not await advance_reader(world.database, salon.tenant_id, DAILY_FIGURES)
+    assert not await advance_reader(world.database, salon.tenant_id, FIGURES)
     assert await figures(world, salon) == EXPECTED
     assert await lag_of(world, salon) == Lag(0, 0, None)
 
@@ -181,10 +186,8 @@ async def test_two_workers_with_the_same_turn_count_it_once(
     world: World, salon: Salon, relay_database: Database
 ) -> None:
     """The time of a turn may be over while its worker still works: then the first that moves the position wins."""
-    await relay(relay_database, DAILY_FIGURES.name)
-    await asyncio.gather(
-        *(advance_reader(world.database, salon.tenant_id, DAILY_FIGURES, turn_seconds=0) for _ in range(5))
-    )
+    await relay(relay_database, FIGURES.name)
+    await asyncio.gather(*(advance_reader(world.database, salon.tenant_id, FIGURES, turn_seconds=0) for _ in range(5)))
     assert await figures(world, salon) == EXPECTED
     assert await lag_of(world, salon) == Lag(0, 0, None)
 
@@ -220,7 +223,7 @@ async def test_a_reader_that_fails_rests_longer_each_time_and_delays_nobody(
         await advance_reader(world.database, salon.tenant_id, failing)
     assert (again.value.attempts, again.value.retry_seconds) == (2, 2.0)
     # The other reader is where it would be without it.
-    await advance_reader(world.database, salon.tenant_id, DAILY_FIGURES)
+    await advance_reader(world.database, salon.tenant_id, FIGURES)
     assert await figures(world, salon) == EXPECTED
     # And when what was wrong is mended, it goes on with the very event that failed.
     seen.clear()
@@ -238,16 +241,16 @@ async def test_events_that_come_in_a_turn_are_not_forgotten(
     world: World, salon: Salon, relay_database: Database
 ) -> None:
     """The relay tells of them while the reader works; the turn ends with more to do."""
-    await relay(relay_database, DAILY_FIGURES.name)
+    await relay(relay_database, FIGURES.name)
 
     async def let_more_come(_tx: Transaction, _events: Sequence[LoggedEvent]) -> None:
         await give(at(world, EVE), salon, 7, "key-2")
         await relay_batch(relay_database)
 
-    assert await advance_reader(world.database, salon.tenant_id, Reader(DAILY_FIGURES.name, let_more_come))
+    assert await advance_reader(world.database, salon.tenant_id, Reader(FIGURES.name, let_more_come))
     assert (await lag_of(world, salon)).events == 1
-    assert not await advance_reader(world.database, salon.tenant_id, DAILY_FIGURES)
-    assert await figures(world, salon) == [DailyFigure(FIRST, EventKind.POINTS_ADJUSTED, 1, 7)]
+    assert not await advance_reader(world.database, salon.tenant_id, FIGURES)
+    assert await figures(world, salon) == [Figure(FigurePeriod.DAY, FIRST, EntryKind.ADJUSTED, 7)]
 
 
 def test_rests_double_up_to_ten_minutes() -> None:
@@ -256,4 +259,4 @@ def test_rests_double_up_to_ten_minutes() -> None:
 
 def test_two_readers_of_one_name_are_refused() -> None:
     with pytest.raises(TypeError, match="name of its own"):
-        index_readers(DAILY_FIGURES, DAILY_FIGURES)
+        index_readers(FIGURES, FIGURES)

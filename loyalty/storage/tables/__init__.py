@@ -52,13 +52,14 @@ from loyalty.storage.tables.program import (
     tiers,
 )
 from loyalty.storage.tables.purchases import accruals, former_valuations, purchase_facts, purchase_refunds, purchases
-from loyalty.storage.tables.readers import daily_figures, log_readers
+from loyalty.storage.tables.readers import active_days, figures, log_readers
 from loyalty.storage.tables.team import adjusted_days, members, roles
 from loyalty.storage.tables.trusted_documents import trusted_documents
 
 __all__ = [
     "accounts",
     "accruals",
+    "active_days",
     "adjusted_days",
     "adjustments",
     "allocations",
@@ -77,13 +78,13 @@ __all__ = [
     "customer_tags",
     "customer_words",
     "customers",
-    "daily_figures",
     "earning_rule_versions",
     "earning_rules",
     "entries",
     "event_positions",
     "events",
     "expiry_notices",
+    "figures",
     "former_valuations",
     "gift_card_entries",
     "gift_card_gifts",

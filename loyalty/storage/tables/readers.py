@@ -2,7 +2,20 @@
 
 from sqlalchemy import BigInteger, Column, Date, Integer
 
-from tenancy.table import check, due_index, instant, key_text, points, tenant_table, text_column
+from loyalty.rules.figures import FigurePeriod
+from tenancy.table import (
+    check,
+    due_index,
+    identifier,
+    instant,
+    key_text,
+    one_of,
+    points,
+    references,
+    tenant_table,
+    text_column,
+    unique,
+)
 
 log_readers = tenant_table(
     "log_readers",
@@ -22,14 +35,26 @@ log_readers = tenant_table(
     of_tenants=True,
 )
 
-daily_figures = tenant_table(
-    "daily_figures",
-    # A local day of the tenant.
-    Column("day", Date, nullable=False),
-    # A kind of event.
+figures = tenant_table(
+    "figures",
+    # A day, a month or a year.
+    key_text("period"),
+    # The first local day of the period.
+    Column("starts_on", Date, nullable=False),
+    # A kind of entry.
     key_text("kind"),
-    Column("events", BigInteger, nullable=False),
     points("points"),
-    key=("day", "kind"),
+    one_of("period", tuple(FigurePeriod)),
+    key=("period", "starts_on", "kind"),
     of_tenants=True,
+)
+
+active_days = tenant_table(
+    "active_days",
+    # A local day on which the customer earned or redeemed.
+    Column("day", Date, nullable=False),
+    identifier("customer_id"),
+    references("customer_id", "customers"),
+    unique("customer_id", "day"),
+    key=("day", "customer_id"),
 )

@@ -290,5 +290,11 @@ async def read_report(world: World, actor: Actor, first_day: date, last_day: dat
     sums = (await load_report_sums(world, actor, [found]))[found]
     active = (await load_active_customers(world, actor, [found]))[found]
     return ReadReport(
-        *found, sums.points_earned, sums.points_redeemed, sums.redemption_rate, active, movements=sums.movements
+        found.starts_at,
+        found.ends_at,
+        sums.points_earned,
+        sums.points_redeemed,
+        sums.redemption_rate,
+        active,
+        movements=sums.movements,
     )

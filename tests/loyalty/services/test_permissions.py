@@ -37,6 +37,7 @@ from loyalty.rules.ids import (
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.refund import Refund
+from loyalty.rules.report import day_range
 from loyalty.rules.trusted_document import DocumentRule
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.allowed_origins import set_allowed_origins
@@ -314,7 +315,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_accruals": (EVERYONE, lambda w, a: load_accruals(w, a, [PurchaseId(NOBODY)])),
     "load_accruals_by_id": (EVERYONE, lambda w, a: load_accruals_by_id(w, a, [AccrualId(NOBODY)])),
     "get_gift_card_report": ({O, A, M, S, R}, lambda w, a: get_gift_card_report(w, a, DAY, DAY)),
-    "get_daily_figures": ({O, A, M, S, R}, lambda w, a: get_daily_figures(w, a, NOON, NOON)),
+    "get_daily_figures": ({O, A, M, S, R}, lambda w, a: get_daily_figures(w, a, day_range(DAY, DAY, "UTC"))),
     "get_report": ({O, A, M, S, R}, lambda w, a: get_report(w, a, DAY, DAY)),
     "load_active_customers": ({O, A, M, S, R}, lambda w, a: load_active_customers(w, a, [])),
     "load_report_sums": ({O, A, M, S, R}, lambda w, a: load_report_sums(w, a, [])),
