@@ -20,8 +20,10 @@ from loyalty.rules.ids import TenantId
 
 INSERTED = ("purchases", "purchase_facts", "accruals", "entries", "lots", "events")
 """The tables that get a row from each purchase, in the order of their references."""
-UPDATED = ("customers", "accounts")
+UPDATED = ("accounts",)
 """The tables in which each purchase changes a row."""
+LOCKED = ("customers",)
+"""The tables in which each purchase locks a row that it does not change."""
 NUMBERED = "lpad(to_hex({}::bigint), 32, '0')::uuid"
 """SQL for an id that is made from a number."""
 _COUNTED_TABLES = (
@@ -52,7 +54,7 @@ async def prepare_peer(service: Service, customers: int) -> Peer:
     for first in (1, 2):
         await record_orders(service.world, actor, first, first, customer="the template")
     with connect_as_admin(service) as admin:
-        rows = {table: _read_newest(admin, table, actor.tenant_id) for table in (*UPDATED, *INSERTED)}
+        rows = {table: _read_newest(admin, table, actor.tenant_id) for table in (*LOCKED, *UPDATED, *INSERTED)}
         peer = Peer(actor.tenant_id, customers, rows)
         for table, key in (("customers", "id"), ("accounts", "customer_id")):
             _copy_customers(admin, peer, table, key)
@@ -70,7 +72,7 @@ def write_script(peer: Peer, path: Path, *, pipelined: bool) -> Path:
     statements = [
         "BEGIN",
         f"SELECT set_config('app.tenant_id', '{peer.tenant_id}', true)",
-        _upsert_customer(peer),
+        _lock_customer(peer),
         _lock_account(peer),
         *(_insert(peer, table) for table in INSERTED),
         _update_account(peer),
@@ -146,23 +148,19 @@ def copy_batches(admin: psycopg.Connection[TupleRow], batches: Sequence[CopiedBa
 # ── the statements ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _upsert_customer(peer: Peer) -> str:
-    """Return the statement that finds a customer by the external id.
-
-    As in Treue, the statement offers a new id, so that only the external id can be there already.
-    """
-    offered = _insert(peer, "customers", id=NUMBERED.format(":id"), external_id=_CUSTOMER_NAME)
+def _lock_customer(peer: Peer) -> str:
+    """Return the statement that finds a customer by the external id and locks the row, as Treue does."""
     return (
-        f"{offered} ON CONFLICT (tenant_id, external_id) DO UPDATE "
-        "SET facts_at = customers.facts_at || excluded.facts_at, updated_at = excluded.updated_at"
+        f"SELECT id, full_name, merged_into FROM customers WHERE tenant_id = '{peer.tenant_id}' "
+        f"AND external_id = {_CUSTOMER_NAME} FOR NO KEY UPDATE"
     )
 
 
 def _lock_account(peer: Peer) -> str:
     """Return the statement that locks the account of a customer."""
     return (
-        f"{_insert(peer, 'accounts')} ON CONFLICT (tenant_id, customer_id) DO UPDATE "
-        "SET updated_at = excluded.updated_at RETURNING sequence, available, chain"
+        f"SELECT sequence, available, chain FROM accounts WHERE tenant_id = '{peer.tenant_id}' "
+        f"AND customer_id = {NUMBERED.format(':c')} FOR NO KEY UPDATE"
     )
 
 

@@ -46,6 +46,7 @@ from loyalty.services.purchase_draft import (
 from loyalty.services.purchase_recording import RecordedPurchase, mark_state
 from loyalty.services.revaluation import revalue
 from loyalty.services.world import World
+from loyalty.storage.accounts import lock_known_customers
 from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.documents import to_document
 from loyalty.storage.points_paid import PaidWithPoints
@@ -66,7 +67,10 @@ async def book_items(
     payers = list_payers([items[position].known.paid for position in paying])
     # Of several profiles of one customer the later one counts. The profile of a payer is empty.
     profiles = [*payers, *(item.recording.customer for item in items.values())]
-    opened = await open_customers(tx, profiles, world.now(program))
+    if any(item.changes_customer for item in items.values()):
+        opened = await open_customers(tx, profiles, world.now(program))
+    else:
+        opened = await lock_known_customers(tx, {profile.external_id for profile in profiles})
     await refuse_stale_accruals(tx, items)
     # The time is taken under the locks, so the entries of one account are in the order of their time.
     book = Book(program, actor, world.now(program))

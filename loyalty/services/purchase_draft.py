@@ -42,6 +42,11 @@ class RecordingItem(NamedTuple):
         return PurchaseKey(self.news.facts.kind, self.news.facts.external_id)
 
     @property
+    def changes_customer(self) -> bool:
+        """Whether its customer is new, or the report tells something about the customer."""
+        return not self.known.is_customer_known or bool(self.recording.customer.list_told_values())
+
+    @property
     def is_paid_with_points(self) -> bool:
         """Whether points pay for its purchase, or paid until a part of it was refunded."""
         before = self.known.purchase

@@ -1,6 +1,6 @@
 """Read and lock the accounts of customers before a decision about points."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -166,6 +166,24 @@ _OPEN_ACCOUNTS = select(*_opened_customers.c, *_opened_accounts.c).join_from(
     _opened_accounts.c.customer_id == _opened_customers.c.id,
 )
 
+_known_customers = (
+    select(*PROFILE_COLUMNS)
+    .where(customers.c.tenant_id == tenant_parameter(), among(customers.c.external_id, "external_ids"))
+    .order_by(customers.c.external_id)
+    .with_for_update(key_share=True)
+    .cte("known_customers")
+)
+_LOCK_KNOWN = (
+    select(*_known_customers.c, *ACCOUNT_COLUMNS)
+    .join_from(
+        _known_customers,
+        accounts,
+        (accounts.c.tenant_id == tenant_parameter()) & (accounts.c.customer_id == _known_customers.c.id),
+    )
+    .order_by(accounts.c.customer_id)
+    .with_for_update(of=accounts, key_share=True)
+)
+
 _ACCOUNTS_AFTER = (
     select(*PROFILE_COLUMNS, *ACCOUNT_COLUMNS)
     .join_from(
@@ -188,6 +206,22 @@ async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCust
     last.
     """
     opened = {row.external_id: build_locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
+    return await _follow_merges(tx, opened)
+
+
+async def lock_known_customers(tx: Transaction, external_ids: Collection[str]) -> dict[str, LockedCustomer]:
+    """Lock existing customers and their accounts as ``open_accounts`` does, and write nothing.
+
+    Raises StaleRead if a customer with one of the ``external_ids`` does not exist any more.
+    """
+    rows = await tx.rows(_LOCK_KNOWN, external_ids=sorted(external_ids))
+    if len(rows) != len(external_ids):
+        raise StaleRead
+    return await _follow_merges(tx, {row.external_id: build_locked_customer(row) for row in rows})
+
+
+async def _follow_merges(tx: Transaction, opened: dict[str, LockedCustomer]) -> dict[str, LockedCustomer]:
+    """Return the target in place of each merged customer, with its account locked."""
     merged = {name: one.profile.merged_into for name, one in opened.items() if one.profile.merged_into is not None}
     if merged:
         become = await lock_customers(tx, list(set(merged.values())))

@@ -38,6 +38,8 @@ class KnownPurchase(NamedTuple):
     purchase: PurchaseRow | None
     is_theirs: bool
     """Whether it belongs to the named customer, or to the target of that customer's merge."""
+    is_customer_known: bool
+    """Whether the named customer exists."""
     customer_category: str | None
     """The category of the named customer before this request."""
     accrual: AccrualRow | None
@@ -198,6 +200,7 @@ _PREPARE = (
         programs.c.config_version,
         share_purchase(_wanted.c.kind, _wanted.c.external_id),
         func.coalesce(_customer.c.id == _purchase.c.customer_id, false()).label("is_theirs"),
+        _customer.c.id.is_not(None).label("is_customer_known"),
         _customer.c.category.label("customer_category"),
         *(column.label(f"fact_{column.name}") for column in _fact.c),
         *(column.label(f"keyed_{column.name}") for column in _keyed.c),
@@ -255,6 +258,7 @@ def _build_known_purchase(row: Any) -> KnownPurchase:
     return KnownPurchase(
         purchase=purchase_row(row) if row.purchase_id else None,
         is_theirs=row.is_theirs,
+        is_customer_known=row.is_customer_known,
         customer_category=row.customer_category,
         accrual=accrual_row(row) if row.accrual_id else None,
         fact=_fact_of(row.fact_version, row.fact_fingerprint, row.fact_recorded_at),
