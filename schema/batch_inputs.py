@@ -11,9 +11,10 @@ from dataclasses import MISSING
 from functools import partial
 from typing import Any, NamedTuple
 
-from graphql import GraphQLInputObjectType, GraphQLSchema
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLNonNull, GraphQLScalarType, GraphQLSchema
+from strawberry.relay import GlobalID
 from strawberry.types.arguments import InputContext
-from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition, StrawberryOptional, has_object_definition
 
 from schema.batch_items import INPUT, ITEMS
 
@@ -30,6 +31,10 @@ class _Field(NamedTuple):
     python_name: str
     name: str
     type_: Any
+    is_plain: bool
+    """Whether its values are single values that graphql-core has converted already."""
+    nested: StrawberryObjectDefinition | None
+    """The definition of its input type; None if it is no input, or a list of inputs."""
 
 
 class _Plan(NamedTuple):
@@ -66,13 +71,20 @@ def _plan(type_: GraphQLInputObjectType, definition: StrawberryObjectDefinition)
     names = {field.extensions["strawberry-definition"].python_name: name for name, field in type_.fields.items()}
     fields = definition.fields
     absent = [one for one in fields if one.default_value is MISSING and one.default_factory is MISSING]
-    return _Plan(
-        {one.python_name: None for one in absent},
-        tuple(
-            _Field(one.python_name, names[one.python_name], one.resolve_type(type_definition=definition))
-            for one in fields
-        ),
-    )
+    planned = []
+    for one in fields:
+        name, kind = names[one.python_name], one.resolve_type(type_definition=definition)
+        is_leaf = isinstance(_nullable(type_.fields[name].type), GraphQLScalarType | GraphQLEnumType)
+        is_maybe = isinstance(kind, StrawberryMaybe)
+        inner = kind.of_type if isinstance(kind, StrawberryOptional) and not is_maybe else kind
+        nested = inner.__strawberry_definition__ if has_object_definition(inner) else None
+        is_plain = is_leaf and not is_maybe and inner is not GlobalID
+        planned.append(_Field(one.python_name, name, kind if nested is None else inner, is_plain, nested))
+    return _Plan({one.python_name: None for one in absent}, tuple(planned))
+
+
+def _nullable(type_: Any) -> Any:
+    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
 
 
 def _build_or_wait(plan: _Plan, type_: type, given: Mapping[str, Any], context: InputContext) -> Any:
@@ -85,10 +97,22 @@ def _build_or_wait(plan: _Plan, type_: type, given: Mapping[str, Any], context: 
 def _build(plan: _Plan, type_: type, given: Mapping[str, Any], context: InputContext) -> Any:
     """Build an input as strawberry does: an absent field keeps its default, or is None without a default."""
     values: dict[str, Any] = dict(plan.absent)
-    for python_name, name, field_type in plan.fields:
-        if name in given:
-            values[python_name] = context.convert(given[name], field_type, name)
+    for python_name, name, field_type, is_plain, nested in plan.fields:
+        if name not in given:
+            continue
+        value = given[name]
+        if is_plain or (value is None and nested is not None):
+            values[python_name] = value
+        elif nested is not None and nested.from_input is not None:
+            values[python_name] = nested.from_input(field_type, value, _below(context, name))
+        else:
+            values[python_name] = context.convert(value, field_type, name)
     return type_(**values)
+
+
+def _below(context: InputContext, name: str) -> InputContext:
+    """Return the context of an input that a field holds."""
+    return InputContext(context.info, context.config, context.scalar_registry, (*context.path, name))
 
 
 async def convert_items(given: Any) -> None:

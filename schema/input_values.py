@@ -4,12 +4,13 @@ No unreadable value reaches a resolver: `guarded` searches the input of mutation
 arguments of all other fields. A field with a batch searches its items itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+from strawberry.types.unset import UnsetType
 from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules.errors import InvalidInput, Problem
@@ -21,7 +22,7 @@ DESCRIPTIVE = {"descriptive": True}
 BATCH = "batch"
 """The key of a field's metadata that names the list whose items the field searches itself."""
 
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = (str, int, float, bool, type(None), UnsetType)
 MUTATION = "Mutation"
 
 
@@ -30,31 +31,38 @@ def unreadable_problems(given: Any, path: tuple[str, ...] = (), *, leave: str | 
 
     ``leave`` names a field of the input that is not searched: the items of a batch.
     """
-    return list(dict.fromkeys(_problems(given, path, leave)))
+    problems: list[Problem] = []
+    _add_problems(given, path, leave, problems)
+    return list(dict.fromkeys(problems))
 
 
-def _problems(given: Any, path: tuple[str, ...], leave: str | None) -> Iterator[Problem]:
+def _add_problems(given: Any, path: tuple[str, ...], leave: str | None, problems: list[Problem]) -> None:
+    """Add the unreadable values in a value to ``problems``."""
     if isinstance(given, UnreadableValue):
-        yield Problem(path[: len(path) - given.above], given.reason)
-    elif isinstance(given, list):
-        for position, item in enumerate(given):
-            if not isinstance(item, _PLAIN):
-                yield from _problems(item, (*path, str(position)), None)
-    else:
-        for name, value in _list_fields(given):
-            if name != leave and not isinstance(value, _PLAIN):
-                yield from _problems(value, (*path, name), None)
+        problems.append(Problem(path[: len(path) - given.above], given.reason))
+        return
+    for name, value in _list_parts(given):
+        if name != leave and not isinstance(value, _PLAIN):
+            _add_problems(value, (*path, name), None, problems)
 
 
-def _list_fields(given: Any) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(given) and not isinstance(given, type):
-        yield from ((name, getattr(given, name)) for name in _field_names(type(given)))
-    elif isinstance(given, Mapping):
-        yield from ((str(name), value) for name, value in given.items())
+def _list_parts(given: Any) -> Iterable[tuple[str, Any]]:
+    """Return the parts of a value that are searched, by their names or positions."""
+    names = _field_names(cast("Hashable", type(given)))
+    if names is not None:
+        return [(name, getattr(given, name)) for name in names]
+    if isinstance(given, list):
+        return [(str(position), item) for position, item in enumerate(given) if not isinstance(item, _PLAIN)]
+    if isinstance(given, Mapping):
+        return [(str(name), value) for name, value in given.items()]
+    return ()
 
 
 @cache
-def _field_names(kind: type) -> tuple[str, ...]:
+def _field_names(kind: Any) -> tuple[str, ...] | None:
+    """Return the fields of an input that are searched; None for a class that is no input."""
+    if not is_dataclass(kind):
+        return None
     return tuple(item.name for item in fields(kind) if not item.metadata.get("descriptive"))
 
 

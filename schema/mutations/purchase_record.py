@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import strawberry
@@ -193,16 +193,27 @@ async def purchase_record(
     """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
-        recording = recording_of(input)
-        recorded = await record_purchase(info.context.world, info.context.actor, recording)
+        told = read_report(input)
+        recorded = await record_purchase(info.context.world, info.context.actor, told.recording)
         info.context.loaders.clear()
         info.context.loaders.know_accruals([recorded])
-        return answer_of(recorded) | {"warnings": show_warnings(customer_warnings(input.customer))}
+        return answer_of(recorded) | {"warnings": show_warnings(told.warnings_below("customer"))}
 
     return await answer_mutation(PurchaseRecordPayload, work)
 
 
-def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
+class ToldReport(NamedTuple):
+    """A report for the service, and the warnings about its customer."""
+
+    recording: PurchaseRecording
+    warnings: Sequence[InputWarning]
+
+    def warnings_below(self, *path: str) -> list[InputWarning]:
+        """Return the warnings for clients; ``path`` is the path of the customer."""
+        return [warning.below(*path) for warning in self.warnings]
+
+
+def read_report(given: PurchaseRecordInput) -> ToldReport:
     """Return the report for the service. InvalidInput and CurrencyMismatch name the field."""
     if given.total is None:
         raise InvalidInput.one("total", reason="must not be null; leave it out to keep it")
@@ -224,7 +235,8 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         line_currency=currency,
         exchange_rate=None if given.exchange_rate is None else parse_rate(given.exchange_rate),
     )
-    return PurchaseRecording(report, given.status, profile_of(given.customer).profile, given.idempotency_key)
+    profile, warnings = profile_of(given.customer)
+    return ToldReport(PurchaseRecording(report, given.status, profile, given.idempotency_key), warnings)
 
 
 def _currency_of(given: PurchaseRecordInput, total: Any) -> str | None:
@@ -295,22 +307,28 @@ def _tidy_sent_id(value: Any) -> Given[str | None]:
     return tidy_optional_id(told) if isinstance(told := sent(value), str) else told
 
 
+_TEXTS = tuple(name for name in CLEARABLE_FIELDS if name not in ("locale", "identifiers"))
+
+
 def profile_of(given: PurchaseCustomerInput) -> TidyProfile:
     """Return the profile for the rules, with the warnings about it."""
     locale: Any = given.locale
     if isinstance(locale, UnreadableValue):
         # The rules say that it is left out, or which language it means all the same.
         locale = locale.sent if isinstance(locale.sent, str) else ""
-    fields = (name for name in CLEARABLE_FIELDS if name not in ("locale", "identifiers"))
-    told = {name: getattr(given, name, strawberry.UNSET) for name in fields} | {"locale": locale}
-    told["identifiers"] = _identifiers(getattr(given, "identifiers", strawberry.UNSET))
+    told = {name: value for name in _TEXTS if (value := getattr(given, name, strawberry.UNSET)) is not strawberry.UNSET}
+    if locale is not strawberry.UNSET:
+        told["locale"] = locale
+    identifiers = getattr(given, "identifiers", strawberry.UNSET)
+    if identifiers is not strawberry.UNSET:
+        told["identifiers"] = _identifiers(identifiers)
     profile = CustomerProfile(
         external_id=given.external_id,
         marketing_consent=given.marketing_consent,
         consent_source=given.consent_source,
         as_of=given.as_of,
         cleared=frozenset(name for name, value in told.items() if value is None),
-        **{name: value for name, value in told.items() if value is not None and value is not strawberry.UNSET},
+        **{name: value for name, value in told.items() if value is not None},
     )
     return tidy_profile(profile)
 

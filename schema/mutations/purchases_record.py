@@ -8,7 +8,7 @@ import strawberry
 from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.services.batch import yield_slices
 from loyalty.services.purchase import MAX_BATCH, record_purchases
-from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
+from loyalty.services.purchase_recording import RecordedPurchase
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation, user_errors
@@ -18,9 +18,9 @@ from schema.mutations.payload import UserErrors, user_errors_field
 from schema.mutations.purchase_record import (
     PurchaseRecordInput,
     PurchaseRecordPayload,
+    ToldReport,
     answer_of,
-    customer_warnings,
-    recording_of,
+    read_report,
 )
 from schema.types.warning import Warnings, show_warnings, warnings_field
 
@@ -55,37 +55,37 @@ async def purchases_record(
         if not 1 <= len(input.items) <= MAX_BATCH:
             raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
         read = [_read(item) async for item in yield_slices(input.items)]
-        recordings = [one for one in read if not isinstance(one, LoyaltyError)]
+        recordings = [one.recording for one in read if isinstance(one, ToldReport)]
         recorded = await record_purchases(info.context.world, info.context.actor, recordings) if recordings else []
         info.context.loaders.clear()
         info.context.loaders.know_accruals(recorded)
         answers = iter(recorded)
-        results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
+        results = [(one, one if isinstance(one, LoyaltyError) else next(answers)) for one in read]
         return {
-            "results": [_payload(*each) async for each in yield_slices(zip(results, input.items, strict=True))],
+            "results": [_payload(*each) async for each in yield_slices(results)],
             "warnings": show_warnings(
                 warning
-                for position, (item, result) in enumerate(zip(input.items, results, strict=True))
-                if not isinstance(result, LoyaltyError)
-                for warning in customer_warnings(item.customer, "items", str(position))
+                for position, (told, result) in enumerate(results)
+                if isinstance(told, ToldReport) and told.warnings and not isinstance(result, LoyaltyError)
+                for warning in told.warnings_below("items", str(position), "customer")
             ),
         }
 
     return await answer_mutation(PurchasesRecordPayload, work)
 
 
-def _read(item: PurchaseRecordInput) -> PurchaseRecording | LoyaltyError:
+def _read(item: PurchaseRecordInput) -> ToldReport | LoyaltyError:
     problems = unreadable_problems(item)
     if problems:
         return InvalidInput(problems)
     try:
-        return recording_of(item)
+        return read_report(item)
     except LoyaltyError as refusal:
         return refusal
 
 
-def _payload(result: RecordedPurchase | LoyaltyError, item: PurchaseRecordInput) -> PurchaseRecordPayload:
+def _payload(told: ToldReport | LoyaltyError, result: RecordedPurchase | LoyaltyError) -> PurchaseRecordPayload:
     if isinstance(result, LoyaltyError):
         return PurchaseRecordPayload(user_errors=user_errors(result))
-    warnings = show_warnings(customer_warnings(item.customer))
+    warnings = show_warnings(told.warnings_below("customer") if isinstance(told, ToldReport) else [])
     return PurchaseRecordPayload(**answer_of(result), user_errors=[], warnings=warnings)
