@@ -125,7 +125,7 @@ class Issuer:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
-        self._verified: OrderedDict[bytes, dict[str, Any]] = OrderedDict()
+        self._verified: OrderedDict[bytes, tuple[dict[str, Any], Claims | None]] = OrderedDict()
         self.key_id = key.thumbprint()
 
     @classmethod
@@ -211,20 +211,26 @@ class Issuer:
     def verify(self, token: str) -> Claims:
         """Return the claims of a token that this issuer signed and that is valid now.
 
-        Raises `InvalidToken` for any other text. A right signature stays right, so each is verified once and
-        remembered. The times are compared at every call.
+        Raises `InvalidToken` for any other text. A right signature stays right, and so do claims, so each is checked
+        once and remembered. The times are compared at every call.
         """
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - JWS has three parts
             raise InvalidToken("not the form of a JWT")
         mark = hashlib.sha256(token.encode("ascii")).digest()
-        claims = self._verified.get(mark)
-        if claims is None:
-            claims = self._verified[mark] = self._decode(token)
+        known = self._verified.get(mark)
+        if known is None:
+            known = self._verified[mark] = (self._decode(token), None)
             if len(self._verified) > MAX_REMEMBERED_SIGNATURES:
                 self._verified.popitem(last=False)
         else:
             self._verified.move_to_end(mark)
-        return self._read_claims(claims)
+        values, claims = known
+        if claims is None:
+            claims = self._read_claims(values)
+            self._verified[mark] = values, claims
+        else:
+            check_times(values, self._clock(), MAX_LIFETIME)
+        return claims
 
     def _decode(self, token: str) -> dict[str, Any]:
         """Return the claims of a token after verifying its signature with one of this issuer's keys."""
