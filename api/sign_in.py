@@ -48,7 +48,7 @@ from loyalty.rules.sign_in import (
     SIGN_OUT_PATH,
     check_return_path,
 )
-from loyalty.rules.staff_session import SESSION_LIFETIME, SIGN_IN_SECONDS, SignIn
+from loyalty.rules.staff_session import SESSION_LIFETIME, SIGN_IN_SECONDS, SignIn, tidy_user_agent
 from loyalty.services.client_secret import open_client_secret
 from loyalty.services.oidc_issuer import FoundIssuer, find_provider
 from loyalty.services.staff_session import end_session, end_sessions_by_provider, start_session
@@ -206,7 +206,8 @@ async def _finish(door: SignInDoor, request: Request) -> Response:
     proved = await _prove(client, request, found, pending)
     stands = await _find_standing(door, proved.actor)
     state_sha256 = hashlib.sha256(answer["state"].encode()).hexdigest()
-    sign_in = SignIn(state_sha256, proved.provider_session, proved.issued_at)
+    user_agent = tidy_user_agent(request.headers.get("user-agent"))
+    sign_in = SignIn(state_sha256, proved.provider_session, proved.issued_at, user_agent)
     new = make_session(place.tenant_id)
     await _end_former(door, request)
     if await start_session(door.world, stands, sign_in, new.sha256) is None:

@@ -20,6 +20,7 @@ from loyalty.rules.ids import (
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.audit import load_audit_entries
+from loyalty.services.browser_session import load_browser_sessions
 from loyalty.services.catalog import load_catalog_items, load_line_names
 from loyalty.services.customer import (
     CustomerKey,
@@ -170,6 +171,7 @@ class Loaders:
     oidc_issuers = load_by_key(load_oidc_issuers)
     members = load_by_key(load_members)
     roles = load_by_key(load_roles)
+    browser_sessions = load_by_key(load_browser_sessions)
     gift_card_products = load_by_key(load_products)
     products_of_cards = load_by_key(load_products_of_cards)
     gift_cards = load_by_key(load_gift_cards)

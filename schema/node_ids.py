@@ -23,6 +23,7 @@ _WORDS = {
     "EarningRule": "earning rule",
     "ApiToken": "API token",
     "OauthClient": "OAuth client",
+    "BrowserSession": "browser session",
     "OidcIssuer": "OIDC issuer",
     "GiftCard": "gift card",
     "GiftCardGift": "gift",

@@ -9,6 +9,7 @@ from schema.mutations import (
     api_token_create,
     api_token_revoke,
     api_token_rotate,
+    browser_session_end,
     catalog_items_upsert,
     customer_archive,
     customer_erase,
@@ -108,6 +109,7 @@ class Query:
     oidc_issuers = credential_queries.oidc_issuers
     members = team_queries.members
     roles = team_queries.roles
+    browser_sessions = team_queries.browser_sessions
     customers = customer_queries.customers
     customers_by_external_id = customer_queries.customers_by_external_id
     purchases_by_key = customer_queries.purchases_by_key
@@ -194,6 +196,7 @@ class Mutation:
     role_create = role_create.role_create
     role_update = role_update.role_update
     role_delete = role_delete.role_delete
+    browser_session_end = browser_session_end.browser_session_end
     customer_token_create = customer_token_create.customer_token_create
     signed_tokens_revoke = signed_tokens_revoke.signed_tokens_revoke
 

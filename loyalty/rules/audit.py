@@ -20,6 +20,7 @@ class AuditSubject(DescribedEnum):
     OIDC_ISSUER = "OIDC_ISSUER", "An identity provider of the staff: set, with another mapping, or removed."
     MEMBER = "MEMBER", "A member of the team: added, joined, with another role, or removed."
     ROLE = "ROLE", "A role that the tenant has made."
+    BROWSER_SESSION = "BROWSER_SESSION", "A browser session that was ended: whose, and at which provider."
     SIGNED_TOKENS = "SIGNED_TOKENS", "Signed tokens that were revoked: one of them, or all of a person or customer."
     ALLOWED_ORIGINS = "ALLOWED_ORIGINS", "The origins of browser pages that may call."
     TRUSTED_DOCUMENT = "TRUSTED_DOCUMENT", "A document that clients may run: registered or removed, named by its hash."

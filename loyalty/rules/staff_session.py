@@ -17,6 +17,10 @@ PROVIDER_SESSION_MAX_LENGTH = 255
 """The most characters of the claim `sid`."""
 
 
+USER_AGENT_MAX_LENGTH = 200
+"""The most characters that are kept of the header `User-Agent`."""
+
+
 class SignIn(NamedTuple):
     """What a finished sign-in at a provider proves, beside the identity of the person."""
 
@@ -26,6 +30,8 @@ class SignIn(NamedTuple):
     """The session at the provider: the claim `sid`."""
     issued_at: datetime
     """When the provider signed the ID token, by its clock."""
+    user_agent: str | None = None
+    """The header `User-Agent` of the browser, tidied."""
 
 
 class Logout(NamedTuple):
@@ -39,3 +45,9 @@ class Logout(NamedTuple):
     subject: str | None
     provider_session: str | None
     issued_at: datetime
+
+
+def tidy_user_agent(sent: str | None) -> str | None:
+    """Return the header `User-Agent` as it is kept: printable ASCII, cut to its limit; None if nothing is left."""
+    kept = "".join(one for one in sent or "" if one.isascii() and one.isprintable()).strip()
+    return kept[:USER_AGENT_MAX_LENGTH] or None

@@ -56,7 +56,7 @@ async def _actor_of_secret(world: World, sha256: str, kind: str) -> Actor | None
         return None
     actor = _build_partner(tenant_id, standing, mark_of_secret(sha256), kind, now)
     if actor is not None:
-        world.uses.note(tenant_id, TokenId(token_id), standing.token.last_used_at, now)
+        world.uses.tokens.note(tenant_id, token_id, standing.token.last_used_at, now)
     return actor
 
 
@@ -96,9 +96,16 @@ async def admit_actors(
         standings, now = await _read_standings(world, tenant_id, actors)
     judged = [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
     for actor, standing in zip(judged, standings, strict=True):
-        if isinstance(actor, Actor) and actor.token_id is not None and standing is not None and standing.token:
-            world.uses.note(tenant_id, actor.token_id, standing.token.last_used_at, now)
+        if isinstance(actor, Actor) and standing is not None:
+            _note_use(world, actor, standing, now)
     return judged
+
+
+def _note_use(world: World, actor: Actor, standing: Standing, now: datetime) -> None:
+    if actor.token_id is not None and standing.token:
+        world.uses.tokens.note(actor.tenant_id, actor.token_id, standing.token.last_used_at, now)
+    if actor.session is not None:
+        world.uses.sessions.note(actor.tenant_id, actor.session.id, standing.session_used_at, now)
 
 
 async def _read_standings(

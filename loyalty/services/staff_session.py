@@ -42,6 +42,7 @@ async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str
             issued_at=sign_in.issued_at,
             started_at=now,
             ends_at=now + SESSION_LIFETIME,
+            user_agent=sign_in.user_agent,
         )
         if not await insert_session(tx, row):
             return None

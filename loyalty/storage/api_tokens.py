@@ -197,8 +197,8 @@ async def revoke_made_tokens(tx: Transaction, makers: Sequence[str], now: dateti
     return ended
 
 
-async def mark_used(tx: Transaction, uses: Mapping[TokenId, datetime]) -> None:
-    """Store the time of each token's last use."""
+async def mark_used(tx: Transaction, uses: Mapping[UUID, datetime]) -> None:
+    """Store the time of each token's last use, by its id."""
     await tx.run(_USED, seen=[{"token_id": token_id, "used_at": used_at} for token_id, used_at in uses.items()])
 
 

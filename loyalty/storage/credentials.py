@@ -87,6 +87,8 @@ class Standing(NamedTuple):
     """The tenant's rule about trusted documents, and how often the tenant has changed its trusted documents."""
     session_id: UUID | None = None
     """The browser session of the person, unless they have signed out."""
+    session_used_at: datetime | None = None
+    """When the browser session was last used, as it was written last."""
     own_roles: tuple[HeldRole, ...] = ()
     """The roles made by the tenant that the person may have by a claim, a membership or an invitation."""
 
@@ -181,6 +183,7 @@ _STANDING = (
         _invitation.c.locations.label("invitation_locations"),
         _WAS_REMOVED.label("was_removed"),
         staff_sessions.c.id.label("session_id"),
+        staff_sessions.c.last_used_at.label("session_used_at"),
         _OWN_ROLES.label("own_roles"),
     )
     .select_from(
@@ -301,6 +304,7 @@ def _standing(row: Row[Any]) -> Standing:
         was_removed=row.was_removed,
         documents=DocumentPolicy(DocumentRule[row.document_rule], row.documents_version),
         session_id=row.session_id,
+        session_used_at=row.session_used_at,
         own_roles=tuple(_build_held_role(*one) for one in row.own_roles or ()),
     )
 

@@ -1,17 +1,18 @@
 """Sessions of staff who signed in with a browser: found by the hash of the secret in the cookie."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Uuid, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from loyalty.rules.staff_session import Logout
 from loyalty.storage.tables import staff_sessions
 from tenancy.database import Transaction
 from tenancy.reading import Reads
-from tenancy.table import tenant_parameter
+from tenancy.table import INSTANT, record_set, tenant_parameter
 
 
 class StaffSessionRow(NamedTuple):
@@ -30,8 +31,10 @@ class StaffSessionRow(NamedTuple):
     issued_at: datetime
     started_at: datetime
     ends_at: datetime
+    user_agent: str | None = None
 
 
+_seen = record_set("seen", [("id", Uuid()), ("used_at", INSTANT)])
 _OURS = staff_sessions.c.tenant_id == tenant_parameter()
 _LIVE = staff_sessions.c.ended_at.is_(None)
 _INSERT = (
@@ -44,7 +47,7 @@ _BY_SHA256 = select(*(staff_sessions.c[name] for name in StaffSessionRow._fields
     _OURS, staff_sessions.c.sha256 == bindparam("sha256"), _LIVE
 )
 _END = update(staff_sessions).where(_OURS, staff_sessions.c.id == bindparam("session_row"), _LIVE)
-_END = _END.values(ended_at=bindparam("now"))
+_END = _END.values(ended_at=bindparam("now")).execution_options(preserve_rowcount=True)
 _OF_ISSUER = (
     update(staff_sessions)
     .where(
@@ -59,6 +62,7 @@ _OF_ISSUER = (
 _OF_PERSON = _OF_ISSUER.where(staff_sessions.c.subject == bindparam("person"))
 _OF_PROVIDER_SESSION = _OF_ISSUER.where(staff_sessions.c.provider_session == bindparam("provider_session"))
 _OF_BOTH = _OF_PERSON.where(staff_sessions.c.provider_session == bindparam("provider_session"))
+_USED = update(staff_sessions).where(_OURS, staff_sessions.c.id == _seen.c.id).values(last_used_at=_seen.c.used_at)
 _OLDER = (
     select(staff_sessions.c.id)
     .where(_OURS, staff_sessions.c.subject == bindparam("person"))
@@ -80,9 +84,14 @@ async def read_session(tx: Reads, sha256: str) -> StaffSessionRow | None:
     return StaffSessionRow._make(row) if row else None
 
 
-async def end_one_session(tx: Transaction, session_id: UUID, now: datetime) -> None:
-    """End a session. If it has ended before, the first time stays."""
-    await tx.run(_END, session_row=session_id, now=now)
+async def end_one_session(tx: Transaction, session_id: UUID, now: datetime) -> bool:
+    """End a session. If it has ended before, the first time stays and False is returned."""
+    return bool(await tx.run(_END, session_row=session_id, now=now))
+
+
+async def mark_sessions_used(tx: Transaction, uses: Mapping[UUID, datetime]) -> None:
+    """Store the time of each session's last use, by its id."""
+    await tx.run(_USED, seen=[{"id": session_id, "used_at": used_at} for session_id, used_at in uses.items()])
 
 
 async def end_sessions_of(tx: Transaction, logout: Logout, now: datetime) -> int:

@@ -42,6 +42,7 @@ _LOADERS = {
     "OidcIssuer": "oidc_issuers",
     "Member": "members",
     "Role": "roles",
+    "BrowserSession": "browser_sessions",
     "PointsAccount": "points_accounts",
     "CatalogItem": "catalog_items",
     "GiftCardProduct": "gift_card_products",

@@ -35,6 +35,7 @@ _NODES = {
     AuditSubject.OIDC_ISSUER: "OidcIssuer",
     AuditSubject.MEMBER: "Member",
     AuditSubject.ROLE: "Role",
+    AuditSubject.BROWSER_SESSION: "BrowserSession",
     AuditSubject.GIFT_CARD_PRODUCT: "GiftCardProduct",
     AuditSubject.CATALOG_ITEM: "CatalogItem",
 }
@@ -92,8 +93,9 @@ class AuditEntry(Node):
         return ActorKind(row.actor_kind)
 
     @computed(
-        description="The global id of a rule, a tier, a token, a client, a provider, a member, a role, a gift card "
-        "product or an item of the catalogue; null for what has none. `node` finds it only while it is there."
+        description="The global id of a rule, a tier, a token, a client, a provider, a member, a role, a browser "
+        "session, a gift card product or an item of the catalogue; null for what has none. `node` finds it only "
+        "while it is there."
     )
     def subject_id(self) -> strawberry.ID | None:
         """Made of what the log holds."""
@@ -106,8 +108,8 @@ class AuditFilterInput:
     subjects: list[AuditSubject] | None = strawberry.field(default=None, description="Only changes of these.")
     subject_id: strawberry.ID | None = strawberry.field(
         default=None,
-        description="Only changes of this rule, tier, token, client, provider, member, role, product or item of the "
-        "catalogue, by its global id.",
+        description="Only changes of this rule, tier, token, client, provider, member, role, browser session, "
+        "product or item of the catalogue, by its global id.",
     )
     actions: list[AuditAction] | None = strawberry.field(default=None, description="Only these actions.")
     actor: str | None = strawberry.field(

@@ -8,7 +8,8 @@ import pytest
 from graphql import get_named_type
 from sqlalchemy import text
 
-from schema.node_ids import encode_id
+from loyalty.services.world import World
+from schema.node_ids import decode_id, encode_id
 from tests.acceptance.business import Business
 from tests.acceptance.client import (
     Caller,
@@ -22,6 +23,7 @@ from tests.acceptance.client import (
     record,
 )
 from tests.acceptance.root_fields import NOWHERE, OPERATIONS, fields_of
+from tests.loyalty.services.team import begin_session
 
 UNKNOWN = uuid.UUID("01890000-0000-7000-8000-000000000000")
 BASKET: Json = {
@@ -58,6 +60,7 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(client)": ("OauthClient", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(member)": ("Member", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(role)": ("Role", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(browser session)": ("BrowserSession", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(issuer)": ("OidcIssuer", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(account)": ("PointsAccount", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(catalogue item)": ("CatalogItem", "query($id: ID!) { node(id: $id) { id } }", {}),
@@ -117,6 +120,7 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "memberRemove": ("Member", mutation("memberRemove", "__typename"), {"id": "$id"}),
     "roleUpdate": ("Role", mutation("roleUpdate", "__typename"), {"id": "$id", "name": "Taken over"}),
     "roleDelete": ("Role", mutation("roleDelete", "__typename"), {"id": "$id"}),
+    "browserSessionEnd": ("BrowserSession", mutation("browserSessionEnd", "__typename"), {"id": "$id"}),
     "oidcIssuerRemove": ("OidcIssuer", mutation("oidcIssuerRemove", "__typename"), {"id": "$id"}),
     "oauthClientRevoke": ("OauthClient", mutation("oauthClientRevoke", "__typename"), {"id": "$id"}),
     "oauthClientRotateSecret": ("OauthClient", mutation("oauthClientRotateSecret", "__typename"), {"id": "$id"}),
@@ -339,6 +343,10 @@ async def everything_once(business: Business) -> dict[str, str]:
         audience=business.tenant_id.hex,
         roles=[{"value": "owner", "role": "OWNER"}],
     )
+    issuer = decode_id(provider["oidcIssuer"]["id"])
+    assert issuer is not None
+    assert isinstance(issuer.id, uuid.UUID)
+    session_id = await begin_session(World(business.database), business.tenant_id, issuer.id, "eva")
     role = await business.owner.do("roleCreate", "role { id }", name="Till", permissions=["LOYALTY_READ"])
     member = await business.owner.do(
         "memberAdd",
@@ -412,6 +420,7 @@ async def everything_once(business: Business) -> dict[str, str]:
         "ApiToken": token["apiToken"]["id"],
         "OauthClient": client["oauthClient"]["id"],
         "OidcIssuer": provider["oidcIssuer"]["id"],
+        "BrowserSession": encode_id("BrowserSession", session_id),
         "Member": member["member"]["id"],
         "Role": role["role"]["id"],
         "AuditEntry": audited["nodes"][0]["id"],

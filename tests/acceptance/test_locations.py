@@ -193,6 +193,8 @@ FOLLOWING: Mapping[str, Following] = {
 }
 IN_A_BATCH = {"purchasesRecord"}
 """What has a test of its own: a batch refuses items."""
+OF_THE_CALLER = {"browserSessionEnd"}
+"""What is about the credentials of the caller."""
 OF_THE_CUSTOMER = {"customerUpsert", "customersUpsert", "customerArchive", "customerUnarchive", "giftCardClaim"}
 """What is about a customer or a card as a whole: it is the same wherever somebody works."""
 
@@ -203,7 +205,7 @@ NARROWED = {"node", "nodes", "purchase", "purchasesByKey", "purchases", "adjustm
 WHOLE_BUSINESS = {"giftCardReport", "ledgerVerification"}
 """Sums that cannot be narrowed: they are refused."""
 SEEN_WHOLE = {
-    *("viewer", "me", "program", "earningRules", "tiers", "catalogItems", "catalogItem", "job"),
+    *("viewer", "me", "browserSessions", "program", "earningRules", "tiers", "catalogItems", "catalogItem", "job"),
     *("customers", "customersByExternalId", "customer", "checkoutQuote", "eventCursor", "events"),
     *("giftCardProducts", "giftCardProduct", "giftCard", "giftCardLookup", "giftCards"),
     *("tierUpgraded", "pointsChanged", "pointsExpiring", "eventLogged"),
@@ -216,7 +218,7 @@ REACHED = {name for name, needed in operations() if not needed or needed & SCOPE
 
 def test_every_operation_says_what_a_scope_means_for_it() -> None:
     """An operation of the schema that is missing here fails this test."""
-    mutations = {*NAMED, *FOLLOWING, *IN_A_BATCH, *OF_THE_CUSTOMER}
+    mutations = {*NAMED, *FOLLOWING, *IN_A_BATCH, *OF_THE_CALLER, *OF_THE_CUSTOMER}
     assert {name for name in REACHED if name in fields_of("Mutation")} == mutations
     reads = [NARROWED, WHOLE_BUSINESS, SEEN_WHOLE]
     assert REACHED - mutations == set().union(*reads)

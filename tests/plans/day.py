@@ -36,7 +36,13 @@ from loyalty.services.adjustment import adjust_points
 from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.audit import count_audit_entries, list_audit_entries
-from loyalty.services.authentication import actor_of_client, actor_of_token, find_fallen, refresh_actor
+from loyalty.services.authentication import actor_of_client, actor_of_token, admit_actors, find_fallen, refresh_actor
+from loyalty.services.browser_session import (
+    SessionFilter,
+    count_browser_sessions,
+    end_browser_session,
+    page_browser_sessions,
+)
 from loyalty.services.budget import Budgets
 from loyalty.services.catalog import CatalogEdit, count_catalog_items, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
@@ -127,7 +133,7 @@ from loyalty.services.report import get_report, load_active_customers, load_repo
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.role import RoleChange, RoleRequest, create_role, list_roles, remove_role, update_role
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
-from loyalty.services.staff_session import end_session, end_sessions_by_provider, find_session, start_session
+from loyalty.services.staff_session import end_sessions_by_provider, find_session, start_session
 from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
@@ -236,6 +242,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "api_tokens": ("api_tokens", "id"),
     "oauth_clients": ("api_tokens", "id"),
     "oidc_issuers": ("oidc_issuers", "id"),
+    "browser_sessions": ("staff_sessions", "id"),
     "members": ("members", "id"),
     "roles": ("roles", "id"),
     "gift_cards": ("gift_cards", "id"),
@@ -406,8 +413,12 @@ class Day:
         found = await find_session(world, tenant_id, "eva" * 16)
         assert found is not None
         assert found.session is not None
-        assert await refresh_actor(world, found) is not None
-        await end_session(world, tenant_id, found.session.id)
+        assert (await admit_actors(world, tenant_id, [found]))[0] is not None
+        for wanted in (SessionFilter(), SessionFilter(subject=found.subject)):
+            listed = await page_browser_sessions(world, self.salon.owner, wanted, Window(20))
+            assert await count_browser_sessions(world, self.salon.owner, wanted) == len(listed)
+        await world.uses.write(world.database)
+        await end_browser_session(world, self.salon.owner, found.session.id)
         ben, ida = (subject_at_provider(provider.id, name) for name in ("ben", "ida"))
         for subject, session in ((ben, None), (ida, "at-ida"), (None, "at-leo")):
             assert await end_sessions_by_provider(world, tenant_id, Logout(provider.id, subject, session, now)) == 1

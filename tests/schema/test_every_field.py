@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import strawberry
 from graphql import (
@@ -43,7 +44,7 @@ from permissions.actor import Actor, SessionMark
 from schema.context import Context, Services
 from schema.errors import USER_ERROR_TYPES, user_errors
 from schema.executable import ExecutableSchema, build_schema
-from schema.node_ids import decode_id
+from schema.node_ids import decode_id, encode_id
 from schema.root import treue_schema
 from schema.user_error import UserError
 from tenancy.database import Database
@@ -51,6 +52,7 @@ from tests.fixtures.feeds import NoFeed
 from tests.fixtures.tenants import salon_of
 from tests.loyalty.rules.test_errors import EVERY_ERROR
 from tests.loyalty.services.builders import NOBODY, customer_actor, read_all_events
+from tests.loyalty.services.team import begin_session
 
 UNSEEN = {"LedgerDifference", "CustomerCandidate"}
 """What a sound ledger and a clear name do not show: the second belongs to a refusal, all of which are asked below."""
@@ -192,6 +194,14 @@ class Asking:
         if payload is None or payload["userErrors"]:
             self.seen.problems.append(f"{name}: {payload}")
         return payload
+
+    async def sign_in(self, issuer_id: str, name: str) -> str:
+        """Let a person sign in with a browser; the global id of the session."""
+        issuer = decode_id(issuer_id)
+        assert issuer is not None
+        assert isinstance(issuer.id, UUID)
+        begun = await begin_session(self._services.world, self._actor.tenant_id, issuer.id, name)
+        return encode_id("BrowserSession", begun)
 
     async def query_everything(self) -> None:
         """Run every query, and then ask for every id that was seen, as the type that the id names."""
@@ -378,6 +388,8 @@ class Life:
         await do("roleUpdate", id=role["role"]["id"], name="Counter")
         maps.append({"value": "till", "customRole": role["role"]["id"]})
         issuer = await do("oidcIssuerSet", **provider)
+        begun = [await self._owner.sign_in(issuer["oidcIssuer"]["id"], name) for name in ("eva", "ben")]
+        await do("browserSessionEnd", id=begun[0])
         identity = {"issuer": issuer["oidcIssuer"]["id"], "subject": "eva"}
         has_role = {"role": {"id": role["role"]["id"]}}
         await do("memberAdd", name="Eva", person={"identity": identity}, **has_role)

@@ -38,6 +38,7 @@ Accrual          all    all    some  some  -         denied   denied   denied  d
 Adjustment       all    all    all   -     -         all      denied   denied  denied  denied
 ApiToken         all    -      -     -     -         -        -        -       -       all
 AuditEntry       all    -      -     -     -         -        -        -       -       -
+BrowserSession   all    -      -     -     -         -        -        -       -       -
 CatalogItem      some   some   -     -     -         -        -        -       -       -
 Customer         all    all    some  some  -         all      denied   denied  denied  denied
 CustomerMerge    all    all    all   -     -         all      denied   denied  denied  denied

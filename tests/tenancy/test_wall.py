@@ -127,7 +127,7 @@ APP_RIGHTS = {
         "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(daily_points), UPDATE(deleted_at), "
         "UPDATE(folded_name), UPDATE(name), UPDATE(permissions)"
     ),
-    "staff_sessions": "DELETE, INSERT, SELECT, UPDATE(ended_at)",
+    "staff_sessions": "DELETE, INSERT, SELECT, UPDATE(ended_at), UPDATE(last_used_at)",
     "tenant_directory": "SELECT",
     "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds), UPDATE(document_rule), "
     "UPDATE(documents_version), UPDATE(features)",

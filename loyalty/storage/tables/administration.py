@@ -150,12 +150,16 @@ staff_sessions = tenant_table(
     instant("issued_at"),
     instant("started_at"),
     instant("ends_at"),
-    # When the person signed out, here or at the provider.
+    # When the person signed out, here or at the provider, or somebody of the team ended it.
     instant("ended_at", nullable=True),
+    # The header `User-Agent` at the sign-in. No address is kept: it would tell where the person was.
+    text_column("user_agent", nullable=True),
+    instant("last_used_at", nullable=True),
     references("issuer_id", "oidc_issuers"),
     unique("sha256"),
     unique("state_sha256"),
     index("staff_sessions_person_idx", "subject", "started_at", "id"),
     index("staff_sessions_provider_idx", "issuer_id", "provider_session"),
     index("staff_sessions_end_idx", "ends_at"),
+    index("staff_sessions_time_idx", "started_at", "id"),
 )

@@ -52,6 +52,13 @@ from loyalty.services.api_token import (
     page_api_tokens,
 )
 from loyalty.services.audit import count_audit_entries, list_audit_entries, load_audit_entries
+from loyalty.services.browser_session import (
+    SessionFilter,
+    count_browser_sessions,
+    end_browser_session,
+    load_browser_sessions,
+    page_browser_sessions,
+)
 from loyalty.services.catalog import (
     CatalogEdit,
     count_catalog_items,
@@ -528,6 +535,10 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "add_member": ({O, A}, lambda w, a: add_member(w, a, MemberRequest("", NOBODY, ""))),
     "update_member": ({O, A}, lambda w, a: update_member(w, a, MemberChange(NOBODY))),
     "end_membership": ({O, A}, lambda w, a: end_membership(w, a, NOBODY)),
+    "page_browser_sessions": (EVERYONE, lambda w, a: page_browser_sessions(w, a, SessionFilter(), PAGE)),
+    "count_browser_sessions": (EVERYONE, lambda w, a: count_browser_sessions(w, a, SessionFilter())),
+    "load_browser_sessions": (EVERYONE, lambda w, a: load_browser_sessions(w, a, [NOBODY])),
+    "end_browser_session": (EVERYONE, lambda w, a: end_browser_session(w, a, NOBODY)),
     "list_roles": ({O, A, M}, list_roles),
     "load_roles": (EVERYONE, lambda w, a: load_roles(w, a, [NOBODY])),
     "create_role": ({O, A}, lambda w, a: create_role(w, a, RoleRequest("", frozenset()))),
@@ -535,7 +546,8 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "remove_role": ({O, A}, lambda w, a: remove_role(w, a, NOBODY)),
 }
 
-FINDS_OWN = {"get_tenant", "load_members", "load_roles"}
+SESSIONS = {"page_browser_sessions", "count_browser_sessions", "load_browser_sessions", "end_browser_session"}
+FINDS_OWN = {"get_tenant", "load_members", "load_roles", *SESSIONS}
 """What everybody may ask: it finds only what is the caller's own."""
 
 WORKS_WHEN_OFF = {
@@ -581,6 +593,7 @@ WORKS_WHEN_OFF = {
     "add_member",
     "update_member",
     "end_membership",
+    *SESSIONS,
     "list_roles",
     "load_roles",
     "create_role",
