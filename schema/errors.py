@@ -73,7 +73,10 @@ class PurchaseOfAnotherCustomer(UserError):
     """Shows ``loyalty.rules.errors.PurchaseOfAnotherCustomer``."""
 
 
-@strawberry.type(description="The purchase has gone further already; nothing moves backwards.")
+@strawberry.type(
+    description="The purchase has gone further than the reported status, or the report is late and tells nothing new. "
+    "Nothing was recorded."
+)
 class StatusRunsBackwards(UserError):
     current_status: PurchaseStatus = strawberry.field(description="The status that is recorded.")
     requested_status: PurchaseStatus = strawberry.field(description="The status that was reported.")

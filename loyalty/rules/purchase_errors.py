@@ -55,15 +55,24 @@ class PaymentOfAnotherPurchase(Refused):
 
 
 class StatusRunsBackwards(Refused):
-    """The purchase has gone further already; the reported status is older and changes nothing."""
+    """The purchase has gone further than the reported status, or the report is late and tells nothing new (`is_late`).
+
+    Nothing is recorded.
+    """
 
     code: ClassVar[str] = "STATUS_RUNS_BACKWARDS"
 
     def __init__(
         self, current: str, requested: str, path: tuple[str, ...] = ("status",), *, is_late: bool = False
     ) -> None:
-        is_older = f"The purchase is {current} by a newer report, and this older one tells nothing that is not known."
-        super().__init__(is_older if is_late else f"The purchase is {current} and cannot become {requested}.", path)
+        if is_late:
+            sentence = (
+                f"The purchase is {current} by a newer report, and this older one tells nothing that is not known."
+            )
+        else:
+            sentence = f"The purchase is {current} and cannot become {requested}."
+        super().__init__(sentence, path)
+        # The API shows each of both under two names: the shorter ones are deprecated.
         self.current = self.current_status = current
         self.requested = self.requested_status = requested
 
