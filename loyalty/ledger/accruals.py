@@ -39,7 +39,7 @@ AccrualMove = tuple[AccrualRow, TierChangeRow | None]
 """An accrual after a step, and the tier change that the step caused, if any."""
 
 
-def accrue(
+def accrue_points(
     book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime, refunds: Sequence[Refund] = ()
 ) -> AccrualMove:
     """Evaluate the rules for a purchase, freeze the result, and book its points as credited or pending.
@@ -56,7 +56,7 @@ def accrue(
     if state is AccrualState.AVAILABLE:
         accrual = accrual._replace(matured_at=book.now)
         if kept:
-            parcels = _build_parcels(book, evaluation.lines, accrual.voided_points)
+            parcels = _build_parcels_of_lines(book, evaluation.lines, accrual.voided_points)
             accrual, change = credit_points(book, accrual, kept, parcels)
     elif state is AccrualState.PENDING:
         book.keep(add_pending(book.account(accrual.customer_id), kept))
@@ -118,9 +118,9 @@ def move_after_report(
     )
     match step:
         case AccrualStep.FORFEIT:
-            return forfeit(book, accrual)
+            return forfeit_accrual(book, accrual)
         case AccrualStep.MATURE:
-            return mature(book, accrual._replace(matures_at=due_at))
+            return mature_accrual(book, accrual._replace(matures_at=due_at))
         case AccrualStep.WAIT:
             moved = accrual._replace(matures_at=due_at)
             book.posting.move(moved, seen=accrual)
@@ -129,7 +129,7 @@ def move_after_report(
             return accrual, None
 
 
-def mature(book: Book, accrual: AccrualRow) -> AccrualMove:
+def mature_accrual(book: Book, accrual: AccrualRow) -> AccrualMove:
     """Credit the pending points of an accrual: they become spendable, and count for the tier.
 
     The book must know the purchase.
@@ -143,7 +143,7 @@ def mature(book: Book, accrual: AccrualRow) -> AccrualMove:
     return matured, change
 
 
-def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> AccrualMove:
+def refund_accrual(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> AccrualMove:
     """Take from an accrual the points that all refunds take together, less the points that it has lost before.
 
     Pending points are voided, credited points are taken back. The book must know the purchase. If credited points are
@@ -164,12 +164,14 @@ def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequen
 def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> AccrualMove:
     """Credit a customer with points of an accrual: for the first time, or with more points after a new valuation.
 
-    The book must know the purchase. The caller must write the accrual that is returned.
+    The book must know the purchase. Returns the accrual, which the caller must write, and the tier change, if any. It
+    adds to the accrual's `raised_standing` by how much these points raised the standing. If that is None, an earlier
+    release did not count it, and it stays None.
     """
     customer_id = accrual.customer_id
     standing_before = book.account(customer_id).standing
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
-    book.lots.keep_alive(customer_id)
+    book.lots.note_activity(customer_id)
     phase = f"EARN-{accrual.valuation}" if accrual.earned_points else "EARN"
     cause = cause_entry(EntryKind.EARNED, accrual.purchase_id, accrual.id, phase)
     entry = book.credit(customer_id, points, earned, cause, parcels)
@@ -177,7 +179,7 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
     then = book.describe_purchase(accrual.purchase_id)
     book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available, *then))
     raised = max(0, book.account(customer_id).standing - standing_before)
-    change = book.tiers.change(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
+    change = book.tiers.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
         accrual = accrual._replace(raised_standing=accrual.raised_standing + raised)
     return accrual._replace(earned_points=accrual.earned_points + points), change
@@ -188,16 +190,16 @@ def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
 
     Voided points are left out: they are taken from the parcels that expire first.
     """
-    return _build_parcels(book, accrual.lines, accrual.voided_points)
+    return _build_parcels_of_lines(book, accrual.lines, accrual.voided_points)
 
 
-def _build_parcels(book: Book, lines: Sequence[EvaluationLine], voided_points: int) -> list[Parcel]:
+def _build_parcels_of_lines(book: Book, lines: Sequence[EvaluationLine], voided_points: int) -> list[Parcel]:
     """Return the parcels of the lines of an accrual. A line whose rule has no expiry policy has that of the program."""
     given = [book.lots.parcel(line.points, line.expiry) for line in lines if line.points]
     return drop_soonest(merge_parcels(given), voided_points)
 
 
-def forfeit(book: Book, accrual: AccrualRow) -> AccrualMove:
+def forfeit_accrual(book: Book, accrual: AccrualRow) -> AccrualMove:
     """Take all the points that an accrual has left. The book must know the purchase."""
     return _take_points(book, accrual, accrual.outstanding_points)
 
@@ -241,7 +243,7 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> AccrualMov
     """Take credited points of an accrual back from the account, as its debt policy says.
 
     With CLAMP fewer points may be taken. The standing falls only by what these points had raised it. The book must know
-    the purchase and the open lots. The caller must write the accrual that is returned.
+    the purchase and the open lots. Returns the accrual, which the caller must write, and the tier change, if any.
     """
     customer_id = accrual.customer_id
     account = book.account(customer_id)
@@ -252,7 +254,7 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> AccrualMov
         # CLAMP, and the account has no points left: the purchase is called off, but there are no points to enter.
         return accrual, None
     fall = measure_fall(policy, taken.points_taken, accrual.raised_standing, accrual.matured_at, book.now, zone)
-    book.tiers.spare(customer_id, taken.points_taken - fall)
+    book.tiers.spare_points(customer_id, taken.points_taken - fall)
     phase = f"REVERSE-T{accrual.taken_points}"
     cause = cause_entry(EntryKind.EARN_REVERSED, accrual.purchase_id, accrual.id, phase)
     allocations = allocate_own_first(book.lots.spendable(customer_id), accrual.id, taken.from_lots)
@@ -260,7 +262,7 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> AccrualMov
     available = book.account(customer_id).available
     then = book.describe_purchase(accrual.purchase_id)
     book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available, *then))
-    change = book.tiers.change(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
+    change = book.tiers.change_tier(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
         accrual = accrual._replace(raised_standing=max(0, accrual.raised_standing - fall))
     return accrual._replace(taken_points=accrual.taken_points + taken.points_taken), change

@@ -93,7 +93,7 @@ class Book:
                 # backwards.
                 self._sheet.now = max(self.now, begun_at)
             self.accounts.take_over(locked)
-            self.tiers.begin(customer_id)
+            self.tiers.begin_customer(customer_id)
         return customer_id
 
     def account(self, customer_id: CustomerId) -> Account:
@@ -102,7 +102,7 @@ class Book:
 
     def keep(self, account: Account) -> None:
         """Replace an account by its new state, with the standing that follows from it. `finish` writes it."""
-        self.tiers.keep(account)
+        self.tiers.keep_account(account)
 
     def customer(self, customer_id: CustomerId) -> CustomerRow:
         """Return the customer as it will be after the commit."""
@@ -214,7 +214,7 @@ class Book:
 
     def finish(self) -> Posting:
         """Return the complete posting: every tier follows its standing, and every changed account and lot is in it."""
-        self.tiers.follow()
+        self.tiers.follow_customers()
         self.posting.config_version = self.program.row.config_version
         self.accounts.write()
         self.lots.write()

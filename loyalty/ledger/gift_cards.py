@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.book import Book, Clock
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.expiry import next_notice_at
-from loyalty.rules.gift_card import CardAccount, GiftCardEntryKind, card_entry_hash, is_expired, move
+from loyalty.rules.gift_card import CardAccount, GiftCardEntryKind, add_to_balance, card_entry_hash, is_expired
 from loyalty.rules.gift_card_events import GiftCardEvent, GiftCardExpired
 from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardHoldId, GiftCardId
 from loyalty.storage.accounts import lock_customers
@@ -95,7 +95,7 @@ def lapse_card(book: Book, card: GiftCardRow) -> GiftCardRow:
     account = card.account
     if not is_expired(account, book.now) or not account.free_minor:
         return card
-    after, entry = enter_card(book, card, GiftCardEntryKind.EXPIRED, move(account, -account.free_minor))
+    after, entry = enter_card(book, card, GiftCardEntryKind.EXPIRED, add_to_balance(account, -account.free_minor))
     tell_of_card(book, after, GiftCardExpired, amount_minor=entry.amount_minor)
     return after
 

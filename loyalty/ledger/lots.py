@@ -29,7 +29,8 @@ class Lots:
         self._known: dict[CustomerId, dict[LotId, Lot]] = {}
         self._moved: dict[LotId, Lot] = {}
         self._opened: dict[LotId, OpenedLot] = {}
-        self._kept_alive: set[CustomerId] = set()
+        self._active: set[CustomerId] = set()
+        """The customers whose activity is noted, so that it moves the expiry of their lots only once."""
         self._expiries: dict[tuple[ExpiryPolicy, datetime, datetime], tuple[datetime | None, datetime | None]] = {}
         """Expiry and first notice, by the policy, the time from which points count, and the time of the book."""
 
@@ -50,8 +51,8 @@ class Lots:
             known[lot.id] = lot
             if lot.remaining and not is_spendable(lot, self._now):
                 yield lot
-            elif customer_id in self._kept_alive:
-                self._keep_lot_alive(customer_id, lot)
+            elif customer_id in self._active:
+                self._move_expiry(customer_id, lot)
 
     def find(self, customer_id: CustomerId, lot_id: LotId) -> Lot:
         """Return a lot that the book knows. Raises KeyError for any other lot."""
@@ -75,9 +76,10 @@ class Lots:
         return Parcel(points, *self._expiries[key], opened_at=opened_at, inactivity_days=inactivity_days(policy))
 
     def parcel_of_another(self, points: int, policy: ExpiryPolicy | None, earned_on: date) -> Parcel:
-        """Return a parcel of points that another customer had since a local day. They expire as they did there.
+        """Return a parcel of points that come from another customer, who earned them on the local day ``earned_on``.
 
-        Points that expire by inactivity count from now, because the credit is an activity.
+        They expire when they would have expired there. Only points that expire by inactivity count from now, because
+        the credit is an activity of the customer who gets them.
         """
         parcel = self.parcel(points, policy, earned_on)
         if not parcel.inactivity_days:
@@ -104,22 +106,22 @@ class Lots:
         """Return when the next notice of points that expire at ``expiry`` is due; None if no notice is left."""
         return next_notice_at(expiry, self._sheet.program.row.settings.notice_days, self._now, self._zone)
 
-    def keep_alive(self, customer_id: CustomerId) -> None:
-        """Record that a customer is active: lots that expire by inactivity expire later.
+    def note_activity(self, customer_id: CustomerId) -> None:
+        """Note that a customer is active: lots that expire by inactivity expire later.
 
         An expired lot stays expired, even if its points were held meanwhile. The book need not know the lots: the
         posting moves the expiry of all lots that the book does not change itself. It does so once for each customer.
         """
-        if customer_id in self._kept_alive:
+        if customer_id in self._active:
             return
-        self._kept_alive.add(customer_id)
+        self._active.add(customer_id)
         for days in self._sheet.program.inactivity_days:
             expiry = self.expiry_after(days)
             self._sheet.posting.add(PutOff(customer_id, days, expiry, self.next_notice_at(expiry), self._now))
         for lot in list(self._known.get(customer_id, {}).values()):
-            self._keep_lot_alive(customer_id, lot)
+            self._move_expiry(customer_id, lot)
 
-    def _keep_lot_alive(self, customer_id: CustomerId, lot: Lot) -> None:
+    def _move_expiry(self, customer_id: CustomerId, lot: Lot) -> None:
         """Move the expiry of one lot, if it expires by inactivity and is not expired yet."""
         if lot.inactivity_days and lot.expires_at and lot.remaining + lot.held and is_spendable(lot, self._now):
             expiry = self.expiry_after(lot.inactivity_days)
@@ -143,7 +145,7 @@ class Lots:
 
         That is needed for a lot that had no points at the last activity, so its expiry did not move then.
         """
-        self._kept_alive.discard(customer_id)
+        self._active.discard(customer_id)
 
     def allocate(
         self, customer_id: CustomerId, entry_id: EntryId, lot_id: LotId, points: int, settled_by: UUID | None = None

@@ -82,10 +82,10 @@ async def run_once(
     is decided: ``replay`` answers from the id of the kept result. Raises IdempotencyConflict if the key was used for
     another request.
     """
-    return await retry_transaction(partial(_run_once, database, tenant_id, call, ask, decide, replay))
+    return await retry_transaction(partial(_try_once, database, tenant_id, call, ask, decide, replay))
 
 
-async def _run_once(
+async def _try_once(
     database: Database,
     tenant_id: TenantId,
     call: KeyedCall,

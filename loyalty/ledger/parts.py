@@ -14,14 +14,14 @@ from loyalty.ledger.part import Computed, Documents, Part, PostedRow
 from loyalty.ledger.statements import (
     count_sold,
     drop_labels,
+    find_unchanged_checkouts,
+    find_unrecorded_purchases,
     put_off,
     save_checkouts,
     save_identifiers,
     save_keys,
     save_labels,
     save_purchases,
-    see_checkouts,
-    see_unrecorded,
 )
 from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.adjustments import AdjustmentRow
@@ -184,8 +184,10 @@ move_part(
 )
 move_part(PurchaseRow, purchases, ("evaluates_at",), name="purchase_moves", seen=("evaluates_at",))
 add_part(rows.CheckoutVersion, checkouts, statement=save_checkouts(), counted=True)
-add_part(rows.SeenCheckout, checkouts, statement=see_checkouts(), name="seen_checkouts", counted=True)
-add_part(rows.UnrecordedPurchase, checkouts, statement=see_unrecorded(), name="unrecorded_purchases", counted=True)
+add_part(rows.SeenCheckout, checkouts, statement=find_unchanged_checkouts(), name="seen_checkouts", counted=True)
+add_part(
+    rows.UnrecordedPurchase, checkouts, statement=find_unrecorded_purchases(), name="unrecorded_purchases", counted=True
+)
 move_part(
     HoldRow,
     holds,

@@ -56,13 +56,14 @@ def save_checkouts() -> Any:
     ).returning(checkouts.c.version)
 
 
-def see_checkouts() -> Any:
+def find_unchanged_checkouts() -> Any:
     """Return the statement that finds the checkouts whose version has not changed since it was read.
 
-    Version 0 stands for no checkout.
+    Version 0 stands for no checkout. It locks nothing. If a checkout is missing in the result, the posting is taken
+    back, and the whole is decided again.
     """
     seen = rows_parameter(checkouts, "seen_checkouts", rows.SeenCheckout._fields)
-    now = (
+    version_now = (
         select(checkouts.c.version)
         .where(
             checkouts.c.tenant_id == tenant_parameter(),
@@ -71,11 +72,14 @@ def see_checkouts() -> Any:
         )
         .scalar_subquery()
     )
-    return select(seen.c.version).where(func.coalesce(now, 0) == seen.c.version)
+    return select(seen.c.version).where(func.coalesce(version_now, 0) == seen.c.version)
 
 
-def see_unrecorded() -> Any:
-    """Return the statement that finds the purchases that are still not recorded."""
+def find_unrecorded_purchases() -> Any:
+    """Return the statement that finds the purchases that are still not recorded.
+
+    If a purchase is missing in the result, the posting is taken back, and the whole is decided again.
+    """
     seen = rows_parameter(checkouts, "unrecorded_purchases", rows.UnrecordedPurchase._fields)
     recorded: Any = (
         select(literal_column("1"))

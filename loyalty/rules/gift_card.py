@@ -115,7 +115,7 @@ def free_held(account: CardAccount, amount_minor: int) -> CardAccount:
     return _ensure_covered(replace(account, held_minor=account.held_minor - amount_minor))
 
 
-def move(account: CardAccount, amount_minor: int) -> CardAccount:
+def add_to_balance(account: CardAccount, amount_minor: int) -> CardAccount:
     """Return the account after its next entry, which changes the balance by a signed amount.
 
     Raises ValueError if the balance no longer covers the holds.
@@ -124,12 +124,12 @@ def move(account: CardAccount, amount_minor: int) -> CardAccount:
     return _ensure_covered(replace(account, balance_minor=balance_minor, sequence=account.sequence + 1))
 
 
-def extend(account: CardAccount, expires_at: datetime, lost_minor: int) -> CardAccount:
+def extend_card(account: CardAccount, expires_at: datetime, lost_minor: int) -> CardAccount:
     """Return the account of a card with a later expiry. The money that had expired (``lost_minor``) comes back."""
-    return move(replace(account, expires_at=expires_at), lost_minor)
+    return add_to_balance(replace(account, expires_at=expires_at), lost_minor)
 
 
-def void(account: CardAccount, at: datetime) -> CardAccount:
+def void_card(account: CardAccount, at: datetime) -> CardAccount:
     """Take all that is left of a card for good.
 
     Refusals: GiftCardEnded (voided before), GiftCardInUse (money is held).
@@ -138,7 +138,7 @@ def void(account: CardAccount, at: datetime) -> CardAccount:
         raise GiftCardEnded(GiftCardState.VOIDED)
     if account.held_minor:
         raise GiftCardInUse(Money(0, account.currency), Money(account.held_minor, account.currency))
-    return replace(move(account, -account.balance_minor), voided_at=at)
+    return replace(add_to_balance(account, -account.balance_minor), voided_at=at)
 
 
 def refuse_used(account: CardAccount, face_minor: int) -> None:

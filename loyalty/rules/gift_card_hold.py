@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from loyalty.rules.errors import CurrencyMismatch, PurchaseEnded, PurchaseOfAnotherCustomer
-from loyalty.rules.gift_card import CardAccount, free_held, move, refuse_ended, set_aside, spendable_minor
+from loyalty.rules.gift_card import CardAccount, add_to_balance, free_held, refuse_ended, set_aside, spendable_minor
 from loyalty.rules.gift_card_errors import GiftCardAbovePurchase, GiftCardBalanceTooLow, ReturnExceedsSpending
 from loyalty.rules.hold_steps import refuse_ended_hold
 from loyalty.rules.money import Money
@@ -118,7 +118,7 @@ def capture_money(
         if amount.currency == purchase.total.currency:
             _refuse_above(purchase, amount)
     spent_minor = amount.amount_minor
-    return MovedMoney(spent_minor, move(free_held(account, hold.amount_minor), -spent_minor))
+    return MovedMoney(spent_minor, add_to_balance(free_held(account, hold.amount_minor), -spent_minor))
 
 
 def return_money(account: CardAccount, hold: CardHold, wanted: Money | None, at: datetime) -> MovedMoney:
@@ -130,7 +130,7 @@ def return_money(account: CardAccount, hold: CardHold, wanted: Money | None, at:
     amount = _choose_amount(account, wanted, hold.returnable_minor)
     if not 1 <= amount.amount_minor <= hold.returnable_minor:
         raise ReturnExceedsSpending(Money(hold.returnable_minor, account.currency), amount)
-    return MovedMoney(amount.amount_minor, move(account, amount.amount_minor))
+    return MovedMoney(amount.amount_minor, add_to_balance(account, amount.amount_minor))
 
 
 def _choose_amount(account: CardAccount, wanted: Money | None, whole_minor: int) -> Money:

@@ -16,7 +16,7 @@ from loyalty.rules.gift_card import (
     refuse_ended,
     refuse_used,
     state_at,
-    void,
+    void_card,
 )
 from loyalty.rules.gift_card_errors import GiftCardEnded, GiftCardHasOwner
 from loyalty.rules.ids import CustomerId
@@ -79,4 +79,4 @@ def cancel_card(
     if returns_points:
         refuse_ended(account, at)
         refuse_used(account, face_minor)
-    return CancelledCard(void(account, at), returns_points)
+    return CancelledCard(void_card(account, at), returns_points)

@@ -116,7 +116,7 @@ def measure_fall(
     return min(points, raised)
 
 
-def turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
+def apply_time(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
     """Return the account after the changes that time alone makes.
 
     They are the end of a lock, new windows, and a review of the standing.
@@ -128,7 +128,8 @@ def turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zone
     if policy.basis is TierBasis.EARNED_IN_WINDOW:
         return _turn_windows(policy, account, now, zone)
     if policy.basis is TierBasis.BALANCE and policy.downgrade is Downgrade.AT_WINDOW_END:
-        # Only if a review has passed since; the end of a lock alone does not review the standing.
+        # `tier_review_at` may be the end of a lock, which does not review the standing. So a review must have passed at
+        # that time or later.
         due_at = account.tier_review_at
         if due_at is not None and due_at <= _last_review_at(policy, now, zone):
             return replace(account, standing=account.balance)

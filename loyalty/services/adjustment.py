@@ -174,7 +174,7 @@ async def _book(
     book.posting.add(adjustment)
     available = book.account(customer_id).available
     book.tell(PointsAdjusted(customer_id, entry.id, adjustment_id, entry.points, available))
-    return adjustment, book.tiers.change(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
+    return adjustment, book.tiers.change_tier(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
 
 
 def _add(

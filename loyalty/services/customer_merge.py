@@ -159,8 +159,8 @@ def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str 
         bring_back(book, target_id, ArchiveCause.MERGE, merge.id)
     parcels = _empty_source(book, merge, moved)
     _fill_target(book, merge, moved, parcels)
-    book.tiers.change(source_id, TierChangeCause.MERGE, merge.id)
-    book.tiers.change(target_id, TierChangeCause.MERGE, merge.id)
+    book.tiers.change_tier(source_id, TierChangeCause.MERGE, merge.id)
+    book.tiers.change_tier(target_id, TierChangeCause.MERGE, merge.id)
     return merge
 
 

@@ -99,5 +99,5 @@ def _spend_points(book: Book, customer_id: CustomerId, card_id: GiftCardId, poin
     paid = debit(account, points, overdraft=Overdraft.REJECT, qualifying=False, path=("product",))
     allocations = allocate(book.lots.spendable(customer_id), points)
     entry = book.debit(customer_id, paid, allocations, cause_entry(EntryKind.GIFT_CARD, card_id, card_id))
-    book.lots.keep_alive(customer_id)
+    book.lots.note_activity(customer_id)
     book.tell(GiftCardBought(customer_id, entry.id, card_id, -points, book.account(customer_id).available))

@@ -15,7 +15,7 @@ from loyalty.ledger.gift_cards import (
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.errors import InvalidInput, refuse_problems
-from loyalty.rules.gift_card import GiftCardEntryKind, extend
+from loyalty.rules.gift_card import GiftCardEntryKind, extend_card
 from loyalty.rules.gift_card_events import GiftCardExtended
 from loyalty.rules.gift_card_steps import choose_later_expiry
 from loyalty.rules.ids import GiftCardId, TenantId
@@ -98,7 +98,7 @@ async def _decide_extend(
         book,
         card,
         GiftCardEntryKind.EXTENDED,
-        extend(card.account, expires_at, await read_lost_minor(tx, card.id)),
+        extend_card(card.account, expires_at, await read_lost_minor(tx, card.id)),
         reason=request.reason,
         expires_at=expires_at,
     )

@@ -15,7 +15,7 @@ from loyalty.ledger.rows import ProductSale
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.chain import CHAIN_START
 from loyalty.rules.errors import NotFound, refuse_problems
-from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, move
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, add_to_balance
 from loyalty.rules.gift_card_code import GiftCardCode, last_symbols
 from loyalty.rules.gift_card_events import GiftCardIssued
 from loyalty.rules.gift_card_issue import CardWorth, choose_worth, find_issue_problems, refuse_other_currencies
@@ -175,7 +175,7 @@ def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) 
     blank = _new_card(world, book, card_id, terms, code)
     if terms.customer_id is not None:
         bring_back(book, terms.customer_id, ArchiveCause.GIFT_CARD, card_id)
-    after = move(blank.account, blank.face_minor)
+    after = add_to_balance(blank.account, blank.face_minor)
     card, _ = enter_card(book, blank, GiftCardEntryKind.ISSUED, after, expires_at=blank.expires_at)
     book.posting.add(card)
     tell_of_card(book, card, GiftCardIssued, amount_minor=card.face_minor)

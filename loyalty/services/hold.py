@@ -99,7 +99,8 @@ async def spend_hold(
 ) -> tuple[RedemptionRow, HoldRow]:
     """Book that so many points of a hold are spent at a location, and that the rest is freed.
 
-    Returns the redemption and the hold. Both have the location.
+    Freed points first pay debt that arose meanwhile; those of expired lots expire at once. Returns the redemption and
+    the ended hold. Both get the location of the capture (`location`), in place of the one where the hold was made.
     """
     hold = hold._replace(location=location)
     parts = await _bring_held_lots(tx, book, hold)
@@ -172,7 +173,7 @@ def _spend(
     book.posting.add(redemption)
     cause = cause_entry(EntryKind.REDEEMED, redemption.id, redemption.id)
     entry = book.enter(customer_id, -points, accounts.spend_held(book.account(customer_id), points), cause)
-    book.lots.keep_alive(customer_id)
+    book.lots.note_activity(customer_id)
     rest = {part.lot.id: part.points for part in parts}
     for taken in allocate([replace(part.lot, remaining=part.points) for part in parts], points):
         book.lots.allocate(customer_id, entry.id, taken.lot_id, taken.points)

@@ -1,6 +1,6 @@
 """Let pending points mature at their time: each accrual once, in order, with any number of workers."""
 
-from loyalty.ledger.accruals import mature
+from loyalty.ledger.accruals import mature_accrual
 from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.ids import TenantId
@@ -37,7 +37,7 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
         for purchase in (await read_purchases_by_id(tx, [accrual.purchase_id for accrual in due])).values():
             book.know_purchase(purchase)
         for accrual in due:
-            mature(book, accrual)
+            mature_accrual(book, accrual)
         await post_and_commit(tx, book.finish())
     return Swept(len(due), sum(_is_late(accrual, book) for accrual in due))
 

@@ -211,7 +211,7 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
             entry = book.credit(customer_id, row.points, moved, cause, [parcel])
         book.tell(PointsOpened(customer_id, entry.id, row.id, row.points, moved.account.available))
     book.posting.add(row)
-    change = book.tiers.change(customer_id, TierChangeCause.OPENING, row.id)
+    change = book.tiers.change_tier(customer_id, TierChangeCause.OPENING, row.id)
     return OpenedBalance(row, book.customer(customer_id), change, replayed=False)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.accruals import accrue, move_after_report
+from loyalty.ledger.accruals import accrue_points, move_after_report
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book
 from loyalty.ledger.posting import post_and_commit
@@ -44,7 +44,7 @@ from loyalty.services.purchase_draft import (
     refuse_stale_accruals,
 )
 from loyalty.services.purchase_recording import RecordedPurchase, mark_state
-from loyalty.services.revaluation import revalue
+from loyalty.services.revaluation import revalue_accrual
 from loyalty.services.world import World
 from loyalty.storage.accounts import lock_known_customers
 from loyalty.storage.accruals import AccrualRow
@@ -161,7 +161,7 @@ async def _call_off(tx: Transaction, book: Book, draft: PurchaseDraft, paid: Pai
     """
     with book.tiers.settle_once(draft.customer_id):
         recorded = await _book_settled(tx, book, draft, paid)
-    change = book.tiers.change(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
+    change = book.tiers.change_tier(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
     return recorded._replace(tier_change=recorded.tier_change or change, customer=book.customer(draft.customer_id))
 
 
@@ -216,12 +216,12 @@ def _book_accrual(
     is_evaluated = _is_evaluated(draft, purchase.generation)
     task = choose_task(policy, facts, purchase.status, purchase.generation, book.now, is_evaluated=is_evaluated)
     if task is AccrualTask.EVALUATE:
-        return accrue(book, purchase, facts, moment, draft.refunds)
+        return accrue_points(book, purchase, facts, moment, draft.refunds)
     if accrual is None or task is AccrualTask.NOTHING:
         return None, None
     end_changed = moves_end(draft.item.news.changed)
     if draft.frozen is not None:
-        accrual, change = revalue(
+        accrual, change = revalue_accrual(
             book, accrual, purchase, facts, moment, draft.refunds, draft.frozen, end_changed=end_changed
         )
     accrual, moved = move_after_report(book, accrual, purchase, facts, moment, end_changed=end_changed)

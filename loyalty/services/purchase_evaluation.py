@@ -1,6 +1,6 @@
 """The sweep that evaluates purchases after the end of their service."""
 
-from loyalty.ledger.accruals import accrue
+from loyalty.ledger.accruals import accrue_points
 from loyalty.ledger.book import open_book
 from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.ids import TenantId
@@ -44,7 +44,7 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
             facts = build_paid_facts(purchase, category, points_paid_minor, cards)
             policy = program.row.settings.accrual
             moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
-            accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])
+            accrue_points(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])
             book.posting.move(purchase._replace(evaluates_at=None), seen=purchase)
         await post_and_commit(tx, book.finish())
     return Swept(len(due))

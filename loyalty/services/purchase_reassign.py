@@ -12,7 +12,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.accruals import credit_points, forfeit
+from loyalty.ledger.accruals import credit_points, forfeit_accrual
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, run_once
@@ -177,7 +177,7 @@ async def _take_back(tx: Transaction, book: Book, purchase: PurchaseRow, accrual
         await bring_open_lots(tx, book, [purchase.customer_id])
         own = [lot for lot in book.lots.spendable(purchase.customer_id) if lot.cause_id == accrual.id]
         refuse_used_points(accrual.outstanding_points, own)
-    forfeit(book, accrual)
+    forfeit_accrual(book, accrual)
 
 
 async def _give(

@@ -51,9 +51,9 @@ async def _re_tier(tx: Transaction, book: Book, accounts: Sequence[LockedCustome
         await _recount(tx, book, unmeasured)
     changes = []
     for customer_id in ids:
-        book.tiers.settle(customer_id)
+        book.tiers.settle_account(customer_id)
         _end_lost_lock(book, customer_id)
-        changes.append(book.tiers.change(customer_id, TierChangeCause.PROGRAM_CHANGE, None))
+        changes.append(book.tiers.change_tier(customer_id, TierChangeCause.PROGRAM_CHANGE, None))
     return [change.upgraded for change in changes if change is not None]
 
 
@@ -65,7 +65,7 @@ async def _recount(tx: Transaction, book: Book, customer_ids: Sequence[CustomerI
     by_window = policy.basis is TierBasis.EARNED_IN_WINDOW
     points = await read_window_points(tx, customer_ids, start, before) if by_window else {}
     for customer_id in customer_ids:
-        book.tiers.recount(customer_id, points.get(customer_id, (0, 0)))
+        book.tiers.recount_standing(customer_id, points.get(customer_id, (0, 0)))
 
 
 def _end_lost_lock(book: Book, customer_id: CustomerId) -> None:

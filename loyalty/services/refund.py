@@ -8,7 +8,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.accruals import mature, refund
+from loyalty.ledger.accruals import mature_accrual, refund_accrual
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
 from loyalty.rules.accrual_steps import CREDITED, AccrualStep
@@ -195,7 +195,7 @@ async def _decide_refund(
         # Points that paid for the purchase come back first, so that the points earned with it can be taken from them.
         points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
         accrual, taken, change = _take_points(book, purchase, accrual, [*refunds, decided.refund])
-    change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
+    change = change or book.tiers.change_tier(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
     row = _build_row(book, purchase, request, decided, len(earlier) + 1, taken, points)
     book.posting.add(row)
     save_version(
@@ -219,7 +219,7 @@ def _take_points(
     """
     if accrual is None:
         return None, 0, None
-    after, change = refund(book, accrual, refundable(purchase), refunds)
+    after, change = refund_accrual(book, accrual, refundable(purchase), refunds)
     return after, after.lost_points - accrual.lost_points, change
 
 
@@ -243,7 +243,7 @@ async def _decide_maturing(
         return Unchanged(MaturedPurchase(purchase, accrual, customer, None, replayed=True))
     book.know_purchase(purchase)
     # The points wait no longer: they mature now.
-    accrual, change = mature(book, accrual._replace(matures_at=book.now))
+    accrual, change = mature_accrual(book, accrual._replace(matures_at=book.now))
     return Booked(
         book,
         accrual.id,

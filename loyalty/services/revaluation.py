@@ -92,7 +92,7 @@ async def read_frozen_rules(
     return found
 
 
-def revalue(
+def revalue_accrual(
     book: Book,
     accrual: AccrualRow,
     purchase: PurchaseRow,
@@ -185,7 +185,7 @@ async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | N
     frozen = await read_frozen_rules(tx, book.program, [(one.accrual, facts[one.purchase.id]) for one in changed])
     for purchase, accrual, _, _, _ in changed:
         told = [row.refund for row in refunds.get(purchase.id, ())]
-        valued, _ = revalue(book, accrual, purchase, facts[purchase.id], book.now, told, frozen[accrual.id])
+        valued, _ = revalue_accrual(book, accrual, purchase, facts[purchase.id], book.now, told, frozen[accrual.id])
         move_after_report(book, valued, purchase, facts[purchase.id], book.now, end_changed=False)
     await post_and_commit(tx, book.finish())
 

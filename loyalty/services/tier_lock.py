@@ -99,7 +99,7 @@ async def _decide(
     locked = replace(book.account(customer_id), tier_locked=True, tier_locked_until=request.until)
     book.keep(locked)
     change = TierChange(book.program.tier(locked.tier_id), tier)
-    book.tiers.move(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
+    book.tiers.set_tier(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
     return Booked(book, customer_id, lambda: LockedTier(book.customer(customer_id), replayed=False))
 
 
@@ -117,7 +117,7 @@ async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> Customer
         if account.tier_locked:
             book.keep(replace(account, tier_locked=False, tier_locked_until=None))
             change = TierChange(book.program.tier(account.tier_id), tier_for(book.program.tiers, account.standing))
-            book.tiers.move(customer_id, change, TierChangeCause.MANUAL, None)
+            book.tiers.set_tier(customer_id, change, TierChangeCause.MANUAL, None)
         await post_and_commit(tx, book.finish())
         return book.customer(customer_id)
 

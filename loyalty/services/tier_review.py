@@ -29,6 +29,6 @@ async def _review_batch(world: World, tenant_id: TenantId) -> Swept:
         # Opening the book books the due changes. A customer with nothing due gets the time of the next review, or none.
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), due)
         for customer_id in due:
-            book.tiers.settle(customer_id)
+            book.tiers.settle_account(customer_id)
         await post_and_commit(tx, book.finish())
     return Swept(len(due))

@@ -10,6 +10,7 @@ import pytest
 from loyalty.rules.account import Account, CountedIn, Overdraft, credit, debit, expire, take_back
 from loyalty.rules.expiry import Period
 from loyalty.rules.standing import (
+    apply_time,
     count_qualifying,
     find_counting_window,
     measure_fall,
@@ -19,7 +20,6 @@ from loyalty.rules.standing import (
     previous_start,
     recount_windows,
     settle_standing,
-    turn_windows,
     window_start,
 )
 from loyalty.rules.tiers import DEFAULT_TIERING, Downgrade, TierBasis, TierPolicy, tier_for, validate_tiering
@@ -46,13 +46,13 @@ def begun(policy: TierPolicy, previous: int = 0, points: int = 0, **numbers: Any
 
 def earn(policy: TierPolicy, before: Account, points: int, now: datetime = NOW) -> Account:
     """Return the account after a purchase with so many points."""
-    opened = turn_windows(policy, before, now, BERLIN)
+    opened = apply_time(policy, before, now, BERLIN)
     return settle_standing(policy, opened, credit(opened, points, earned=True, qualifying=True).account, now, BERLIN)
 
 
 def wait(policy: TierPolicy, before: Account, now: datetime) -> Account:
     """Return the account as time has changed it, when somebody looks at it now."""
-    return settle_standing(policy, before, turn_windows(policy, before, now, BERLIN), now, BERLIN)
+    return settle_standing(policy, before, apply_time(policy, before, now, BERLIN), now, BERLIN)
 
 
 @pytest.mark.parametrize("policy", [TierPolicy(LIFETIME), by_window(), TierPolicy(BALANCE)], ids=lambda it: it.basis)
