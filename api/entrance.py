@@ -37,7 +37,7 @@ class Entrance(NamedTuple):
         if len(sent) > 1:
             raise unauthenticated("Send one Authorization header.", missing=False)
         try:
-            return await self._admit(request.headers, request.scope, sent[0] if sent else None)
+            return await self._find_actor(request.headers, request.scope, sent[0] if sent else None)
         except ForeignPage as refused:
             hide_from_page(request.scope)
             raise page_refused(str(refused), CROSS_SITE) from None
@@ -55,9 +55,9 @@ class Entrance(NamedTuple):
 
         Raises `Unauthenticated`, `PageRefused`, `ForeignPage` or `TenantNotActive`.
         """
-        return await self._admit(headers, scope, authorization, is_socket=True)
+        return await self._find_actor(headers, scope, authorization, is_socket=True)
 
-    async def _admit(
+    async def _find_actor(
         self, headers: Headers, scope: Scope, authorization: str | None, *, is_socket: bool = False
     ) -> Actor:
         """Return the actor of the credential, else of the session cookie, after checking the page that calls."""

@@ -31,7 +31,8 @@ def documents() -> None:
 def register(tenant_id: uuid.UUID, manifest: Path) -> None:
     """Register the documents of MANIFEST, as the tools of Apollo, Relay and graphql-codegen write it.
 
-    Documents that are registered already stay as they are. If one document may not run, none is registered.
+    Documents that are registered already stay as they are. If one document may not run, none is registered. They are
+    registered 100 at a time: if a limit of the tenant is reached, the hundreds before it stay registered.
     """
     from cli.manifest import read_manifest
     from loyalty.services.trusted_document import register_documents

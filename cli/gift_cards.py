@@ -34,7 +34,7 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
     settings = load_settings()
     keys = local_code_keys(settings)
     with provide_clusters(settings, APP_ROLE, RELAY_ROLE) as clusters:
-        damaged = asyncio.run(_reseal(clusters, keys, tenant_id))
+        damaged = asyncio.run(_reseal_tenants(clusters, keys, tenant_id))
     if damaged:
         click.echo(f"{damaged} codes are damaged: no key opens them. They stay as they are.")
         raise SystemExit(1)
@@ -42,7 +42,7 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
         click.echo("The first key of the file seals all codes. The other keys can be removed.")
 
 
-async def _reseal(clusters: Mapping[str, DatabaseUrls], keys: CodeKeys, tenant_id: uuid.UUID | None) -> int:
+async def _reseal_tenants(clusters: Mapping[str, DatabaseUrls], keys: CodeKeys, tenant_id: uuid.UUID | None) -> int:
     """Seal the codes of the tenants again; returns how many are damaged."""
     app = open_database(clusters, "app", pool_size=1, name="treue-gift-cards")
     relay = open_database(clusters, "relay", pool_size=1, name="treue-gift-cards")

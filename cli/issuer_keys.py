@@ -87,9 +87,10 @@ def _find_key(keys: Sequence[ECKey], key_id: str) -> ECKey:
 def _write_keys(path: Path, keys: Sequence[ECKey]) -> None:
     """Replace the file of keys whole and at once.
 
-    A server that starts meanwhile reads either the old keys or the new ones. Raises SetupProblem.
+    A server that starts meanwhile reads either the old keys or the new ones. Raises SetupProblem, and
+    ValueError for keys that an issuer cannot use.
     """
-    Issuer(keys[0], older=keys[1:])
+    Issuer(keys[0], older=keys[1:])  # it refuses keys with which no server could start
     try:
         descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

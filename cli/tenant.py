@@ -207,11 +207,11 @@ def export(tenant_id: uuid.UUID, file: Path) -> None:
     from runtime.settings import load_settings
 
     with provide_clusters(load_settings(), APP_ROLE, RELAY_ROLE) as clusters:
-        count = asyncio.run(_export(clusters, TenantId(tenant_id), file))
+        count = asyncio.run(_write_export(clusters, TenantId(tenant_id), file))
     click.echo(f"{count} rows of {tenant_id} stand in {file}.")
 
 
-async def _export(clusters: "Mapping[str, DatabaseUrls]", tenant_id: TenantId, file: Path) -> int:
+async def _write_export(clusters: "Mapping[str, DatabaseUrls]", tenant_id: TenantId, file: Path) -> int:
     """Note the export in both logs, then write the file; returns the number of rows. A failed export leaves no file."""
     import orjson
 

@@ -68,7 +68,7 @@ def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expe
         raise click.UsageError("--expect needs --tenant and --heads-at.")
     wanted = Wanted(tenant_id, workers, None if heads_at is None else _read_moment(heads_at), expected)
     with provide_clusters(load_settings(), APP_ROLE, RELAY_ROLE) as clusters:
-        broken = asyncio.run(_verify(clusters, wanted))
+        broken = asyncio.run(_verify_tenants(clusters, wanted))
     if broken:
         raise SystemExit(1)
 
@@ -86,7 +86,7 @@ def _read_moment(written: str) -> datetime:
     return moment
 
 
-async def _verify(clusters: Mapping[str, DatabaseUrls], wanted: Wanted) -> int:
+async def _verify_tenants(clusters: Mapping[str, DatabaseUrls], wanted: Wanted) -> int:
     """Check the tenants; returns how many have differences."""
     app = open_database(clusters, "app", pool_size=wanted.workers, answer_seconds=ANSWER_SECONDS, name="treue-verify")
     relay = open_database(clusters, "relay", pool_size=1, name="treue-verify")

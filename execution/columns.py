@@ -48,11 +48,17 @@ def make_enum_columns(enum: GraphQLEnumType) -> LeafColumns:
     columns: dict[type, Convert | None] = {}
     for kind in {type(value) for value in (*values, *members)}:
         names = {value: enum.coerce_output_value(value) for value in (*values, *members) if type(value) is kind}
-        columns[kind] = _convert_by_name(names)
+        columns[kind] = _convert_to_names(names)
     return columns
 
 
-def _convert_by_name(names: Mapping[Any, str]) -> Convert:
+def _convert_to_names(names: Mapping[Any, str]) -> Convert:
+    """Return a function that replaces members or values of an enum by their names in GraphQL.
+
+    ``names`` has the name of each. The function returns None if a value is not in it: then each value is converted
+    alone, with graphql-core's error for the wrong one.
+    """
+
     def convert(values: list[Any]) -> list[Any] | None:
         try:
             return [names[value] for value in values]

@@ -161,6 +161,10 @@ def _to_json(event: EventDict, **_options: Any) -> str:
 
 
 def _tame_other_loggers() -> None:
+    """Send the records of all libraries to the root logger's handler, and warnings of Python, too.
+
+    Libraries that were imported before may have handlers of their own, which write in other formats.
+    """
     for name in list(logging.root.manager.loggerDict):
         logger = logging.getLogger(name)
         logger.handlers = []

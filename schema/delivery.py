@@ -135,12 +135,13 @@ class Delivery:
             return StreamFailure(data=None, errors=[self._with_place(error) for error in result.errors or ()])
         self._is_reading = False
         if not _is_passing(result):
-            return self._deliver(result)
+            return self._finish_event(result)
         if await self._wait_to_repeat():
             return None
         return StreamFailure(data=None, errors=[self._resume_error(result)])
 
-    def _deliver(self, result: ExecutionResult) -> ExecutionResult:
+    def _finish_event(self, result: ExecutionResult) -> ExecutionResult:
+        """Return the result with the cursor of its event, which is done now."""
         self._forget_loaded()
         if self.position is not None:
             self._done_up_to = self.position

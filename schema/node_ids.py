@@ -50,12 +50,12 @@ class NodeId(NamedTuple):
 
 def encode_id(type_name: str, row_id: UUID) -> strawberry.ID:
     """Return the global id of a row."""
-    return _encode_id(f"{type_name}:{row_id}")
+    return _encode_content(f"{type_name}:{row_id}")
 
 
 def encode_key(type_name: str, kind: str, external_id: str) -> strawberry.ID:
     """Return the global id of a row that is found by kind and external id."""
-    return _encode_id(f"{type_name}:{kind}:{external_id}")
+    return _encode_content(f"{type_name}:{kind}:{external_id}")
 
 
 def decode_id(text: str) -> NodeId | None:
@@ -86,5 +86,5 @@ def row_id_of(text: str, type_name: str, *path: str) -> UUID:
     return node.id
 
 
-def _encode_id(content: str) -> strawberry.ID:
+def _encode_content(content: str) -> strawberry.ID:
     return strawberry.ID(base64.urlsafe_b64encode(content.encode()).decode().rstrip("="))

@@ -111,10 +111,10 @@ class OperationExecution(StrawberryGraphQLCoreExecutionContext):
     async def _answer_event(self, context: EventContext) -> EventResult:
         position = context.delivery.position
         key = None if self.group is None or position is None else (self.group, position)
-        answer = await context.fan_out.answer(key, self._read_event)
+        answer = await context.fan_out.answer(key, self._run_traced)
         return EventResult(data=answer.data, errors=answer.errors, answer=answer)
 
-    async def _read_event(self) -> CoreResult:
+    async def _run_traced(self) -> CoreResult:
         with trace(self.tracer, EVENT):
             result = self._run(False)
             return cast("CoreResult", await result if isawaitable(result) else result)

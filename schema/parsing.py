@@ -206,6 +206,7 @@ def _check_size(text: str) -> None:
     """Refuse a text with too many characters, lines or tokens."""
     if len(text) > MAX_DOCUMENT_LENGTH:
         raise _too_many("characters", MAX_DOCUMENT_LENGTH, " Send values as variables.")
+    # A line end of two characters (\r\n) counts twice: this is quicker than a pattern, and no honest document is near.
     if text.count("\n") + text.count("\r") >= MAX_LINES:
         raise _too_many("lines", MAX_LINES)
     if count_tokens(text, MAX_TOKENS + 1) > MAX_TOKENS:

@@ -34,7 +34,10 @@ def find_variable_excess(variables: Mapping[str, Any] | None) -> GraphQLError | 
 
 
 def count_values(variables: Mapping[str, Any] | None) -> int | GraphQLError:
-    """Return how many values the variables hold, or the error for too many, with the path of the large value."""
+    """Return how many values the variables hold, or the error for too many, with the path of the large value.
+
+    The number is a part of the cost that is charged for the operation.
+    """
     counted = 0
     waiting: list[tuple[Any, Path]] = [(variables or {}, ())]
     while waiting:

@@ -104,7 +104,7 @@ class Multiplexer:
             Lane.SLOW: LaneLimits(SLOW_READ_CONNECTIONS, SLOW_STATEMENT_MS),
         }
         self._lanes = {
-            lane: _Lane(
+            lane: _LaneConnections(
                 connect,
                 its,
                 answer_seconds=answer_seconds,
@@ -130,23 +130,23 @@ class Multiplexer:
         request whose connection is lost is sent once more.
         """
         if not self._fenced or wherever:
-            return await self._ask(_ENTER, str(tenant_id), lane, statements)
+            return await self._ask_in_lane(_ENTER, str(tenant_id), lane, statements)
         fence = (REFUSE_ELSEWHERE, {TENANT_PARAMETER: tenant_id})
-        return (await self._ask(_ENTER, str(tenant_id), lane, [fence, *statements]))[1:]
+        return (await self._ask_in_lane(_ENTER, str(tenant_id), lane, [fence, *statements]))[1:]
 
     async def ask_with_credential(self, sha256: str, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
         """Run a statement outside of every tenant for the holder of a credential, and return its rows."""
-        (rows,) = await self._ask(_PRESENT, sha256, Lane.FAST, [(statement, parameters)])
+        (rows,) = await self._ask_in_lane(_PRESENT, sha256, Lane.FAST, [(statement, parameters)])
         return rows
 
     async def ask_of_followed(
         self, tenant_ids: Sequence[TenantId], statement: Executable, parameters: Mapping[str, Any]
     ) -> list[Any]:
         """Run a statement outside of every tenant about the logs of these tenants, and return its rows."""
-        (rows,) = await self._ask(_FOLLOW, name_followed(tenant_ids), Lane.FAST, [(statement, parameters)])
+        (rows,) = await self._ask_in_lane(_FOLLOW, name_followed(tenant_ids), Lane.FAST, [(statement, parameters)])
         return rows
 
-    async def _ask(
+    async def _ask_in_lane(
         self, entering: Executable, entered: str, lane: Lane, statements: Sequence[tuple[Executable, Mapping[str, Any]]]
     ) -> list[list[Any]]:
         """Run statements in one lane, and return the rows of each statement.
@@ -170,7 +170,7 @@ class Multiplexer:
             lane.close()
 
 
-class _Lane:
+class _LaneConnections:
     """The connections of one lane, and the requests that wait for room on them."""
 
     def __init__(

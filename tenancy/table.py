@@ -52,7 +52,8 @@ TENANT_PARAMETER = "current_tenant"
 """It differs from the name of the column: SQLAlchemy would take that for a value to set."""
 
 FILLED_LATER = "filled_later"
-"""Marks a column that is empty at first and that no insertion names."""
+"""Marks a column that the rows given to ``insert_rows`` do not have. The database computes it at the insertion (see
+``computed`` there), or a later statement fills it."""
 
 KEY_TEXT = Text(collation="C")
 """Text for look-ups, in byte order: so ``^@`` (prefix) and keyset pages can use an index under RLS."""
@@ -133,8 +134,8 @@ def due_index(name: str, at: str, *, key: str = "id", where: str | None = None) 
     """Return an index by time over all tenants: the relay asks which tenants have due work.
 
     Only these indexes do not begin with the tenant. ``where`` selects the rows that wait for their time; without it
-    these are the rows that have a time. ``key`` comes last: a statement of one tenant that uses this index gets its
-    rows in order, too.
+    these are the rows that have a time. ``key`` comes last, so a statement of one tenant that uses this index
+    gets its rows in the order of time and then of ``key``.
     """
     return Index(name, at, "tenant_id", key, postgresql_where=text(where or f"{at} IS NOT NULL"))
 
@@ -182,7 +183,11 @@ def encode_bytea(value: bytes) -> str:
 
 
 def rows_parameter(table: Table, parameter: str, columns: Sequence[str] | None = None) -> TableValuedAlias:
-    """Return ``record_set`` with the columns of a table, except ``tenant_id`` and the columns that are filled later."""
+    """Return a ``record_set`` of rows of a table, whose columns have the types of the table's columns.
+
+    It has the named ``columns``. Without them it has all that a new row brings: not ``tenant_id``, no column marked
+    ``FILLED_LATER``, and no column for which the database has a default.
+    """
     names = columns or [
         item.name
         for item in table.c
@@ -200,8 +205,9 @@ def insert_rows(
 ) -> postgresql.Insert:
     """Return a statement that inserts the rows of one JSON parameter under the running transaction's tenant.
 
-    ``computed`` gives values for columns that are filled later: the database computes them from the other columns of a
-    row.
+    The rows have the columns of ``rows_parameter``; ``ordered_by`` names the one by which they are sorted. ``computed``
+    has, by name, columns that the rows do not have: each function gets the columns of a row, and returns the expression
+    with which the database computes the value.
     """
     rows = rows_parameter(table, parameter)
     made = {name: compute(rows.c) for name, compute in (computed or {}).items()}

@@ -116,11 +116,11 @@ def trace(
 
 def enter_span(span: S | None) -> AbstractContextManager[S | None]:
     """Let a span that has begun last as long as the block, and fail with an exception of the block."""
-    return NO_SPAN if span is None else _enter_span(span)
+    return NO_SPAN if span is None else _enter_existing_span(span)
 
 
 @contextlib.contextmanager
-def _enter_span(span: S) -> Iterator[S]:
+def _enter_existing_span(span: S) -> Iterator[S]:
     """Do what `enter_span` says for a span that exists."""
     try:
         with span.within():

@@ -137,12 +137,12 @@ class Budgets:
         A refusal that follows closely on others of its tenant is held back.
         """
         budget = self._find(actor.tenant_id, self._clock())
-        charge = await self._charge(budget, actor, cost)
+        charge = await self._charge_at_once(budget, actor, cost)
         if charge.retry_after is not None:
             await asyncio.sleep(budget.delay_refusal(asyncio.get_running_loop().time()))
         return charge
 
-    async def _charge(self, budget: _TenantBudget, actor: Actor, cost: int) -> Charge:
+    async def _charge_at_once(self, budget: _TenantBudget, actor: Actor, cost: int) -> Charge:
         """Charge an operation, without holding a refusal back.
 
         Spent points are booked when a slice is full, or when a refusal needs the newest budgets.

@@ -147,7 +147,10 @@ async def update_earning_rule(
 
 
 async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> RuleId:
-    """Delete a rule for good. Accruals that it earned keep their explanation. Refusal: NotFound."""
+    """Take a rule out of force for good: it earns no more points and cannot come back.
+
+    Its row and its versions stay, so that old accruals can be explained. Refusal: NotFound.
+    """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
 
     async def delete() -> RuleId:

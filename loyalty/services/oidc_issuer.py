@@ -310,7 +310,10 @@ async def _check_roles(tx: Transaction, by: Actor, mapped: Sequence[RoleValue]) 
 
 
 def _find_problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
-    """Return the problems of a request to set a provider, without a look at the database."""
+    """Return the problems of a request to set a provider, without a look at the database.
+
+    None stands for a check that found nothing. `refuse_problems` leaves it out.
+    """
     problems = [
         check_provider_url(request.issuer, ("issuer",), private=world.private_providers),
         check_text(request.audience, ("audience",), AUDIENCE_MAX_LENGTH),
@@ -330,7 +333,7 @@ def _find_problems(world: World, request: OidcIssuerRequest) -> list[Problem | N
 
 
 def _find_client_problems(request: OidcIssuerRequest) -> list[Problem | None]:
-    """Return the problems of the application in a request."""
+    """Return the problems of the application in a request; None stands for a check that found nothing."""
     problems: list[Problem | None] = []
     if isinstance(request.client_id, str):
         problems.append(check_text(request.client_id, ("sign_in_client_id",), AUDIENCE_MAX_LENGTH))

@@ -11,9 +11,10 @@ Key = TypeVar("Key", PurchaseKey, CatalogPlace)
 
 
 async def tidy_keys(keys: Sequence[Key], find_kept: Callable[[Sequence[Key]], Awaitable[Container[Key]]]) -> list[Key]:
-    """Return the keys with tidy ids. A key with an untidy id stays unchanged if ``find_kept`` finds it.
+    """Return the keys with tidy ids. A key with an untidy id stays unchanged if ``find_kept`` finds it in the database.
 
-    Nearly all keys are tidy, and need no query.
+    An earlier release stored ids as they came, and the row must still be found under its id. ``find_kept`` returns
+    those of the keys that are stored. Nearly all keys are tidy, and need no query.
     """
     tidied = [key._replace(external_id=tidy_id(key.external_id)) for key in keys]
     untidy = [key for key, tidy in zip(keys, tidied, strict=True) if key != tidy]

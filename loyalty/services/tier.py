@@ -131,7 +131,10 @@ async def change_tier(
 
 
 async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str | None = None) -> ChangedTier:
-    """Delete a tier. Its customers move to the next lower one. Refusals: NotFound, IdempotencyConflict."""
+    """Take a tier out of force for good; its row stays. Its customers move to the next lower one.
+
+    Refusals: NotFound, IdempotencyConflict.
+    """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     once = call_once(actor, key, "tierDelete", fingerprint([tier_id]))
 

@@ -138,7 +138,7 @@ async def update_rule(tx: Transaction, rule: EarningRuleRow, by: Actor) -> None:
 
 
 async def delete_rule(tx: Transaction, rule_id: RuleId, now: datetime) -> None:
-    """Take a rule out of force. Its versions stay and explain what it has earned."""
+    """Take a rule out of force for good. Its row and its versions stay and explain what it has earned."""
     await tx.run(_DELETE, rule=rule_id, now=now)
 
 

@@ -12,7 +12,7 @@ from loyalty.rules.ids import CustomerId, GiftCardHoldId, GiftCardId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.cards_paid import PurchaseOfCard, purchase_of_card, read_purchase_of_card
-from loyalty.storage.gift_cards import PreparedCard, prepare_statement, read_prepared_card
+from loyalty.storage.gift_cards import PreparedCard, read_prepared_card, select_prepared_card
 from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.known_checkouts import KnownCheckout, build_known_checkout, join_purchase, list_known_columns
 from loyalty.storage.points_paid import PurchaseKey, name_purchase
@@ -86,7 +86,7 @@ _HOLD_WITH_PURCHASE = (
     .where(gift_card_holds.c.tenant_id == tenant_parameter(), gift_card_holds.c.id == bindparam("hold"))
 )
 _ITS_PURCHASE = purchase_of_card(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id)
-_PREPARE_BY_HOLD = prepare_statement(
+_PREPARE_BY_HOLD = select_prepared_card(
     (gift_card_holds.c.tenant_id == tenant_parameter()) & (gift_card_holds.c.id == bindparam("hold")),
     gift_cards.join(gift_card_holds, _of_its_card),
     [*_ITS_PURCHASE, _take_its_purchase(gift_card_holds.c)],

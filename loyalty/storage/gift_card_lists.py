@@ -47,7 +47,10 @@ _BY_ISSUING = Keyset((gift_cards.c.issued_at, gift_cards.c.id), descending=True)
 
 
 def narrow_cards(wanted: GiftCardFilter) -> Narrowed:
-    """Return the list of cards, ordered by the time of issue."""
+    """Return the list of the cards that the filter selects, the newest issue first.
+
+    Nothing is read yet: the caller reads a page of it, or counts it.
+    """
     known, rows = gift_cards.c, Narrowed(_CARDS, _BY_ISSUING)
     rows.keep_equal(known.holder_id, wanted.holder_id)
     rows.keep_equal(known.buyer_id, wanted.buyer_id)

@@ -135,10 +135,13 @@ _LOST = select(func.coalesce(-func.sum(gift_card_entries.c.amount_minor), 0).cas
 _LOCK = _CARDS_BY_ID.order_by(gift_cards.c.id).with_for_update()
 
 
-def prepare_statement(condition: ColumnElement[bool], tables: Any = gift_cards, more: Sequence[Any] = ()) -> Any:
-    """Return a statement that reads the key of a call, the version of the program, and the card that is meant.
+def select_prepared_card(condition: ColumnElement[bool], tables: Any = gift_cards, more: Sequence[Any] = ()) -> Any:
+    """Return the statement that reads the facts of a `PreparedCard`.
 
-    ``more`` are columns beside those of the card.
+    They are the config version, the idempotency key of the call if it was kept before, and the card that is meant. The
+    card is the one row of ``tables`` for which ``condition`` is true; ``tables`` is the table of cards, or a join with
+    it. ``more`` are columns of ``tables`` that are read as well. Without a program there is no row. Without a card its
+    columns are NULL.
     """
     kept = KEPT_FOR_CALL.subquery("kept")
     card = (
@@ -155,7 +158,7 @@ def prepare_statement(condition: ColumnElement[bool], tables: Any = gift_cards, 
     )
 
 
-_PREPARE_BY_ID = prepare_statement(gift_cards.c.id == bindparam("card"))
+_PREPARE_BY_ID = select_prepared_card(gift_cards.c.id == bindparam("card"))
 _kind, _external_id = bindparam("purchase_kind", type_=Text()), bindparam("purchase_id", type_=Text())
 _PREPARE_TO_HOLD = _PREPARE_BY_ID.add_columns(
     take_purchase(_kind, _external_id), *purchase_of_card(_kind, _external_id)
@@ -181,7 +184,7 @@ async def prepare_to_hold_card(
 
 
 def read_prepared_card(row: Any) -> PreparedCard | None:
-    """Return the result of a `prepare_statement`."""
+    """Return the facts in a row of `select_prepared_card`; None without a row, because there is no program."""
     if row is None:
         return None
     kept = KeptKey(row.fingerprint, row.result_id) if row.fingerprint is not None else None

@@ -108,11 +108,11 @@ class Narrowed:
         """Read a window of the list in its order."""
         form = (window.limit, window.descends(by_default=self._order.descending), window.beyond is not None)
         place = {} if window.beyond is None else dict(zip(_MARKS, window.beyond, strict=True))
-        return await tx.rows(self._statement(form, partial(self._page, *form)), **self._parameters, **place)
+        return await tx.rows(self._statement(form, partial(self._select_page, *form)), **self._parameters, **place)
 
     async def count(self, tx: Reads) -> int:
         """Count the rows of the list. Counting stops at one more than ``MAX_TOTAL_COUNT``."""
-        row = await tx.row(self._statement("count", self._count), **self._parameters)
+        row = await tx.row(self._statement("count", self._select_count), **self._parameters)
         return int(row[0]) if row else 0
 
     def _statement(self, form: Hashable, make: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
@@ -120,7 +120,7 @@ class Narrowed:
         key = (self._rows, self._order, self._each is not None, tuple(steps), form)
         return _make_statement(_Shape(key, lambda: make(self._rows.where(*(step() for step in steps.values())))))
 
-    def _page(self, limit: int, descends: bool, beyond: bool, rows: Select[Any]) -> Select[Any]:  # noqa: FBT001 - partial
+    def _select_page(self, limit: int, descends: bool, beyond: bool, rows: Select[Any]) -> Select[Any]:  # noqa: FBT001 - partial
         columns = self._order.columns
         if self._each is not None:
             return self._page_of_each(self._each, limit, descends, beyond, rows)
@@ -153,7 +153,7 @@ class Narrowed:
         shown = [cast("ColumnElement[Any]", found.corresponding_column(cast("Any", one))) for one in columns]
         return _cut(select(*found.c).join_from(_each, found, true()), shown, limit, descends)
 
-    def _count(self, rows: Select[Any]) -> Select[Any]:
+    def _select_count(self, rows: Select[Any]) -> Select[Any]:
         if self._each is not None:
             rows = rows.where(among(self._each, _EACH))
         some: Select[Any] = rows.with_only_columns(literal_column("1"), maintain_column_froms=True).order_by(None)

@@ -211,7 +211,10 @@ def _program_row(row: Any) -> ProgramRow:
 
 
 def rule_from_document(stored: dict[str, Any]) -> EarningRule:
-    """Return a rule from its row, or the row of a version, read as JSON."""
+    """Return a rule from its row, read as JSON.
+
+    The row of a version will do, too, if the caller sets ``id`` to its ``rule_id``: a version has an id of its own.
+    """
     return EarningRule(
         id=RuleId(UUID(stored["id"])),
         name=stored["name"],

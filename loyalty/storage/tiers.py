@@ -170,7 +170,7 @@ async def update_tier(tx: Transaction, tier: TierRow, now: datetime) -> None:
 
 
 async def delete_tier(tx: Transaction, tier_id: TierId, now: datetime) -> None:
-    """Take a tier out of force."""
+    """Take a tier out of force for good; its row stays."""
     await tx.run(_DELETE, tier=tier_id, now=now)
 
 

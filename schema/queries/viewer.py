@@ -100,7 +100,7 @@ async def node(
     id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002 - Relay's name
 ) -> Node | None:
     """Return one object."""
-    return show_row_if_any(Node, await _node(info, id))
+    return show_row_if_any(Node, await _load_node(info, id))
 
 
 @guarded(description="Objects by their global ids, in the same order; null where there is none.")
@@ -111,10 +111,10 @@ async def nodes(
     """Return several objects, with one statement for each type of object."""
     if len(ids) > MAX_NODES:
         raise InvalidInput.one("ids", reason=f"must have at most {MAX_NODES} ids")
-    return [show_row_if_any(Node, row) for row in await asyncio.gather(*(_node(info, one) for one in ids))]
+    return [show_row_if_any(Node, row) for row in await asyncio.gather(*(_load_node(info, one) for one in ids))]
 
 
-async def _node(info: Info, text: str) -> Any:
+async def _load_node(info: Info, text: str) -> Any:
     found = decode_id(text)
     if found is None:
         return None
