@@ -213,6 +213,7 @@ class EventHub:
         return await asyncio.shield(asking)
 
     async def _ask_newest(self, tenant_id: TenantId) -> int:
+        """Read the newest position when a read is free. Callers who come after that begin a task of their own."""
         try:
             await self._reads.acquire()
         finally:

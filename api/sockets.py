@@ -294,7 +294,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         elif len(self.operations) >= MAX_OPERATIONS:
             await self._refuse_operation(message["id"])
         else:
-            await self._start(message)
+            await self._start_operation(message)
 
     async def _refuse_operation(self, operation_id: str) -> None:
         """Answer an operation above the limit with an error. The other operations and the socket continue."""
@@ -316,7 +316,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self._operation_count += 1
         return f"{self._socket_scope['state']['request_id']}.{self._operation_count}"
 
-    async def _start(self, message: SubscribeMessage) -> None:
+    async def _start_operation(self, message: SubscribeMessage) -> None:
         try:
             data = read_operation(message["payload"])
         except MalformedOperation:

@@ -41,7 +41,9 @@ class EventStream:
         self.actor = actor
         self.request_id = request_id
         self.dropped = False
+        """Whether the connection was cut because the reader did not take the last event."""
         self._last_words: str | None = None
+        """The last event, which says why the stream ends."""
         self._stopped = asyncio.Event()
         self._ended = asyncio.Event()
         self._task = asyncio.current_task()

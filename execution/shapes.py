@@ -63,6 +63,7 @@ class Leaf:
         return self._complete_each(run, field, values, place) if column is None else column
 
     def _convert(self, kind: type, values: list[Any]) -> list[Any] | None:
+        """Convert values of one class in one step; None if each must be completed alone, with its own error."""
         if kind is _NOTHING:
             return values if self.nullable else None
         convert = self.columns.get(kind, _UNKNOWN)

@@ -60,6 +60,7 @@ def _is_server(pid: int, data: Path) -> bool:
 
 
 def _is_taken(pid: int) -> bool:
+    """Tell whether a process has this number. Signal 0 only asks. A refusal says: another user's process has it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

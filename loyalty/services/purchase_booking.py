@@ -114,7 +114,7 @@ async def _book_item(
     paid: PaidWithPoints | None,
     named: Mapping[UUID, NamedPayment],
 ) -> RecordedPurchase:
-    """Book one item after its checks: a purchase that ends gives its points back."""
+    """Check one item and book it. If its purchase ends, the points that pay for it come back first."""
     _refuse_below_refunds(draft)
     refuse_named_payments(draft.item.news, named)
     if draft.item.status in ENDED and paid is not None:

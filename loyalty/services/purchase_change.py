@@ -34,7 +34,10 @@ async def read_current_accrual(tx: Transaction, purchase: PurchaseRow) -> Accrua
 
 
 def save_version(book: Book, purchase: PurchaseRow, identity: list[Any], facts: dict[str, Any]) -> None:
-    """Add a purchase at its next version to the posting, with its fact, for a change that is no report."""
+    """Add a purchase at its next version to the posting, with its fact, for a change that is no report.
+
+    ``identity`` is what the fingerprint of the fact is made of, and ``facts`` the document that the fact keeps.
+    """
     book.posting.add(purchase)
     book.posting.add(
         PurchaseFact(

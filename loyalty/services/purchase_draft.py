@@ -91,7 +91,12 @@ async def read_under_locks(
     paying: dict[int, PurchaseKey],
     opened: dict[str, LockedCustomer],
 ) -> LockedFacts:
-    """Read the data that only some items need. For a first purchase without payments there is no query."""
+    """Read the data that only some items need. For a first purchase without payments there is no query.
+
+    ``items`` has the items by their position in the batch. ``paying`` has, by position, the keys of the purchases that
+    points pay for, and ``opened`` the locked customers by external id. The lots that the items may take points from are
+    brought into the book.
+    """
     paid = await read_payments(tx, paying, opened)
     named = await read_named_payments(tx, [item.news for item in items.values()])
     await _load_lots_to_take_back(tx, book, items, opened)
