@@ -18,18 +18,26 @@ Scope = frozenset[str] | None
 
 
 def tidy_locations(ids: Sequence[str] | None) -> list[str] | None:
-    """Return the locations of a scope in stored form, each once; None for the whole business."""
-    return None if ids is None else list(dict.fromkeys(tidy_id(one) or one for one in ids))
+    """Return the locations of a scope in stored form; None for the whole business."""
+    return None if ids is None else [tidy_id(one) or one for one in ids]
 
 
 def check_locations(ids: Sequence[str] | None) -> list[Problem]:
-    """Return what is wrong with the locations of a scope."""
+    """Return what is wrong with the locations of a scope, such as one that is named twice."""
     if ids is None:
         return []
     if not 1 <= len(ids) <= MAX_SCOPE_LOCATIONS:
         return [Problem(SCOPE_PATH, f"must name 1 to {MAX_SCOPE_LOCATIONS} locations; null is the whole business")]
-    checked = (check_external_id(one, (*SCOPE_PATH, str(place))) for place, one in enumerate(ids))
-    return [problem for problem in checked if problem is not None]
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for place, one in enumerate(tidy_locations(ids) or ()):
+        path = (*SCOPE_PATH, str(place))
+        problem = check_external_id(ids[place], path)
+        if problem is None and one in seen:
+            problem = Problem(path, "must be named once")
+        seen.add(one)
+        problems += [] if problem is None else [problem]
+    return problems
 
 
 def is_in_scope(scope: Scope, location: str | None) -> bool:

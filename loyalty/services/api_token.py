@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.errors import NotFound, refuse_problems
+from loyalty.rules.location import tidy_locations
 from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
@@ -59,7 +60,7 @@ class ApiTokenRequest(NamedTuple):
     def fingerprint(self) -> str:
         """Return the fingerprint of this request."""
         asked = [self.name, sorted(self.permissions), self.expires_at, self.replaces]
-        return fingerprint(asked, networks=self.networks, locations=self.locations)
+        return fingerprint(asked, networks=self.networks, locations=tidy_locations(self.locations))
 
 
 class CreatedToken(NamedTuple):

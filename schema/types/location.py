@@ -44,6 +44,7 @@ def scope_input(default: Any = None) -> Any:
     """Declare the ``locations`` of an input that sets a scope of locations."""
     return strawberry.field(
         default=default,
-        description=f"External ids of the locations that the work is limited to, 1 to {MAX_SCOPE_LOCATIONS}; each is a "
-        "LOCATION of the catalogue. Null: the whole business. It goes with the permissions of a counter alone.",
+        description=f"External ids of the locations that the work is limited to, 1 to {MAX_SCOPE_LOCATIONS}, each "
+        "named once; each is a LOCATION of the catalogue. Null: the whole business. It goes with the permissions of a "
+        "counter alone.",
     )

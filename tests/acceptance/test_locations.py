@@ -650,6 +650,38 @@ async def test_a_token_is_limited_and_ends_when_who_knows_it_is_limited(team: Te
     assert (await till.get("{ viewer { locations } }"))["locations"] == [MAIN]
 
 
+REPEATED: list[tuple[list[str], str]] = [
+    ([MAIN, MAIN], "1"),
+    ([MAIN, f" {MAIN}"], "1"),
+    ([MAIN, BRANCH, f"{MAIN} "], "2"),
+]
+
+
+@pytest.mark.parametrize(("locations", "place"), REPEATED)
+async def test_a_location_is_named_once(team: Team, locations: list[str], place: str) -> None:
+    """Blanks make no difference. The path counts what was sent."""
+    member = (await team.main.get("{ viewer { member { id } } }"))["member"]["id"]
+    someone = {"name": "Eva", "person": {"email": f"{fresh()}@salon.example"}, "role": {"builtIn": "STAFF"}}
+    token = {"name": "Till", "permissions": ["LOYALTY_READ"]}
+    calls = {"memberAdd": someone, "memberUpdate": {"id": member}, "apiTokenCreate": token}
+    async with team.stage.salon.unchanged():
+        for operation, given in calls.items():
+            (error,) = await team.owner.refusals(operation, **given, locations=locations)
+            assert (error["code"], error["path"]) == ("INVALID_INPUT", ["locations", place]), operation
+            assert "must be named once" in error["message"]
+
+
+async def test_a_retry_with_blanks_is_a_replay(team: Team) -> None:
+    """The id of a location is the same with blanks round it, so the request is the same."""
+    given = {"name": "Till", "permissions": ["LOYALTY_READ"], "idempotencyKey": fresh()}
+    shown = "replayed apiToken { id locations }"
+    first = await team.owner.do("apiTokenCreate", shown, **given, locations=[MAIN, BRANCH])
+    again = await team.owner.do("apiTokenCreate", shown, **given, locations=[f" {MAIN}", f"{BRANCH} "])
+    assert (first["replayed"], again) == (False, {**again, "replayed": True, "apiToken": first["apiToken"]})
+    (error,) = await team.owner.refusals("apiTokenCreate", **given, locations=[BRANCH])
+    assert error["code"] == "IDEMPOTENCY_CONFLICT"
+
+
 async def test_the_audit_log_tells_of_a_scope(team: Team) -> None:
     """Who was limited, to what, and by whom."""
     member = (await team.main.get("{ viewer { member { id } } }"))["member"]["id"]
