@@ -125,6 +125,8 @@ READ_LOG = f"""
     INSERT INTO active_days (tenant_id, day, customer_id)
     SELECT DISTINCT tenant_id, (occurred_at AT TIME ZONE '{TIME_ZONE}')::date, customer_id
     FROM entries WHERE kind IN ({quote(ACTIVE)});
+    INSERT INTO active_spans (tenant_id, customer_id, first_day, last_day)
+    SELECT tenant_id, customer_id, min(day), max(day) FROM active_days GROUP BY 1, 2;
 """
 """The log has been read to its end: what the reader of the figures has written."""
 

@@ -4,7 +4,7 @@ A range of days is the sum of few figures: whole years, whole months before and 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -46,6 +46,14 @@ class ActiveDay(NamedTuple):
     customer_id: CustomerId
 
 
+class ActiveSpan(NamedTuple):
+    """The first and the last active day of a customer."""
+
+    customer_id: CustomerId
+    first_day: date
+    last_day: date
+
+
 class Movement(NamedTuple):
     """The parts of an entry that figures are made of."""
 
@@ -77,6 +85,13 @@ def add_up(movements: Iterable[Movement], zone: ZoneInfo) -> tuple[list[Figure],
         if one.kind in ACTIVE:
             active.add(ActiveDay(day, one.customer_id))
     return [Figure(*key, points) for key, points in sorted(sums.items())], sorted(active)
+
+
+def find_spans(days: Sequence[ActiveDay]) -> list[ActiveSpan]:
+    """Return the span of each customer with active days, in the order of their ids. The days are given in order."""
+    first = {one.customer_id: one.day for one in reversed(days)}
+    last = {one.customer_id: one.day for one in days}
+    return [ActiveSpan(customer, first[customer], last[customer]) for customer in sorted(first)]
 
 
 def split_days(first: date, after: date) -> list[Span]:

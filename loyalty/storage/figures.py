@@ -7,15 +7,15 @@ those of all entries, however far the reader is. Where the reader is far behind,
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import Date, Text, bindparam, select, text
+from sqlalchemy import Date, Text, bindparam, func, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from loyalty.rules.entry_kinds import ACTIVE, quote
-from loyalty.rules.figures import ActiveDay, Figure, Movement, split_days
+from loyalty.rules.figures import ActiveDay, Figure, Movement, find_spans, split_days
 from loyalty.rules.ids import EntryId
 from loyalty.rules.report import ReportRange
 from loyalty.storage.reports import DaySum
-from loyalty.storage.tables import active_days, entries, figures
+from loyalty.storage.tables import active_days, active_spans, entries, figures
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among, insert_rows, tenant_parameter
@@ -28,7 +28,7 @@ MAX_UNREAD_EVENTS = 10_000
 are planned for so many rows."""
 
 MAX_DAYS_OF_MARKS = 31
-"""The longest range whose active customers are found by its days. In a longer one each customer is looked up."""
+"""The longest range whose active customers are found by its days. In a longer one the span of each customer is read."""
 
 _fresh = insert_rows(figures, "figures")
 _ADD = _fresh.on_conflict_do_update(
@@ -36,6 +36,15 @@ _ADD = _fresh.on_conflict_do_update(
     set_={"points": figures.c.points + _fresh.excluded.points},
 )
 _MARK = insert_rows(active_days, "days").on_conflict_do_nothing()
+_wider = insert_rows(active_spans, "spans")
+_WIDEN = _wider.on_conflict_do_update(
+    index_elements=["tenant_id", "customer_id"],
+    set_={
+        "first_day": func.least(active_spans.c.first_day, _wider.excluded.first_day),
+        "last_day": func.greatest(active_spans.c.last_day, _wider.excluded.last_day),
+    },
+    where=or_(_wider.excluded.first_day < active_spans.c.first_day, _wider.excluded.last_day > active_spans.c.last_day),
+)
 _MOVEMENTS = select(*(entries.c[name] for name in Movement._fields)).where(
     entries.c.tenant_id == tenant_parameter(), among(entries.c.id, "ids")
 )
@@ -123,15 +132,21 @@ _MARKED = {
           AND EXISTS (SELECT FROM read_so_far)
         """,
     False: """
-        SELECT c.id FROM customers c CROSS JOIN LATERAL (
-            SELECT FROM active_days
-            WHERE tenant_id = :current_tenant AND customer_id = c.id AND day >= :first_day AND day < :after
-            LIMIT 1
-        ) d
-        WHERE c.tenant_id = :current_tenant AND EXISTS (SELECT FROM read_so_far)
+        SELECT s.customer_id FROM active_spans s
+        WHERE s.tenant_id = :current_tenant AND s.first_day < :after AND s.last_day >= :first_day
+          AND EXISTS (SELECT FROM read_so_far)
+          AND (s.first_day >= :first_day OR s.last_day < :after OR EXISTS (
+              SELECT FROM active_days d
+              WHERE d.tenant_id = :current_tenant AND d.customer_id = s.customer_id
+                AND d.day >= :first_day AND d.day < :after
+              OFFSET 0
+          ))
         """,
 }
-"""Customers who were active on a day of the range, for a short range and for a long one."""
+"""Customers who were active on a day of the range, for a short range and for a long one.
+
+In a long range most customers have their first or their last active day. Only the others are looked up by their days.
+"""
 
 # A merged customer counts as the target; those few are read first.
 _ACTIVE = {
@@ -166,8 +181,20 @@ async def add_figures(tx: Transaction, new: Sequence[Figure]) -> None:
 
 
 async def mark_active_days(tx: Transaction, new: Sequence[ActiveDay]) -> None:
-    """Store active days. Days that are stored already stay as they are."""
+    """Store active days, given in order, and widen the spans of their customers.
+
+    Days that are stored already stay as they are.
+    """
     await tx.run(_MARK, days=[{"day": one.day.isoformat(), "customer_id": str(one.customer_id)} for one in new])
+    spans = [
+        {
+            "customer_id": str(one.customer_id),
+            "first_day": one.first_day.isoformat(),
+            "last_day": one.last_day.isoformat(),
+        }
+        for one in find_spans(new)
+    ]
+    await tx.run(_WIDEN, spans=spans)
 
 
 async def sum_figures(tx: Reads, wanted: ReportRange) -> dict[str, int]:

@@ -38,7 +38,7 @@ MOST_PAGES = 40
 
 BY_DESIGN: Mapping[str, str] = {
     "loyalty.storage.erasures.erase_person": "looks through keys, refunds and returns, once for each erasure",
-    "loyalty.storage.figures.count_marked_customers": "looks at each customer, for a long range",
+    "loyalty.storage.figures.count_marked_customers": "reads the span of each customer, for a long range",
     "loyalty.storage.reports.sum_there": "a report at a counter adds up what it covers",
     "loyalty.storage.reports.count_active_there": "a report at a counter adds up what it covers",
     "loyalty.storage.narrowed.count": "counts a list where a caller asks for it, up to a ceiling",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import ACTIVE
-from loyalty.rules.figures import Figure, FigurePeriod, Movement, Span, add_up, split_days
+from loyalty.rules.figures import ActiveSpan, Figure, FigurePeriod, Movement, Span, add_up, find_spans, split_days
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.report import FIRST_REPORT_DAY, LAST_REPORT_DAY
 from tests.properties.strategies import ZONES
@@ -70,6 +70,14 @@ def test_figures_of_each_length_are_the_sums_of_the_entries(moved: list[Movement
     assert days == sorted(
         {(one.occurred_at.astimezone(place).date(), one.customer_id) for one in moved if one.kind in ACTIVE}
     )
+
+
+@given(st.lists(movements, max_size=30))
+def test_the_span_of_a_customer_goes_from_the_first_to_the_last_active_day(moved: list[Movement]) -> None:
+    _, days = add_up(moved, ZoneInfo("UTC"))
+    customers = sorted({one.customer_id for one in days})
+    of = {customer: [one.day for one in days if one.customer_id == customer] for customer in customers}
+    assert find_spans(days) == [ActiveSpan(customer, min(of[customer]), max(of[customer])) for customer in customers]
 
 
 def test_an_entry_without_points_left_is_a_figure_of_zero() -> None:

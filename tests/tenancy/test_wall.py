@@ -49,6 +49,7 @@ APP_RIGHTS = {
         "UPDATE(reversed_points), UPDATE(state), UPDATE(taken_points), UPDATE(valuation), UPDATE(voided_points)"
     ),
     "active_days": GROWS_ONLY,
+    "active_spans": "INSERT, SELECT, UPDATE(first_day), UPDATE(last_day)",
     "adjusted_days": "INSERT, SELECT, UPDATE(day), UPDATE(points)",
     "adjustments": f"{GROWS_ONLY}, UPDATE(customer_description), UPDATE(internal_note)",
     "allocations": GROWS_ONLY,

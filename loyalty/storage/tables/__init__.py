@@ -52,7 +52,7 @@ from loyalty.storage.tables.program import (
     tiers,
 )
 from loyalty.storage.tables.purchases import accruals, former_valuations, purchase_facts, purchase_refunds, purchases
-from loyalty.storage.tables.readers import active_days, figures, log_readers
+from loyalty.storage.tables.readers import active_days, active_spans, figures, log_readers
 from loyalty.storage.tables.team import adjusted_days, members, roles
 from loyalty.storage.tables.trusted_documents import trusted_documents
 
@@ -60,6 +60,7 @@ __all__ = [
     "accounts",
     "accruals",
     "active_days",
+    "active_spans",
     "adjusted_days",
     "adjustments",
     "allocations",

@@ -58,3 +58,14 @@ active_days = tenant_table(
     unique("customer_id", "day"),
     key=("day", "customer_id"),
 )
+
+active_spans = tenant_table(
+    "active_spans",
+    identifier("customer_id"),
+    # The first and the last day among the customer's active days.
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    references("customer_id", "customers"),
+    check("last_day", "last_day >= first_day"),
+    key=("customer_id",),
+)

@@ -258,3 +258,24 @@ async def test_another_tenant_has_figures_of_its_own(
         report = await read_report(world, other_salon.manager, today, today + timedelta(days=length))
         assert report.movements == (0,) * 6
         assert report.active_customers == 0
+
+
+async def test_a_long_range_between_active_days_has_only_who_was_active_in_it(
+    world: World, salon: Salon, relay_database: Database
+) -> None:
+    """The span of a customer tells nothing of the days inside of it, so these are looked up."""
+    for month, name in ((0, "anna"), (0, "ben"), (5, "ben"), (5, "cem"), (14, "anna"), (14, "ben")):
+        moment = BEGIN + timedelta(days=30 * month)
+        await earn(at(world, moment), salon, order(f"of {name} in {month}", 1_000, customer=name))
+    await read_all_events(world, salon.tenant_id, relay_database)
+    begin = BEGIN.astimezone(BERLIN).date()
+
+    async def count_active(first: int, last: int) -> int:
+        first_day, last_day = begin + timedelta(days=first), begin + timedelta(days=last)
+        return (await read_report(world, salon.manager, first_day, last_day)).active_customers
+
+    assert await count_active(10, 400) == 2
+    assert await count_active(0, 400) == 3
+    assert await count_active(10, 420) == 3
+    assert await count_active(10, 140) == 0
+    assert await count_active(155, 400) == 0
