@@ -296,9 +296,10 @@ def _accounts(builder: Builder) -> str:
     return f"""
         INSERT INTO accounts (tenant_id, customer_id, available, pending, held, debt, lifetime_earned, qualifying,
                               standing, standing_by, tier_id, sequence, chain, window_points, previous_window_points,
-                              tier_locked, closed, updated_at)
+                              tier_locked, closed, active_at, updated_at)
         SELECT c.tenant_id, c.id, {left} * c.factor, 0, 0, 0, {earned} * c.factor, {qualifying}, {qualifying},
-               'LIFETIME_EARNED', c.tier_id, {builder.rounds}, h.hash, 0, 0, false, false, {builder.at(builder.rounds)}
+               'LIFETIME_EARNED', c.tier_id, {builder.rounds}, h.hash, 0, 0, false, false, {builder.at(builder.rounds)},
+               {builder.at(builder.rounds)}
         FROM bench.customers c JOIN bench.heads h ON h.tenant_id = c.tenant_id AND h.customer_id = c.id
         ORDER BY c.n
     """

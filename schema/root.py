@@ -59,6 +59,7 @@ from schema.mutations import (
     redemption_hold,
     redemption_release,
     redemption_return,
+    retention_set,
     role_create,
     role_delete,
     role_update,
@@ -81,6 +82,7 @@ from schema.queries import gift_card_lookup as gift_card_lookups
 from schema.queries import listing as listing_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
+from schema.queries import retention as retention_queries
 from schema.queries import team as team_queries
 from schema.queries import trusted_document as document_queries
 from schema.queries import verification as verification_queries
@@ -96,6 +98,7 @@ class Query:
     nodes = viewer_queries.nodes
     program = program_queries.program
     customer_export = export_queries.customer_export
+    retention = retention_queries.retention
     earning_rules = program_queries.earning_rules
     tiers = program_queries.tiers
     catalog_items = program_queries.catalog_items
@@ -181,6 +184,7 @@ class Mutation:
     trusted_documents_register = trusted_documents_register.trusted_documents_register
     trusted_documents_remove = trusted_documents_remove.trusted_documents_remove
     document_rule_set = document_rule_set.document_rule_set
+    retention_set = retention_set.retention_set
     sandbox_clock_advance = sandbox_clock_advance.sandbox_clock_advance
     api_token_create = api_token_create.api_token_create
     api_token_revoke = api_token_revoke.api_token_revoke

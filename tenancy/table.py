@@ -130,14 +130,16 @@ def index(name: str, *columns: Any, where: ColumnElement[bool] | TextClause | No
     return Index(name, "tenant_id", *columns, **options)
 
 
-def due_index(name: str, at: str, *, key: str = "id", where: str | None = None) -> Index:
+def due_index(name: str, at: str, *, key: str | None = "id", where: str | None = None) -> Index:
     """Return an index by time over all tenants: the relay asks which tenants have due work.
 
     Only these indexes do not begin with the tenant. ``where`` selects the rows that wait for their time; without it
     these are the rows that have a time. ``key`` comes last, so a statement of one tenant that uses this index
-    gets its rows in the order of time and then of ``key``.
+    gets its rows in the order of time and then of ``key``. It is None for a table
+    with one row per tenant.
     """
-    return Index(name, at, "tenant_id", key, postgresql_where=text(where or f"{at} IS NOT NULL"))
+    columns = (at, "tenant_id") if key is None else (at, "tenant_id", key)
+    return Index(name, *columns, postgresql_where=text(where or f"{at} IS NOT NULL"))
 
 
 def one_of(column_name: str, values: Sequence[str]) -> CheckConstraint:

@@ -14,6 +14,7 @@ from loyalty.ledger.rows import (
     CustomerTag,
     CustomerWord,
     IdentifierOwner,
+    OutboxEvent,
     ProfileChange,
     SearchMark,
     TagOwner,
@@ -23,12 +24,15 @@ from loyalty.rules.account import Account
 from loyalty.rules.identifier import Identifier, identifiers_of
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.profile_history import compare_profiles, read_known_profile
+from loyalty.rules.retention import mark_active
 from loyalty.rules.search import search_words, words_mark
 from loyalty.rules.standing import count_qualifying
 from loyalty.rules.tag import fold_tag
 from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.customers import CustomerRow, customer_row
 from loyalty.storage.facts import find_telling_time
+from loyalty.storage.purchases import PurchaseRow
+from permissions.actor import ActorKind
 from tenancy.table import encode_bytea
 
 
@@ -94,10 +98,24 @@ class Accounts:
         return row
 
     def write(self) -> None:
-        """Add the changed accounts to the posting."""
+        """Add the changed accounts to the posting. Whom the posting is about was active, unless time alone did it."""
+        if self._sheet.actor.kind is not ActorKind.SYSTEM:
+            for customer_id in self._find_active():
+                account = self[customer_id]
+                marked = mark_active(account, self._sheet.now)
+                if marked is not account:
+                    self.change(marked)
         for customer_id in self._changed:
             self._sheet.posting.move(describe_changed_account(self[customer_id], self._sheet.now))
         self._changed = set()
+
+    def _find_active(self) -> set[CustomerId]:
+        """Return the customers of the book about whom the posting says something."""
+        posting, told = self._sheet.posting, set(self._changed)
+        for row_class in (PurchaseRow, ProfileChange, CustomerConsent, OutboxEvent):
+            added: list[Any] = posting.added(row_class)
+            told.update(row.customer_id for row in added if row.customer_id in self._customers)
+        return told
 
     def _index(self, profile: Any) -> None:
         """Add the rows of a profile's search words, identifiers, tags, consent and history to the posting.
@@ -181,6 +199,7 @@ def describe_changed_account(account: Account, now: datetime) -> ChangedAccount:
         tier_locked_until=account.tier_locked_until,
         closed=account.closed,
         archived_at=account.archived_at,
+        active_at=account.active_at,
         updated_at=now,
     )
 

@@ -130,6 +130,7 @@ class ChangedAccount(NamedTuple):
     tier_locked_until: datetime | None
     closed: bool
     archived_at: datetime | None
+    active_at: datetime | None
     updated_at: datetime
 
 

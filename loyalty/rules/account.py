@@ -52,7 +52,8 @@ class Account:
     those of the window before. `standing` are the points that decide the tier, measured as `standing_by` says (see
     `standing`). `tier_review_at` is the next time at which time alone may change the standing or the tier. A locked
     tier does not change, until `tier_locked_until` if that is set. A closed account belongs to a merged customer.
-    `archived_at` is when the customer was archived.
+    `archived_at` is when the customer was archived. `active_at` is when somebody last did something for the customer,
+    to the day (see `mark_active`).
     """
 
     customer_id: CustomerId
@@ -75,6 +76,7 @@ class Account:
     tier_locked_until: datetime | None = None
     closed: bool = False
     archived_at: datetime | None = None
+    active_at: datetime | None = None
 
     @property
     def balance(self) -> int:

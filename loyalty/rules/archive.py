@@ -15,7 +15,7 @@ class ArchiveCause(DescribedEnum):
     PURCHASE = "PURCHASE", "A purchase was recorded for the customer, or reassigned to the customer."
     HOLD = "HOLD", "Points were set aside at a checkout."
     GIFT_CARD = "GIFT_CARD", "The customer bought, received or claimed a gift card."
-    ERASURE = "ERASURE", "The person was erased with `customerErase`."
+    ERASURE = "ERASURE", "The person was erased."
     MERGE = "MERGE", "A customer who was not archived was merged into this one."
 
 

@@ -25,6 +25,7 @@ class AuditSubject(DescribedEnum):
     ALLOWED_ORIGINS = "ALLOWED_ORIGINS", "The origins of browser pages that may call."
     TRUSTED_DOCUMENT = "TRUSTED_DOCUMENT", "A document that clients may run: registered or removed, named by its hash."
     DOCUMENT_RULE = "DOCUMENT_RULE", "Who may run trusted documents only."
+    RETENTION = "RETENTION", "How long personal data is kept."
     FEATURES = "FEATURES", "The modules of the business that are on beside the program."
     CUSTOMER = "CUSTOMER", "A customer whose person was erased; nothing here says who that was."
     SANDBOX_CLOCK = "SANDBOX_CLOCK", "The clock of a sandbox."

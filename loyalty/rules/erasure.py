@@ -2,8 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
+from loyalty.rules.described_enum import DescribedEnum
+
 MARK_MIN_LENGTH = 4
 """The shortest text that is searched for in ids and keys: a shorter one is part of too many of them."""
+
+
+class ErasureCause(DescribedEnum):
+    """Why a person was erased. More causes may come."""
+
+    CALL = "CALL", "Somebody asked for it with `customerErase`."
+    RETENTION = "RETENTION", "The customer was inactive for longer than the retention of the tenant."
 
 
 def marks_of(

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.described_enum import DescribedEnum
+from loyalty.rules.erasure import ErasureCause
 from loyalty.rules.ids import (
     AccrualId,
     AdjustmentId,
@@ -337,9 +338,10 @@ class CustomerErased:
     """All that names the person was taken away."""
 
     kind: ClassVar[EventKind] = EventKind.CUSTOMER_ERASED
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     customer_id: CustomerId
+    cause: ErasureCause = ErasureCause.CALL
 
 
 Event = (

@@ -55,6 +55,7 @@ def empty_source(source: Account, moved: MovedNumbers) -> Account:
         tier_locked_until=None,
         closed=True,
         archived_at=None,
+        active_at=None,
         sequence=source.sequence + (1 if moved.points else 0),
     )
 

@@ -1,30 +1,23 @@
 """Erase a person: all data that names the person is removed for good. Points and sums stay with a nameless customer."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from loyalty.ledger.archiving import archive_in_book
-from loyalty.ledger.book import Book, open_book
+from loyalty.ledger.book import Book
 from loyalty.ledger.once import AskedKey, Booked, Unchanged, ask_key, run_once
-from loyalty.ledger.posting import post
-from loyalty.rules.archive import ArchiveCause
-from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.customer import ERASED_PREFIX
-from loyalty.rules.erasure import marks_of
-from loyalty.rules.errors import ActiveHolds, NotFound, refuse_problems
-from loyalty.rules.events import CustomerErased
+from loyalty.rules.erasure import ErasureCause
+from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.text import check_external_id
-from loyalty.services.audit import note_changes
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.customer_lookup import limit_lookups
+from loyalty.services.erasing import OpenPerson, book_erasure, open_person, write_erasure
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customer
-from loyalty.storage.erasures import PersonRow, erase_person, lock_person
 from loyalty.storage.idempotency import name_call
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -83,35 +76,21 @@ async def _decide(
         return Unchanged(ErasedCustomer(erased, replayed=True))
     program = await program_in_force(world, tx, even_when_off=True)
     customer_id = await resolve_customer(tx, customer)
-    person = await lock_person(tx, customer_id)
-    if any(row.external_id.startswith(ERASED_PREFIX) for row in person):
+    opened = await open_person(world, tx, program, actor, customer_id)
+    if any(row.external_id.startswith(ERASED_PREFIX) for row in opened.person):
         raise NotFound("customer", ("customer",))
-    book = await open_book(world, tx, program, actor, [customer_id])
-    if book.account(customer_id).held:
-        raise ActiveHolds(book.account(customer_id).held, ("customer",))
-    archive_in_book(book, customer_id, None, ArchiveCause.ERASURE)
-    book.tell(CustomerErased(customer_id))
+    book = book_erasure(opened, ErasureCause.CALL)
     return Booked(
         book,
         customer_id,
         lambda: ErasedCustomer(_strip_person(book, customer_id), replayed=False),
-        partial(_write, person=person, customer_id=customer_id),
+        partial(_write, opened=opened),
     )
 
 
-async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], customer_id: CustomerId) -> None:
-    """Post the book, then erase the person. In this order the texts of the new rows are erased too."""
-    await post(tx, book.finish())
-    marks = marks_of(
-        external_ids=[row.external_id for row in person],
-        names=[row.full_name for row in person],
-        emails=[row.email for row in person],
-        phones=[row.phone for row in person],
-        identifiers=[one["value"] for row in person for one in row.identifiers or ()],
-    )
-    await erase_person(tx, [row.id for row in person], marks, book.now)
-    change = AuditedChange(AuditSubject.CUSTOMER, str(customer_id), "", {"erased": False}, {"erased": True})
-    await note_changes(tx, book.actor, book.now, [change])
+async def _write(tx: Transaction, _: Book, *, opened: OpenPerson) -> None:
+    """Write the erasure that somebody asked for."""
+    await write_erasure(tx, opened, ErasureCause.CALL)
 
 
 def _strip_person(book: Book, customer_id: CustomerId) -> CustomerRow:

@@ -8,6 +8,7 @@ from loyalty.services.gift_card_expiry import expire_due_cards, free_abandoned_c
 from loyalty.services.gift_card_notice import tell_expiring_cards
 from loyalty.services.maturing import mature_due
 from loyalty.services.purchase_evaluation import evaluate_due
+from loyalty.services.retention_sweep import remove_due
 from loyalty.services.sweep import Sweep
 from loyalty.services.tier_review import review_due
 from loyalty.storage.due import due_by
@@ -24,6 +25,8 @@ SWEEPS: Sequence[Sweep] = (
     # If all money of expired cards is held, nothing can expire yet.
     Sweep("gift_card_expiry", due_by("gift_cards_due_at_idx"), expire_due_cards),
     Sweep("tiers", due_by("accounts_tier_review_at_idx"), review_due),
+    # After all that may end what keeps a customer.
+    Sweep("retention", due_by("retention_looks_at_idx"), remove_due),
 )
 """All sweeps. The worker and a sandbox run each until it finds no work."""
 

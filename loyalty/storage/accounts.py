@@ -38,6 +38,7 @@ ACCOUNT_COLUMNS = [
     accounts.c.tier_locked_until,
     accounts.c.closed,
     accounts.c.archived_at,
+    accounts.c.active_at,
 ]
 PROFILE_COLUMNS = [
     customers.c.id,
@@ -150,8 +151,9 @@ def _select_opened_accounts(opened: Any) -> Any:
         opened.c.id,
         *empty.values(),
         opened.c.updated_at,
+        opened.c.updated_at,
     ).order_by(opened.c.id)
-    fresh = upsert(accounts).from_select(["tenant_id", "customer_id", *empty, "updated_at"], source)
+    fresh = upsert(accounts).from_select(["tenant_id", "customer_id", *empty, "active_at", "updated_at"], source)
     return fresh.on_conflict_do_update(
         index_elements=["tenant_id", "customer_id"],
         set_={"updated_at": fresh.excluded.updated_at},

@@ -92,7 +92,8 @@ HELD: Sequence[Held] = (
         HeldSection.ACCOUNT,
         tables.accounts,
         "customer_id available pending held debt lifetime_earned qualifying tier_id tier_locked tier_locked_until "
-        "window_started_at window_points previous_window_points standing tier_review_at archived_at updated_at",
+        "window_started_at window_points previous_window_points standing tier_review_at archived_at active_at "
+        "updated_at",
         left_out="sequence chain standing_by closed",
         row="customer_id",
     ),

@@ -38,6 +38,7 @@ _NODES = {
     AuditSubject.BROWSER_SESSION: "BrowserSession",
     AuditSubject.GIFT_CARD_PRODUCT: "GiftCardProduct",
     AuditSubject.CATALOG_ITEM: "CatalogItem",
+    AuditSubject.CUSTOMER: "Customer",
 }
 _SUBJECTS = {name: subject for subject, name in _NODES.items()}
 
@@ -94,8 +95,8 @@ class AuditEntry(Node):
 
     @computed(
         description="The global id of a rule, a tier, a token, a client, a provider, a member, a role, a browser "
-        "session, a gift card product or an item of the catalogue; null for what has none. `node` finds it only "
-        "while it is there."
+        "session, a gift card product, an item of the catalogue or an erased customer; null for what has none. `node` "
+        "finds it only while it is there."
     )
     def subject_id(self) -> strawberry.ID | None:
         """Made of what the log holds."""

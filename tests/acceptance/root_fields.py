@@ -66,6 +66,7 @@ INPUTS: Mapping[str, Json] = {
     "trustedDocumentsRegister": {"documents": []},
     "trustedDocumentsRemove": {"documentIds": []},
     "documentRuleSet": {"rule": "ANY"},
+    "retentionSet": {"inactiveMonths": 0},
 }
 
 QUERIES: Mapping[str, str] = {

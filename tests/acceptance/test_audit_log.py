@@ -15,7 +15,7 @@ from tests.acceptance.conftest import OpenBusiness
 
 CONFIGURE = {
     *(Permission.LOYALTY_MANAGE, Permission.TOKENS_MANAGE, Permission.GIFT_CARDS_MANAGE),
-    Permission.MEMBERS_MANAGE,
+    *(Permission.MEMBERS_MANAGE, Permission.CUSTOMERS_ERASE),
 }
 WITH_A_HISTORY = {
     *("customerUpsert", "customersUpsert", "customerArchive", "customerUnarchive"),
@@ -73,6 +73,13 @@ async def switch_feature_off(salon: Business) -> None:
     """Switch off what the program needs, after the program itself."""
     await salon.owner.do("featureSet", "__typename", feature="LOYALTY", on=False)
     await salon.owner.do("featureSet", "__typename", feature="COUPONS", on=False)
+
+
+async def erase_anna(salon: Business) -> None:
+    """Erase a customer who is made before."""
+    anna = {"externalId": "anna"}
+    await salon.owner.do("customerUpsert", "__typename", **anna)
+    await salon.owner.do("customerErase", "__typename", customer=anna, idempotencyKey="erase")
 
 
 DOCUMENT = {"text": "query Viewer { viewer { name } }", "name": "Viewer"}
@@ -152,6 +159,10 @@ EDITS: dict[str, Tried] = {
         "ALLOWED_ORIGINS",
         "CHANGED",
         [("origins", "[]", '["https://salon.example"]')],
+    ),
+    "customerErase": Tried(erase_anna, "CUSTOMER", "CHANGED", [("cause", None, '"CALL"'), ("erased", "false", "true")]),
+    "retentionSet": Tried(
+        do("retentionSet", {"inactiveMonths": 24}), "RETENTION", "CHANGED", [("inactiveMonths", None, "24")]
     ),
     "trustedDocumentsRegister": Tried(
         do("trustedDocumentsRegister", {"documents": [DOCUMENT]}),

@@ -91,6 +91,8 @@ STILL_THERE_WHEN_OFF = {
     "customerArchive",
     "customerUnarchive",
     "customerErase",
+    "retention",
+    "retentionSet",
     "openingBalancesImport",
 }
 """What is there for the team while the program is off: credentials, and whatever prepares the program."""

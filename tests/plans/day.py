@@ -130,6 +130,7 @@ from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchas
 from loyalty.services.redemption import hold_points, release_hold
 from loyalty.services.refund import mature_purchase
 from loyalty.services.report import get_report, load_active_customers, load_report_sums
+from loyalty.services.retention import RetentionChange, get_outlook, get_retention, set_retention
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.role import RoleChange, RoleRequest, create_role, list_roles, remove_role, update_role
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
@@ -357,6 +358,9 @@ class Day:
         assert actor is not None
         assert await refresh_actor(world, actor) is not None
         await set_allowed_origins(world, manager, ["https://salon.example"])
+        await set_retention(world, owner, RetentionChange(inactive_months=24, profile_history_months=12))
+        await get_retention(world, manager)
+        await get_outlook(world, manager, 36)
         offered = [OfferedDocument(f"{number:064x}", "{ viewer { name } }") for number in range(100)]
         await register_documents(world, manager, offered)
         assert await find_document(world, manager, offered[5].sha256) is not None
@@ -747,6 +751,7 @@ class Day:
                 "notices",
                 "expiry",
                 "tiers",
+                "retention",
             }:
                 await one.work(at(self.world, now + LATER), self.salon.tenant_id)
             await one.work(self.world, self.salon.tenant_id)

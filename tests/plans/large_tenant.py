@@ -87,6 +87,14 @@ RARE_ROWS = f"""
     UPDATE accruals SET state = 'PENDING', matured_at = null,
                         matures_at = now() + interval '9 years'
         FROM picked WHERE tenant_id = '{BIG_TENANT}' AND accruals.customer_id = picked.customer_id;
+    UPDATE accounts SET available = 0, active_at = now() - interval '9 years'
+        FROM (
+            SELECT id FROM customers
+            WHERE tenant_id = '{BIG_TENANT}' AND external_id ~ '^customer-[0-9]{{4}}$' AND merged_into IS NULL
+                AND id NOT IN (SELECT customer_id FROM picked)
+            ORDER BY id LIMIT {FEW}
+        ) AS inactive
+        WHERE tenant_id = '{BIG_TENANT}' AND accounts.customer_id = inactive.id;
     UPDATE purchases SET evaluates_at = now() + interval '9 years'
         FROM picked WHERE tenant_id = '{BIG_TENANT}' AND purchases.customer_id = picked.customer_id;
     ANALYZE;

@@ -42,6 +42,7 @@ BY_DESIGN: Mapping[str, str] = {
     "loyalty.storage.reports.sum_there": "a report at a counter adds up what it covers",
     "loyalty.storage.reports.count_active_there": "a report at a counter adds up what it covers",
     "loyalty.storage.narrowed.count": "counts a list where a caller asks for it, up to a ceiling",
+    "loyalty.storage.retention.read_outlook": "counts whom a setting would erase, up to a ceiling",
     "loyalty.storage.tiers.count_customers": "counts the customers of each tier, for people who run the program",
     "loyalty.storage.jobs.count_open_accounts": "once for each change of tiers, for the progress of its job",
 }

@@ -206,6 +206,7 @@ def test_each_mutation_has_one_input_and_a_payload_with_refusals(graphql_schema:
 NATURAL_KEYS = {
     "featureSet": "it sets a switch, so a retry finds it as it is",
     "documentRuleSet": "it sets a rule, so a retry finds it as it is",
+    "retentionSet": "it sets months, so a retry finds them as they are",
     "allowedOriginsSet": "it replaces the list, so a retry sets what stands already",
     "customerUpsert": "the external id of the customer",
     "customersUpsert": "the external id of each customer",

@@ -407,6 +407,7 @@ class Life:
         await do("signedTokensRevoke", of={"subject": "staff:left"})
         await do("featureSet", feature="COUPONS", on=True)
         await do("allowedOriginsSet", origins=["https://salon.example"])
+        await do("retentionSet", inactiveMonths=24, profileHistoryMonths=12)
 
     async def trust_documents(self) -> None:
         """Register trusted documents, and set who may run no other documents."""

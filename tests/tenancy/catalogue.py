@@ -24,7 +24,10 @@ _ADDS = f"relay_adds for a to treue_relay with check {_OF_TENANT}"
 _SEES_ALL = "relay_sees_all for r to treue_relay using true"
 _KEEPS_ALL = "relay_keeps_all for * to treue_relay using true with check true"
 
-READ_BY_RELAY = ("accounts", "accruals", "gift_card_holds", "gift_cards", "holds", "jobs", "lots", "purchases")
+READ_BY_RELAY = (
+    *("accounts", "accruals", "gift_card_holds", "gift_cards", "holds", "jobs", "lots", "purchases"),
+    "retention",
+)
 """What the relay reads across tenants: where work is due."""
 
 KEPT_BY_RELAY = ("event_positions", "events", "log_readers", "tenants")

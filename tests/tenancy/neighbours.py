@@ -27,6 +27,7 @@ from loyalty.services.member import Identity, MemberRequest, add_member
 from loyalty.services.oauth_client import OAuthClientRequest, create_oauth_client
 from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
 from loyalty.services.profile import upsert_customers
+from loyalty.services.retention import RetentionChange, set_retention
 from loyalty.services.revocation import revoke_subject
 from loyalty.services.role import RoleRequest, create_role
 from loyalty.services.staff_session import start_session
@@ -107,6 +108,7 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
         hashlib.sha256(salon.tenant_id.bytes + b"client").hexdigest(),
     )
     await revoke_subject(world, salon.tenant_id, "staff:left", "staff:owner")
+    await set_retention(world, salon.owner, RetentionChange(inactive_months=24))
     await upsert_catalog_items(world, salon.manager, CatalogEdit([service_item("haircut")], []))
     rule = await create_earning_rule(world, salon.manager, one_point_per_euro())
     silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)

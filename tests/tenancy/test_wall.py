@@ -124,6 +124,7 @@ APP_RIGHTS = {
     "purchases": "INSERT, SELECT, UPDATE",
     "redemption_returns": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(reason)",
     "redemptions": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(purchase_external_id), UPDATE(returned_points)",
+    "retention": "INSERT, SELECT, UPDATE",
     "roles": (
         "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(daily_points), UPDATE(deleted_at), "
         "UPDATE(folded_name), UPDATE(name), UPDATE(permissions)"
@@ -152,6 +153,7 @@ RELAY_RIGHTS = {
     ),
     "lots": "SELECT(due_at), SELECT(notice_at), SELECT(state), SELECT(tenant_id)",
     "purchases": "SELECT(evaluates_at), SELECT(tenant_id)",
+    "retention": "SELECT(looks_at), SELECT(tenant_id)",
     "platform_actions": "INSERT, SELECT",
     "platform_tenants": "INSERT, SELECT",
     "platform_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",

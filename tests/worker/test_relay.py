@@ -47,6 +47,7 @@ TIMES_AND_STATES = {
     "log_readers": {"tenant_id", "reader", "reaches", "due_at"},
     "lots": {"tenant_id", "state", "due_at", "notice_at"},
     "purchases": {"tenant_id", "evaluates_at"},
+    "retention": {"tenant_id", "looks_at"},
 }
 SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES, *PLATFORM_TABLES, MIGRATIONS_TABLE}
 """What the relay may read anything of."""

@@ -53,6 +53,7 @@ from loyalty.storage.tables.program import (
 )
 from loyalty.storage.tables.purchases import accruals, former_valuations, purchase_facts, purchase_refunds, purchases
 from loyalty.storage.tables.readers import active_days, active_spans, figures, log_readers
+from loyalty.storage.tables.retention import retention
 from loyalty.storage.tables.team import adjusted_days, members, roles
 from loyalty.storage.tables.trusted_documents import trusted_documents
 
@@ -110,6 +111,7 @@ __all__ = [
     "purchases",
     "redemption_returns",
     "redemptions",
+    "retention",
     "roles",
     "staff_sessions",
     "tier_changes",

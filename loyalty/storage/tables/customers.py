@@ -100,6 +100,8 @@ customer_profile_changes = tenant_table(
     text_column("actor"),
     references("customer_id", "customers"),
     index("customer_profile_changes_customer_idx", "customer_id", "recorded_at", "id"),
+    # Retention deletes the oldest rows.
+    index("customer_profile_changes_recorded_idx", "recorded_at", "id"),
 )
 
 customer_archivings = tenant_table(
@@ -179,6 +181,8 @@ accounts = tenant_table(
     Column("closed", Boolean, nullable=False),
     # Since when the customer is archived. It stands here, not with the profile: the account is what is locked.
     instant("archived_at", nullable=True),
+    # When somebody last did something for the customer, to the day; null after a merge or an erasure.
+    instant("active_at", nullable=True),
     instant("updated_at"),
     references("customer_id", "customers"),
     references("tier_id", "tiers"),
@@ -187,8 +191,11 @@ accounts = tenant_table(
     check("debt_first", "debt = 0 OR available = 0"),
     check("closed", "NOT closed OR (available = 0 AND pending = 0 AND held = 0 AND debt = 0)"),
     check("archived", "archived_at IS NULL OR held = 0"),
+    check("active", "NOT closed OR active_at IS NULL"),
     index("accounts_available_idx", "available", "customer_id", where=sql("NOT closed")),
     index("accounts_archived_idx", "customer_id", where=sql("archived_at IS NOT NULL")),
+    # Retention reads the customers without points, those who were active longest ago first.
+    index("accounts_active_idx", "active_at", "customer_id", where=sql("active_at IS NOT NULL AND available = 0")),
     index("accounts_tier_idx", "tier_id"),
     index("accounts_tier_review_idx", "tier_review_at", where=sql("tier_review_at IS NOT NULL")),
     due_index("accounts_tier_review_at_idx", "tier_review_at", key="customer_id"),

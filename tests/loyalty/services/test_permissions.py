@@ -211,6 +211,7 @@ from loyalty.services.redemption import (
 )
 from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.report import get_report, load_active_customers, load_report_sums
+from loyalty.services.retention import RetentionChange, get_outlook, get_retention, set_retention
 from loyalty.services.revocation import revoke_tokens_made_by, revoke_tokens_of_customer, revoke_tokens_of_subject
 from loyalty.services.role import (
     RoleChange,
@@ -384,6 +385,9 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         lambda w, a: count_profile_changes(w, a, ProfileChangeFilter(CustomerId(NOBODY))),
     ),
     "export_customer": ({O, A, M, C}, lambda w, a: export_customer(w, a, ANNA, None, 5)),
+    "get_retention": ({O, A, M}, get_retention),
+    "get_outlook": ({O, A, M}, lambda w, a: get_outlook(w, a, 24)),
+    "set_retention": ({O}, lambda w, a: set_retention(w, a, RetentionChange(inactive_months=24))),
     "erase_customer": ({O}, lambda w, a: erase_customer(w, a, EraseRequest(ANNA, "key"))),
     "merge_customers": ({O, A, M}, lambda w, a: merge_customers(w, a, MergeRequest(ANNA, ANNA, None, "key"))),
     "import_opening_balances": ({O, A, M}, lambda w, a: import_opening_balances(w, a, [])),
@@ -552,6 +556,9 @@ FINDS_OWN = {"get_tenant", "load_members", "load_roles", *SESSIONS}
 
 WORKS_WHEN_OFF = {
     "erase_customer",
+    "get_retention",
+    "get_outlook",
+    "set_retention",
     "refund_purchase",
     "get_tenant",
     "get_program",
