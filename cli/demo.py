@@ -55,14 +55,14 @@ def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
     click.echo("Starting the database ...")
     with provide_database(settings, *ROLES, prepare=True) as urls:
         upgrade(urls.owner)
-        from cli.demo_shown import build_banner, show, write_environment
+        from cli.demo_shown import build_banner, prepare_shown, write_environment
         from cli.demo_tenants import provide_businesses
 
         # No worker runs yet. The holds of the history lie in the past: a worker would end them before their capture.
         tenants = asyncio.run(provide_businesses(urls, settings))
         with _processes(settings, port, stop) as running:
             _wait_until_ready(f"{address_of(settings.host, port)}/readyz", running)
-            shown = asyncio.run(show(urls, settings, tenants[0]))
+            shown = asyncio.run(prepare_shown(urls, settings, tenants[0]))
             environment = write_environment(settings, port, shown.credentials)
             click.echo(build_banner(settings, port, shown, environment))
             while not check:

@@ -122,7 +122,7 @@ BUSINESSES = (SALON, STUDIO)
 TIERS = (("Regular", "#8D6E63", 0), ("Silver", "#B0BEC5", 500), ("Gold", "#D4AF37", 1_500))
 
 
-async def furnish(world: World, tenant_id: TenantId, business: Business, now: datetime) -> None:
+async def furnish_tenant(world: World, tenant_id: TenantId, business: Business, now: datetime) -> None:
     """Give a new tenant its settings, catalogue, tiers and rules."""
     actor = system_actor(tenant_id, "demo")
     await update_program(world, actor, ProgramEdit(lambda settings: _settings(settings, business), None))

@@ -66,7 +66,7 @@ class Shown(NamedTuple):
     checks: list[ProgramCheck]
 
 
-async def show(urls: DatabaseUrls, settings: Settings, tenant_id: TenantId) -> Shown:
+async def prepare_shown(urls: DatabaseUrls, settings: Settings, tenant_id: TenantId) -> Shown:
     """Make fresh credentials for a tenant, and choose the customer and the amount that the printed commands name."""
     app = Database(urls.app, pool_size=1)
     try:

@@ -12,7 +12,7 @@ import click
 import orjson
 
 from cli.credentials import local_code_keys
-from cli.demo_business import BUSINESSES, Business, count_purchases, furnish, record_history
+from cli.demo_business import BUSINESSES, Business, count_purchases, furnish_tenant, record_history
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import TenantId
 from loyalty.rules.origins import LOOPBACK_ORIGINS
@@ -95,7 +95,7 @@ async def _make(business: Business, owner: Database, world: World) -> TenantId:
         sandbox=True,
         allowed_origins=LOOPBACK_ORIGINS,
     )
-    await furnish(world, tenant.tenant_id, business, now)
+    await furnish_tenant(world, tenant.tenant_id, business, now)
 
     def at(moment: datetime) -> World:
         return replace(world, clock=lambda: moment)

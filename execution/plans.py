@@ -33,7 +33,7 @@ from execution.resolvers import choose_resolver
 from execution.running import Run
 from execution.selections import PlannedField, Selection
 from execution.shapes import Abstract, Leaf, List, Object, RuntimeTypes, Shape
-from execution.syntax import outline
+from execution.syntax import read_outline
 
 MAX_VARIANTS = 16
 """The number of plans of one document that are kept: each variable in @skip or @include may double them. A further plan
@@ -145,7 +145,7 @@ class Plans:
     def __init__(self, planner: Planner, document: DocumentNode, on_growth: Callable[[int], None]) -> None:
         self._planner = planner
         self._on_growth = on_growth
-        self._switches, self._may_be_planned = outline(document)
+        self._switches, self._may_be_planned = read_outline(document)
         self._variants: dict[tuple[object, ...], Plan] = {}
 
     def find(self, core: Executor[Any]) -> Plan | None:

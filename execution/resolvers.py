@@ -13,7 +13,7 @@ from graphql import GraphQLField, GraphQLObjectType, default_field_resolver
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
-from execution.running import UNPLACED, Run, is_async, settle
+from execution.running import UNPLACED, Run, await_values, is_async
 
 if TYPE_CHECKING:
     from execution.selections import PlannedField
@@ -95,7 +95,7 @@ class AsyncCall(Call):
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> Awaitable[list[Any]]:  # type: ignore[override]
         """Return the results of the coroutines, which run at the same time."""
-        return settle(run.pace, super().get_values(run, field, rows))
+        return await_values(run.pace, super().get_values(run, field, rows))
 
 
 class CallForAll:

@@ -106,7 +106,7 @@ async def await_parts(parts: Sequence[Awaitable[list[Any]]]) -> list[list[Any]]:
     return done
 
 
-async def settle(pace: Pace, values: Sequence[Any]) -> list[Any]:
+async def await_values(pace: Pace, values: Sequence[Any]) -> list[Any]:
     """Return the values; each that can be awaited is replaced by its result or its exception."""
     places = [index for index, value in enumerate(values) if is_awaitable_class(type(value))]
     settled = list(values)

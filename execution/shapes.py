@@ -16,7 +16,7 @@ from graphql.pyutils import is_iterable
 from execution.columns import LeafColumns
 from execution.places import FAILED, ChosenPlace, ItemPlace, Place
 from execution.resolvers import make_raw_info
-from execution.running import Run, await_parts, has_awaitables, is_awaitable_class, settle
+from execution.running import Run, await_parts, await_values, has_awaitables, is_awaitable_class
 
 if TYPE_CHECKING:
     from execution.selections import PlannedField, Selection
@@ -91,7 +91,7 @@ class Leaf:
         return [self._complete_one(run, field, value, place, index) for index, value in enumerate(values)]
 
     async def _complete_later(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
-        settled = await settle(run.pace, values)
+        settled = await await_values(run.pace, values)
         return [self._complete_one(run, field, value, place, index) for index, value in enumerate(settled)]
 
     def _complete_one(self, run: Run, field: "PlannedField", value: Any, place: Place, index: int) -> Any:
@@ -135,7 +135,7 @@ class Object:
 
     async def _complete_mixed(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
         if has_awaitables(values):
-            values = await settle(run.pace, values)
+            values = await await_values(run.pace, values)
         owners: list[int] = []
         completed: list[Any] = []
         for index, value in enumerate(values):
@@ -178,7 +178,7 @@ class Abstract:
     async def complete(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
         """Complete the objects of each type together."""
         if has_awaitables(values):
-            values = await settle(run.pace, values)
+            values = await await_values(run.pace, values)
         completed: list[Any] = []
         groups: dict[GraphQLObjectType, list[int]] = {}
         for index, value in enumerate(values):
@@ -236,7 +236,7 @@ class List:
     ) -> tuple[list[int], list[list[Any]], list[Any]]:
         """Return which values are lists, these lists, and the results for the other values."""
         if has_awaitables(values):
-            values = await settle(run.pace, values)
+            values = await await_values(run.pace, values)
         owners, lists, completed = [], [], []
         for index, value in enumerate(values):
             instead = check_presence(self, run, field, value, place, index)

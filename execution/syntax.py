@@ -37,7 +37,7 @@ def has_variables(value: ValueNode) -> bool:
     return False
 
 
-def outline(document: DocumentNode) -> Outline:
+def read_outline(document: DocumentNode) -> Outline:
     """Read from a document the facts that decide about its plans."""
     switches: set[str] = set()
     is_usual = True

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 
-from schema.limits import MAX_COST, excess, measure_operations, name_of
+from schema.limits import MAX_COST, describe_excess, measure_operations, name_of
 from schema.masking import ErrorCode, refusal
 from schema.watching import find_root_fields
 
@@ -78,7 +78,7 @@ class Costs:
         """Measure an operation, and keep its cost where its page sizes are whole numbers."""
         measured = measure_operations(self._schema, self._document, [operation], sent)
         page_variables = self._page_variables[name] = tuple(sorted(measured.page_variables))
-        problem = excess(measured.measures[0])
+        problem = describe_excess(measured.measures[0])
         cost = ceil(measured.measures[0].cost) if problem is None else refusal(ErrorCode.QUERY_TOO_COMPLEX, problem)
         sizes = tuple([sent.get(one) for one in page_variables])
         if len(self._kept) < MAX_KEPT_COSTS and all(size is None or type(size) is int for size in sizes):

@@ -365,7 +365,7 @@ def _sizes(operations: Sequence[OperationDefinitionNode], variables: Mapping[str
     }
 
 
-def excess(measure: Measure) -> str | None:
+def describe_excess(measure: Measure) -> str | None:
     """Return the limit that a measure exceeds, as a sentence with advice; None if it is within all limits."""
     if measure.depth > MAX_DEPTH:
         return f"The operation is {measure.depth} fields deep; at most {MAX_DEPTH} are allowed."
@@ -387,7 +387,7 @@ def find_excess(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLEr
     measured = measure_operations(schema, document, operations)
     errors = []
     for operation, measure, nesting in zip(operations, measured.measures, measured.nestings, strict=True):
-        problem = excess(measure)
+        problem = describe_excess(measure)
         if nesting > MAX_NESTING:
             problem = f"The operation nests its selections {nesting} levels deep; at most {MAX_NESTING} are allowed."
         if problem is not None:

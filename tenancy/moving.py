@@ -99,7 +99,7 @@ async def stop_writing(source: Connection, tenant_id: TenantId) -> AsyncIterator
 
 
 @asynccontextmanager
-async def inside(connection: Connection, tenant_id: TenantId) -> AsyncIterator[None]:
+async def enter_tenant(connection: Connection, tenant_id: TenantId) -> AsyncIterator[None]:
     """Open a transaction inside a tenant."""
     async with connection.transaction():
         await connection.execute("SELECT set_config(%s, %s, true)", [TENANT_SETTING, str(tenant_id)])
@@ -112,7 +112,7 @@ async def copy_tenant(source: Connection, target: Connection, tenant_id: TenantI
     The new copy is ARRIVING: nobody may use it. Raises TenantOpen if the tenant can be used in the target.
     """
     copied = 0
-    async with inside(source, tenant_id), inside(target, tenant_id):
+    async with enter_tenant(source, tenant_id), enter_tenant(target, tenant_id):
         await _refuse_open_tenant(target, tenant_id)
         await _delete_rows(target, tenant_id, keep_tenant=False)
         for table in list_copied_tables():
@@ -149,7 +149,7 @@ async def find_differing_tables(source: Connection, target: Connection, tenant_i
 
 async def set_state(connection: Connection, tenant_id: TenantId, before: str, after: str) -> bool:
     """Change the state of the tenant's row from ``before`` to ``after``; False if it has another state."""
-    async with inside(connection, tenant_id):
+    async with enter_tenant(connection, tenant_id):
         done = await connection.execute(
             "UPDATE tenants SET state = %s WHERE tenant_id = %s AND state = %s", [after, tenant_id, before]
         )
@@ -158,14 +158,14 @@ async def set_state(connection: Connection, tenant_id: TenantId, before: str, af
 
 async def read_state(connection: Connection, tenant_id: TenantId) -> str | None:
     """Return the state of the tenant's row in a cluster; None if there is no row."""
-    async with inside(connection, tenant_id):
+    async with enter_tenant(connection, tenant_id):
         row = await (await connection.execute("SELECT state FROM tenants WHERE tenant_id = %s", [tenant_id])).fetchone()
     return None if row is None else str(row[0])
 
 
 async def has_unpositioned_events(connection: Connection, tenant_id: TenantId) -> bool:
     """Tell whether an event of the tenant waits for its position."""
-    async with inside(connection, tenant_id):
+    async with enter_tenant(connection, tenant_id):
         found = await connection.execute(
             "SELECT 1 FROM events WHERE tenant_id = %s AND position IS NULL LIMIT 1", [tenant_id]
         )
@@ -174,7 +174,7 @@ async def has_unpositioned_events(connection: Connection, tenant_id: TenantId) -
 
 async def read_place(home: Connection, tenant_id: TenantId) -> str:
     """Return the cluster where a tenant lives, from the directory of tenants."""
-    async with inside(home, tenant_id):
+    async with enter_tenant(home, tenant_id):
         found = await home.execute("SELECT cluster FROM tenant_directory WHERE tenant_id = %s", [tenant_id])
         row = await found.fetchone()
     return HOME if row is None else str(row[0])
@@ -182,7 +182,7 @@ async def read_place(home: Connection, tenant_id: TenantId) -> str:
 
 async def point_directory(home: Connection, tenant_id: TenantId, cluster: str) -> None:
     """Write into the directory of tenants that a tenant lives in another cluster."""
-    async with inside(home, tenant_id):
+    async with enter_tenant(home, tenant_id):
         await home.execute(
             "INSERT INTO tenant_directory (tenant_id, cluster) VALUES (%s, %s) "
             "ON CONFLICT (tenant_id) DO UPDATE SET cluster = excluded.cluster",
@@ -195,7 +195,7 @@ async def delete_copy(connection: Connection, tenant_id: TenantId, state: str) -
 
     The tenant's own row stays, in the state MOVED: it refuses a process that still remembers the old cluster.
     """
-    async with inside(connection, tenant_id):
+    async with enter_tenant(connection, tenant_id):
         found = await connection.execute(
             "SELECT 1 FROM tenants WHERE tenant_id = %s AND state = %s FOR UPDATE", [tenant_id, state]
         )
@@ -266,7 +266,7 @@ async def _read_fills(connection: Connection, tenant_id: TenantId) -> Mapping[st
     The tenant's state is not part of a hash: a move changes it.
     """
     fills: dict[str, Fill] = {}
-    async with inside(connection, tenant_id):
+    async with enter_tenant(connection, tenant_id):
         for table in list_copied_tables():
             columns = [name for name in table.columns if (table.name, name) != (tenants.name, tenants.c.state.name)]
             found = await connection.execute(

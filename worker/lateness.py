@@ -93,14 +93,14 @@ async def watch_lateness(world: World, relay: Database, stop: asyncio.Event, lat
 
     async def work() -> bool:
         """Look once. There is always more to do, so the pause is always the same."""
-        lateness.note(await look(relay, world.clock()))
+        lateness.note(await measure_lateness(relay, world.clock()))
         return True
 
     await pause(stop, LOOK_SECONDS)
     await repeat_until_stopped(LATENESS_LOOP, work, stop, PACE, tally)
 
 
-async def look(relay: Database, now: datetime) -> Look:
+async def measure_lateness(relay: Database, now: datetime) -> Look:
     """Return how late everything is now."""
     async with relay.engine.connect() as connection:
         seconds = {RELAY: await read_relay_lag(connection)}

@@ -21,7 +21,7 @@ from worker.lateness import LATENESS_LOOP, Lateness, watch_lateness
 from worker.metrics import WorkerCollector
 from worker.reading import loop_name, read_logs
 from worker.relay import relay_events
-from worker.sweeping import sweep
+from worker.sweeping import run_sweeps
 from worker.tally import Tally
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.worker")
@@ -184,7 +184,7 @@ async def _run_loops(world: World, relay: Database, stop: asyncio.Event, loops: 
         if Part.JOBS in loops.parts:
             running.create_task(work_off_jobs(world, relay, stop, tally=loops.tally), name="jobs")
         if Part.SWEEPING in loops.parts:
-            running.create_task(sweep(world, relay, stop, loops.tally), name="sweeping")
+            running.create_task(run_sweeps(world, relay, stop, loops.tally), name="sweeping")
         if Part.READERS in loops.parts:
             running.create_task(read_logs(world, relay, stop, loops.tally), name="readers")
         running.create_task(watch_lateness(world, relay, stop, loops.lateness, loops.tally), name="lateness")

@@ -7,7 +7,7 @@ a batch let one work after the other. So each event gets one position, and a cus
 import asyncio
 
 from loyalty.services.log_readers import READER_NAMES
-from loyalty.storage.events import encode_hints, notify, position_events
+from loyalty.storage.events import encode_hints, position_events, send_hints
 from tenancy.database import Database
 from worker.loop import Pace, repeat_until_stopped
 from worker.tally import Tally
@@ -36,5 +36,5 @@ async def relay_batch(relay: Database) -> int:
     """Give positions to the next committed events of all tenants, and send the hints; returns the number of events."""
     async with relay.engine.begin() as connection:
         positioned = await position_events(connection, READER_NAMES)
-        await notify(connection, encode_hints(positioned))
+        await send_hints(connection, encode_hints(positioned))
     return sum(log.arrived for log in positioned)

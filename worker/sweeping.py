@@ -37,7 +37,7 @@ class SweepNews:
     """For each sweep, the tenants in which something was done late in the last round."""
 
 
-async def sweep(world: World, relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
+async def run_sweeps(world: World, relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
     """Do due work until ``stop`` is set; a running batch is finished.
 
     The loop goes on after an outage of the database.

@@ -32,7 +32,7 @@ from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, points_ke
 from loyalty.rules.standing import find_counting_window, measure_fall
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.accruals import AccrualRow, breakdown_document, frozen_document
-from loyalty.storage.purchases import PurchaseRow, refundable
+from loyalty.storage.purchases import PurchaseRow, build_refundable
 from loyalty.storage.tiers import TierChangeRow
 
 AccrualMove = tuple[AccrualRow, TierChangeRow | None]
@@ -49,7 +49,7 @@ def accrue_points(
     """
     book.know_purchase(purchase)
     accrual, evaluation = _evaluate(book, purchase, facts, moment)
-    kept = count_kept_points(accrual, refundable(purchase), refunds) if refunds else accrual.points
+    kept = count_kept_points(accrual, build_refundable(purchase), refunds) if refunds else accrual.points
     state = choose_first_state(accrual.points, kept, accrual.matures_at, book.now)
     accrual = accrual._replace(state=state, voided_points=accrual.points - kept)
     change = None

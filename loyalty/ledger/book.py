@@ -20,14 +20,13 @@ from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import LedgerEntry
 from loyalty.ledger.sheet import Sheet
 from loyalty.ledger.tiers import Tiers
-from loyalty.rules.account import Account, Credit, Debit, expire
+from loyalty.rules.account import Account, Credit, Debit, expire_points
 from loyalty.rules.entry import EntryKind, entry_hash
 from loyalty.rules.entry_kinds import KINDS, EntryCause, cause_entry
 from loyalty.rules.events import Event, PointsExpired, PurchaseThen
 from loyalty.rules.gift_card_events import GiftCardEvent
 from loyalty.rules.ids import CustomerId, EntryId, PurchaseId
-from loyalty.rules.lots import Allocation, Lot, Parcel, sort_by_expiry, take
-from loyalty.rules.lots import expire as expire_lot
+from loyalty.rules.lots import Allocation, Lot, Parcel, expire_lot, sort_by_expiry, take_points
 from loyalty.storage.accounts import LockedCustomer, lock_customers
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.entries import EntryRow
@@ -152,7 +151,7 @@ class Book:
         entry = self.enter(customer_id, -debit.points_taken, debit.account, cause)
         for allocation in allocations:
             self.lots.allocate(customer_id, entry.id, allocation.lot_id, allocation.points)
-            taken = take(self.lots.find(customer_id, allocation.lot_id), allocation.points)
+            taken = take_points(self.lots.find(customer_id, allocation.lot_id), allocation.points)
             self.lots.move(customer_id, taken)
         return entry
 
@@ -160,7 +159,7 @@ class Book:
         """Book that the remaining points of a lot expire."""
         points = lot.remaining
         cause = cause_entry(EntryKind.EXPIRED, lot.id, lot.id, f"EXPIRE-{lot.expired}")
-        entry = self.enter(customer_id, -points, expire(self.account(customer_id), points), cause)
+        entry = self.enter(customer_id, -points, expire_points(self.account(customer_id), points), cause)
         self.lots.move(customer_id, expire_lot(lot))
         self.tell(PointsExpired(customer_id, entry.id, lot.id, -points, self.account(customer_id).available))
         return entry

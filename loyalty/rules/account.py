@@ -214,7 +214,7 @@ def spend_held(account: Account, points: int) -> Account:
     return replace(_take_held(account, points), sequence=account.sequence + 1)
 
 
-def expire(account: Account, points: int) -> Account:
+def expire_points(account: Account, points: int) -> Account:
     """Take available points because they expire. They still count for the tier and as lifetime points.
 
     Raises ValueError unless points are positive and available.

@@ -123,7 +123,7 @@ class Allocation:
     points: int
 
 
-def take(lot: Lot, points: int) -> Lot:
+def take_points(lot: Lot, points: int) -> Lot:
     """Take points out of a lot for good. Raises ValueError if fewer points remain."""
     return _check_lot(replace(lot, remaining=lot.remaining - points))
 
@@ -151,7 +151,7 @@ def give_back(lot: Lot, points: int) -> Lot:
     return _check_lot(replace(lot, remaining=lot.remaining + points))
 
 
-def expire(lot: Lot) -> Lot:
+def expire_lot(lot: Lot) -> Lot:
     """Let the remaining points of a lot expire. Held points stay."""
     return replace(lot, remaining=0, expired=lot.expired + lot.remaining)
 

@@ -141,7 +141,7 @@ class Application:
 NO_APPLICATION = Application(0, 0)
 
 
-def offer(
+def find_offer(
     policy: RedemptionPolicy,
     spendable: int,
     total_minor: int,
@@ -189,7 +189,7 @@ def apply_points(
     order: RedemptionDisabled, InsufficientPoints, BelowMinimum (of the balance), NothingToDiscount, BelowMinimum (of
     the points), AboveMaximum.
     """
-    allowed = offer(policy, spendable, total_minor, paid, beside_minor)
+    allowed = find_offer(policy, spendable, total_minor, paid, beside_minor)
     if policy.enabled and wanted > spendable:
         raise InsufficientPoints(available=spendable, required=wanted)
     if isinstance(allowed.refusal, AboveMaximum):

@@ -130,7 +130,7 @@ def tier_change(tiers: Iterable[Tier], previous: Tier | None, qualifying: int) -
     return None if same else TierChange(previous, current)
 
 
-def progress(tiers: Iterable[Tier], qualifying: int) -> Progress:
+def measure_progress(tiers: Iterable[Tier], qualifying: int) -> Progress:
     """Measure the progress between the current and the next tier, in whole percent rounded down.
 
     Below the first tier it begins at 0 points. Without any tier it is 0 percent.

@@ -24,8 +24,8 @@ from loyalty.rules.redemption import (
     PointsReason,
     apply_points,
     explain_quote,
+    find_offer,
     min_points_of,
-    offer,
     propose_points,
     step_of,
 )
@@ -191,7 +191,7 @@ def _quote(
 ) -> LoyaltyQuote:
     """Return the quote for points. The caller fills in the balance."""
     policy, currency = program.row.settings.redemption, program.row.currency
-    allowed = offer(policy, *usable) if refusal is None else Offer(0, 0)
+    allowed = find_offer(policy, *usable) if refusal is None else Offer(0, 0)
     application = NO_APPLICATION
     asked = propose_points(policy, allowed) if wanted is None else wanted
     if asked and refusal is None:

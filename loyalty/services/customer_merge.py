@@ -18,7 +18,7 @@ from loyalty.rules.errors import ActiveHolds, InvalidInput, LimitReached, refuse
 from loyalty.rules.events import PointsMerged
 from loyalty.rules.identifier import MAX_IDENTIFIERS
 from loyalty.rules.ids import CustomerId, CustomerMergeId
-from loyalty.rules.lots import Parcel, allocate, parcel_of, take
+from loyalty.rules.lots import Parcel, allocate, parcel_of, take_points
 from loyalty.rules.merge import MovedNumbers, copy_numbers, empty_source, take_over
 from loyalty.rules.standing import find_kept_standing, merge_standings
 from loyalty.rules.tag import MAX_TAGS, tidy_tags
@@ -178,7 +178,7 @@ def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parc
     for lot in book.lots.spendable(source_id):
         parcels.append(parcel_of(lot, lot.remaining))
         book.lots.allocate(source_id, entry.id, lot.id, lot.remaining)
-        book.lots.move(source_id, take(lot, lot.remaining))
+        book.lots.move(source_id, take_points(lot, lot.remaining))
     return parcels
 
 

@@ -48,7 +48,7 @@ from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import name_call
 from loyalty.storage.points_paid import PurchaseKey
-from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id, refundable
+from loyalty.storage.purchases import PurchaseRow, build_refundable, read_purchases_by_id
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
 from loyalty.storage.refunds import RefundRow, read_refunds, read_refunds_by_id
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
@@ -182,10 +182,10 @@ async def _decide_refund(
     book.reason = request.reason
     told = from_optional(Exchange, purchase.exchange)
     asked = convert_refund(request.refund, request.currency, purchase.total.currency, told)
-    wanted = find_lines_to_refund(refundable(purchase), purchase.status, asked)
+    wanted = find_lines_to_refund(build_refundable(purchase), purchase.status, asked)
     earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
     refunds = [row.refund for row in earlier]
-    decided = decide_refund(refundable(purchase), purchase.status, refunds, wanted)
+    decided = decide_refund(build_refundable(purchase), purchase.status, refunds, wanted)
     accrual = await read_current_accrual(tx, purchase)
     if accrual is not None and accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
@@ -219,7 +219,7 @@ def _take_points(
     """
     if accrual is None:
         return None, 0, None
-    after, change = refund_accrual(book, accrual, refundable(purchase), refunds)
+    after, change = refund_accrual(book, accrual, build_refundable(purchase), refunds)
     return after, after.lost_points - accrual.lost_points, change
 
 

@@ -41,7 +41,7 @@ from loyalty.storage.accruals import AccrualRow, breakdown_document
 from loyalty.storage.frozen_program import read_former_programs
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_valuations import read_evaluated_purchases
-from loyalty.storage.purchases import PurchaseRow, build_paid_facts, refundable
+from loyalty.storage.purchases import PurchaseRow, build_paid_facts, build_refundable
 from loyalty.storage.refunds import read_refunds
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
@@ -122,7 +122,7 @@ def revalue_accrual(
         points_paid_minor=facts.points_paid_minor,
         cards_paid_minor=facts.cards_paid_minor,
     )
-    kept = count_kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
+    kept = count_kept_points(valued, build_refundable(purchase), refunds) if refunds else valued.points
     # The points that refunds leave may change even with lines for which no rule gives points.
     is_left_alone = not refunds or kept == accrual.outstanding_points
     if is_left_alone and _dump_valuation(valued) == _dump_valuation(accrual):

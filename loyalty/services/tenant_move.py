@@ -19,7 +19,7 @@ from loyalty.services.log_readers import READER_NAMES
 from loyalty.services.tenant import note_tenant_action
 from loyalty.services.verification import verify_ledger
 from loyalty.services.world import World, system_clock
-from loyalty.storage.events import encode_hints, notify, position_events
+from loyalty.storage.events import encode_hints, position_events, send_hints
 from tenancy.database import HOME, Database
 from tenancy.moving import (
     Connection,
@@ -206,7 +206,7 @@ async def _position_events(relay_url: str, source: Connection, tenant_id: Tenant
             while await has_unpositioned_events(source, tenant_id):
                 async with relay.plain_transaction() as connection:
                     positioned = await position_events(connection, READER_NAMES)
-                    await notify(connection, encode_hints(positioned))
+                    await send_hints(connection, encode_hints(positioned))
     except TimeoutError as late:
         raise TenantBusy from late
     finally:

@@ -14,10 +14,10 @@ from loyalty.ledger.proof.asking import (
     WHOLE_PASSES,
     Difference,
     Pass,
-    ask,
     find_differences,
     list_sliced_passes,
     merge_differences,
+    run_pass,
 )
 from loyalty.ledger.proof.slicing import (
     FEW_ENTRIES,
@@ -141,6 +141,6 @@ class _Work:
         """Run passes, one after another, until none is left. Other workers do the same at the same time."""
         while self._pile:
             asked = self._pile.popleft()
-            self.found.extend(await ask(tx, asked))
+            self.found.extend(await run_pass(tx, asked))
             self._done += 1
             self._progress(self._done, self._total)

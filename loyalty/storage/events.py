@@ -231,7 +231,7 @@ def decode_hints(payload: str) -> list[tuple[TenantId, int]]:
         raise ValueError("not a list of [tenant, position]") from error
 
 
-async def notify(connection: AsyncConnection, payloads: Sequence[str]) -> None:
+async def send_hints(connection: AsyncConnection, payloads: Sequence[str]) -> None:
     """Send hints to every listening process at commit: logs have grown."""
     for payload in payloads:
         await connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})

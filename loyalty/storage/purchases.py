@@ -140,7 +140,7 @@ def purchase_row(row: Any) -> PurchaseRow:
     )
 
 
-def refundable(purchase: PurchaseRow) -> Refundable:
+def build_refundable(purchase: PurchaseRow) -> Refundable:
     """Return a purchase for the rules of refunds."""
     lines = read_lines(purchase.lines)
     return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)

@@ -154,7 +154,7 @@ from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.due import read_due_tenants, read_lateness
 from loyalty.storage.entries import EntryFilter
-from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events, read_relay_lag
+from loyalty.storage.events import EventFilter, Positioned, encode_hints, position_events, read_relay_lag, send_hints
 from loyalty.storage.gift_card_codes import CodeKeys, new_code
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
@@ -715,7 +715,7 @@ class Day:
             await position_events(connection, READER_NAMES)
             await register_readers(connection, [*READER_NAMES, FAILING.name])
             await read_lateness_of_readers(connection, READER_NAMES)
-            await notify(connection, encode_hints([Positioned(self.salon.tenant_id, 1, 1)]))
+            await send_hints(connection, encode_hints([Positioned(self.salon.tenant_id, 1, 1)]))
         newest = await last_position(self.world.database, self.salon.tenant_id)
         assert await last_positions(self.world.database, [self.salon.tenant_id]) == {self.salon.tenant_id: newest}
         everything = EventFilter(kinds=[EventKind.POINTS_EARNED])

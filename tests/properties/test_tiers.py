@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty.rules.tiers import Tier, progress, tier_change, tier_for
+from loyalty.rules.tiers import Tier, measure_progress, tier_change, tier_for
 from tests.properties.strategies import tier_ladders
 
 QUALIFYING = st.integers(-100, 6_000)
@@ -39,7 +39,7 @@ def test_more_points_never_mean_a_lower_tier(tiers: list[Tier], one: int, other:
 @given(tier_ladders(), QUALIFYING)
 def test_progress_stays_within_its_bounds(tiers: list[Tier], qualifying: int) -> None:
     """BK-92, BK-93, BK-94: 0..99 on the way, 100 at the top and only there."""
-    way = progress(tiers, qualifying)
+    way = measure_progress(tiers, qualifying)
     assert way.current == tier_for(tiers, qualifying)
     if way.next is None:
         assert way.unlimited == (way.current is not None)
@@ -54,7 +54,7 @@ def test_progress_stays_within_its_bounds(tiers: list[Tier], qualifying: int) ->
 @given(tier_ladders(min_size=1), QUALIFYING, QUALIFYING)
 def test_progress_grows_with_the_points_within_a_tier(tiers: list[Tier], one: int, other: int) -> None:
     """BK-93."""
-    less, more = (progress(tiers, points) for points in sorted((one, other)))
+    less, more = (measure_progress(tiers, points) for points in sorted((one, other)))
     if less.current == more.current:
         assert less.percent <= more.percent
 
@@ -64,7 +64,7 @@ def test_progress_is_zero_at_the_minimum_of_every_tier_but_the_top(tiers: list[T
     """BK-93, BK-94."""
     top = max(tier.min_points for tier in tiers)
     for tier in tiers:
-        assert progress(tiers, tier.min_points).percent == (100 if tier.min_points == top else 0)
+        assert measure_progress(tiers, tier.min_points).percent == (100 if tier.min_points == top else 0)
 
 
 @given(tier_ladders(), QUALIFYING, QUALIFYING)

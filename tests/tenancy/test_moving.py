@@ -36,8 +36,8 @@ from tenancy.moving import (
     connect_owner,
     copy_tenant,
     delete_copy,
+    enter_tenant,
     find_differing_tables,
-    inside,
     list_copied_tables,
     read_state,
     stop_writing,
@@ -159,7 +159,7 @@ async def test_a_copy_has_every_row_of_the_tenant_and_no_other(
             assert await find_differing_tables(source, target, tenant_id) == []
             assert await read_state(target, tenant_id) == ARRIVING
             assert await copy_tenant(source, target, tenant_id) == copied
-            async with inside(target, tenant_id):
+            async with enter_tenant(target, tenant_id):
                 filled = [table.name for table in list_copied_tables() if await has_rows(target, table.name)]
                 await target.execute("UPDATE tenants SET name = 'Another'")
             assert filled == [table.name for table in list_copied_tables()]
@@ -346,7 +346,7 @@ async def test_the_place_that_a_tenant_has_left_refuses_it(site: Site) -> None:
 async def test_a_copy_that_differs_is_not_opened(site: Site) -> None:
     salon = await site.settle()
     await suspend_tenant(site.platform, salon.tenant_id)
-    async with connect_owner(site.urls[HOME].owner) as owner, inside(owner, salon.tenant_id):
+    async with connect_owner(site.urls[HOME].owner) as owner, enter_tenant(owner, salon.tenant_id):
         await owner.execute("UPDATE accounts SET available = available + 1")
     with pytest.raises(MoveFailed):
         await move_tenant(site.urls, Move(salon.tenant_id, EAST))

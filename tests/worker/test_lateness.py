@@ -24,7 +24,7 @@ from tests.fixtures.server import free_port
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import at, earn, order
 from tests.worker.test_sweeping import HOUR, new_salon
-from worker.lateness import JOBS, LIMITS, READERS, RELAY, Lateness, Look, look
+from worker.lateness import JOBS, LIMITS, READERS, RELAY, Lateness, Look, measure_lateness
 from worker.metrics import WorkerCollector
 from worker.reading import read_round
 from worker.relay import relay_batch
@@ -69,23 +69,23 @@ async def test_an_event_without_a_position_is_the_lag_of_the_relay(
         await buy(own_world, one, 2)
         async with owner.database.tenant_transaction(one.tenant_id) as tx:
             await tx.run(text(f"UPDATE events SET recorded_at = recorded_at - interval '{age}'"))
-    seen = await look(relay, datetime.now(UTC))
+    seen = await measure_lateness(relay, datetime.now(UTC))
     assert 90 <= seen.seconds[RELAY] < 90 + 60
     while await relay_batch(relay):
         pass
-    assert (await look(relay, datetime.now(UTC))).seconds[RELAY] == 0
+    assert (await measure_lateness(relay, datetime.now(UTC))).seconds[RELAY] == 0
 
 
 async def test_a_due_row_is_as_late_as_it_is_overdue(own_world: World, relay: Database, salon: Salon) -> None:
     now = datetime.now(UTC)
     await earn(at(own_world, now - HOUR - timedelta(minutes=10)), salon, order())
-    seen = await look(relay, now)
+    seen = await measure_lateness(relay, now)
     assert seen.seconds["maturing"] == pytest.approx(600)
     assert {name: late for name, late in seen.seconds.items() if name not in {"maturing", RELAY}} == {
         name: 0 for name in LIMITS if name not in {"maturing", RELAY}
     }
     assert await sweep_round(at(own_world, now), relay, SweepNews()) == 1
-    assert (await look(relay, now)).seconds["maturing"] == 0
+    assert (await measure_lateness(relay, now)).seconds["maturing"] == 0
 
 
 async def test_a_job_is_late_when_nobody_works_on_it(own_world: World, relay: Database, salon: Salon) -> None:
@@ -95,7 +95,7 @@ async def test_a_job_is_late_when_nobody_works_on_it(own_world: World, relay: Da
         ProgramEdit(lambda it: replace(it, tiering=TierPolicy(basis=TierBasis.EARNED_IN_WINDOW)), None),
     )
     assert changed.job is not None
-    seen = await look(relay, datetime.now(UTC) + timedelta(minutes=5))
+    seen = await measure_lateness(relay, datetime.now(UTC) + timedelta(minutes=5))
     assert 300 <= seen.seconds[JOBS] < 360
     assert seen.jobs == {"WAITING": 1}
 
@@ -108,10 +108,10 @@ async def test_a_log_is_late_when_no_reader_has_looked_into_it(
         pass
     async with owner.database.tenant_transaction(salon.tenant_id) as tx:
         assert await tx.run(text("UPDATE log_readers SET due_at = due_at - interval '2 minutes'")) == len(READER_NAMES)
-    assert 120 <= (await look(relay, datetime.now(UTC))).seconds[READERS] < 180
+    assert 120 <= (await measure_lateness(relay, datetime.now(UTC))).seconds[READERS] < 180
     for reader in ALL_READERS.values():
         await read_round(reader, own_world, relay)
-    assert (await look(relay, datetime.now(UTC))).seconds[READERS] == 0
+    assert (await measure_lateness(relay, datetime.now(UTC))).seconds[READERS] == 0
 
 
 def test_the_metrics_tell_what_the_last_look_has_found() -> None:

@@ -18,7 +18,7 @@ from tests.fixtures.live import end_sessions, until, worker_process
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import NOON, at, earn, order, rule, set_policy
 from tests.worker.conftest import RELAY_NAME
-from worker.sweeping import SweepNews, sweep, sweep_round
+from worker.sweeping import SweepNews, run_sweeps, sweep_round
 
 HOUR = timedelta(hours=1)
 
@@ -153,7 +153,7 @@ async def test_goes_on_after_its_connections_are_lost(
     stop = asyncio.Event()
     due = at(own_world, NOON + HOUR)
     with capture_logs() as lines:
-        sweeping = asyncio.create_task(sweep(due, relay, stop))
+        sweeping = asyncio.create_task(run_sweeps(due, relay, stop))
         await earn(at(own_world, NOON), salon, order("order-1"))
         await until(lambda: _has(own_world, salon, 10))
         assert await end_sessions(own_database_urls.relay, RELAY_NAME)

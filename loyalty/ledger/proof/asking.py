@@ -100,7 +100,7 @@ def list_sliced_passes(slices: Slices) -> list[Pass]:
     return [Pass(source, one) for by in Slices._fields for one in getattr(slices, by) for source in sources[by]]
 
 
-async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
+async def run_pass(tx: Transaction, asked: Pass) -> list[Difference]:
     """Run one pass inside one tenant. Return the invariants that do not hold, each with examples of broken rows."""
     source, by = asked.source, asked.source.sliced_by
     bounds = {f"first_{by}": asked.slice.first, f"last_{by}": asked.slice.last} if by else {}
@@ -117,7 +117,7 @@ async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
 async def find_differences(tx: Transaction) -> list[Difference]:
     """Check every invariant, one pass after another. The transaction must see one snapshot of the database."""
     passes = (*WHOLE_PASSES, *list_sliced_passes(Slices()))
-    return merge_differences([difference for asked in passes for difference in await ask(tx, asked)])
+    return merge_differences([difference for asked in passes for difference in await run_pass(tx, asked)])
 
 
 def merge_differences(found: Iterable[Difference]) -> list[Difference]:

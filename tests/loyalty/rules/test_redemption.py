@@ -20,8 +20,8 @@ from loyalty.rules.redemption import (
     Offer,
     RedemptionPolicy,
     apply_points,
+    find_offer,
     give_back,
-    offer,
     propose_points,
     validate_redemption,
 )
@@ -60,7 +60,7 @@ def policy(value: PointValue = CENT_EACH, **changes: object) -> RedemptionPolicy
     ],
 )
 def test_the_most_that_points_take_off(rules: RedemptionPolicy, spendable: int, total: int, expected: Offer) -> None:
-    assert offer(rules, spendable, total) == expected
+    assert find_offer(rules, spendable, total) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_why_nothing_can_be_redeemed(
     rules: RedemptionPolicy, spendable: int, total: int, refusal: type[Refused]
 ) -> None:
     """BK-70, BK-75."""
-    made = offer(rules, spendable, total)
+    made = find_offer(rules, spendable, total)
     assert (made.max_points, made.max_discount_minor, type(made.refusal)) == (0, 0, refusal)
     with pytest.raises(refusal):
         apply_points(rules, spendable, total, max(1, min(spendable, 200)))
@@ -154,7 +154,7 @@ POLICIES = st.builds(
 @given(POLICIES, st.integers(0, 3_000), st.integers(0, 100_000))
 def test_the_most_is_possible_and_one_point_more_is_not(rules: RedemptionPolicy, spendable: int, total: int) -> None:
     """F-18, F-20: what a quote promises, a hold keeps; the discount never passes the total or the cap."""
-    made = offer(rules, spendable, total)
+    made = find_offer(rules, spendable, total)
     if made.refusal is not None:
         return
     assert apply_points(rules, spendable, total, made.max_points) == Application(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from loyalty.rules.account import Account, CountedIn, Overdraft, credit, debit, expire, take_back
+from loyalty.rules.account import Account, CountedIn, Overdraft, credit, debit, expire_points, take_back
 from loyalty.rules.expiry import Period
 from loyalty.rules.standing import (
     apply_time,
@@ -81,7 +81,7 @@ def test_spending_and_expiry_lower_nothing_at_once(policy: TierPolicy, kept: int
     rich = earn(policy, begun(policy), 600)
     spent = debit(rich, 500, overdraft=Overdraft.REJECT, qualifying=False).account
     assert settle_standing(policy, rich, spent, NOW, BERLIN).standing == kept
-    assert settle_standing(policy, rich, expire(rich, 500), NOW, BERLIN).standing == kept
+    assert settle_standing(policy, rich, expire_points(rich, 500), NOW, BERLIN).standing == kept
 
 
 @pytest.mark.parametrize("policy", [TierPolicy(LIFETIME), by_window(), TierPolicy(BALANCE)], ids=lambda it: it.basis)

@@ -5,9 +5,9 @@ from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.tiers import (
     Progress,
     Tier,
+    measure_progress,
     measure_way,
     normal_color,
-    progress,
     tier_change,
     tier_for,
     validate_tier,
@@ -52,7 +52,7 @@ def test_without_tiers_there_is_none() -> None:
 def test_a_single_tier_that_begins_at_zero_takes_everybody() -> None:
     """BK-32, F-29: single tier only, minimum 0."""
     assert tier_for((REGULAR,), 0) == REGULAR
-    assert progress((REGULAR,), 0) == Progress(REGULAR, None, None, 100, unlimited=True)
+    assert measure_progress((REGULAR,), 0) == Progress(REGULAR, None, None, 100, unlimited=True)
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ def test_a_single_tier_that_begins_at_zero_takes_everybody() -> None:
     ],
 )
 def test_progress_runs_between_the_current_and_the_next_tier(qualifying: int, expected: Progress) -> None:
-    assert progress(LADDER, qualifying) == expected
+    assert measure_progress(LADDER, qualifying) == expected
 
 
 def test_below_the_first_tier_progress_runs_from_zero() -> None:
     """BK-93: a customer without a tier is on the way from 0 to the first."""
-    assert progress((SILVER, GOLD), 100) == Progress(None, SILVER, 400, 20, unlimited=False)
+    assert measure_progress((SILVER, GOLD), 100) == Progress(None, SILVER, 400, 20, unlimited=False)
 
 
 def test_without_tiers_there_is_no_progress() -> None:
     """BK-92: no tiers at all is 0 percent, and not the top."""
-    assert progress((), 100) == Progress(None, None, None, 0, unlimited=False)
+    assert measure_progress((), 100) == Progress(None, None, None, 0, unlimited=False)
 
 
 def test_jumps_over_several_tiers_at_once() -> None:

@@ -9,10 +9,10 @@ import loyalty.services.verification
 from loyalty.ledger.proof.asking import (
     INVARIANTS,
     WHOLE_PASSES,
-    ask,
     find_differences,
     list_sliced_passes,
     merge_differences,
+    run_pass,
 )
 from loyalty.ledger.proof.slicing import EVERYTHING, Slices, prepare_for_many_rows, read_slices
 from loyalty.rules.errors import LimitReached
@@ -74,7 +74,7 @@ async def test_in_slices_every_tampering_is_seen_as_it_is_in_one_piece(owner_wor
             found = [
                 one
                 for asked in (*WHOLE_PASSES, *list_sliced_passes(await read_slices(tx)))
-                for one in await ask(tx, asked)
+                for one in await run_pass(tx, asked)
             ]
             assert [(one.invariant, one.rows) for one in merge_differences(found)] == whole, tampering
 
