@@ -82,7 +82,7 @@ _source_id = bindparam("source", type_=customers.c.id.type)
 _target_id = bindparam("target", type_=customers.c.id.type)
 
 
-def _move(table: Table) -> Update:
+def _replace_source(table: Table) -> Update:
     """Return the statement that writes the target into the columns of a table that name the source."""
     columns = [table.c[name] for name in customer_columns_of(table)]
     return (
@@ -98,8 +98,8 @@ _PURCHASES = (
     .values(customer_id=bindparam("target"))
     # Gift cards and gifts travel along: one round trip for all.
     .add_cte(
-        _move(gift_cards).cte("moved_cards"),
-        _move(gift_card_gifts).cte("moved_gifts"),
+        _replace_source(gift_cards).cte("moved_cards"),
+        _replace_source(gift_card_gifts).cte("moved_gifts"),
     )
 )
 
@@ -134,9 +134,9 @@ async def write_labels(tx: Transaction, customer_id: CustomerId, labels: Mapping
 
 
 async def move_customer(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:
-    """Let the source's id lead to the target.
+    """Let the source's id, and every id that led to the source, lead to the target.
 
-    Its purchases with their accruals and its gift cards move to the target.
+    The source's purchases with their accruals, its gift cards and its gifts move to the target.
     """
     for statement in (_LEAD, _ACCRUALS, _PURCHASES):
         await tx.run(statement, source=source_id, target=target_id)
