@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Self
 
 import httpx2
 import orjson
-import pytest
 from aiohttp import ClientConnectionResetError
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
@@ -79,6 +78,10 @@ class Stream:
         return [await self.next() for _ in range(count)]
 
 
+class StillUnavailableError(AssertionError):
+    """The server has answered UNAVAILABLE again and again. Only a test in which it is away for long goes on."""
+
+
 class Caller(NamedTuple):
     """A caller with a bearer token, at one server."""
 
@@ -114,7 +117,7 @@ class Caller(NamedTuple):
                 else:
                     return data
                 await asyncio.sleep(RETRY_AFTER_SECONDS)
-        pytest.fail(f"UNAVAILABLE {MAX_RETRIES} times: {document}")
+        raise StillUnavailableError(f"UNAVAILABLE {MAX_RETRIES} times: {document}")
 
     async def get(self, document: str, **variables: Any) -> Any:
         """Run a query, and return the content of its only root field."""

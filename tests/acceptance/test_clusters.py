@@ -18,8 +18,8 @@ from runtime.roles import DatabaseUrls
 from tenancy.clusters import Clusters
 from tenancy.database import HOME, Database
 from tests.acceptance.business import Business, open_business
-from tests.acceptance.client import ONE_PER_EURO, create_rule, newest_cursor
-from tests.acceptance.test_outages import hear, read_on, report
+from tests.acceptance.client import GENEROUS_SECONDS, ONE_PER_EURO, create_rule, newest_cursor
+from tests.acceptance.test_outages import hear, read_on, report, report_until_heard
 from tests.fixtures.database import DatabaseServer, server_of_its_own
 from tests.fixtures.server import Installation, installation_on
 
@@ -132,11 +132,14 @@ async def test_a_cluster_that_is_away_harms_its_own_tenants_alone(shops: dict[st
 
 
 async def report_until(stop: asyncio.Event, shop: Business) -> int:
-    """Report one purchase after the other, each until it was taken; returns how many there were."""
+    """Report one purchase after the other, each until it was taken; returns how many there were.
+
+    A purchase has no time limit here: it waits for as long as the move takes.
+    """
     number = 0
     while not stop.is_set():
         number += 1
-        await report(shop, number, number)
+        await report_until_heard(shop.integration, number, seconds=None)
         await asyncio.sleep(REST_SECONDS)
     return number
 
@@ -157,7 +160,8 @@ async def test_a_tenant_moves_while_its_clients_go_on_and_the_move_is_killed_at_
         await run_treue(site, "tenant", "move", tenant_id, EAST)
         await run_treue(site, "tenant", "resume", tenant_id)
         stop.set()
-        reported = await reporting
+        async with asyncio.timeout(GENEROUS_SECONDS):
+            reported = await reporting
         await report(shop, reported + 1, reported + 2)
         await hear(events, 4, reported + 2)
     async with aclosing(read_on(shop.staff, after)) as again:

@@ -21,6 +21,7 @@ from tests.acceptance.client import (
     POINTS_CHANGED,
     Caller,
     Json,
+    StillUnavailableError,
     StreamEnded,
     create_rule,
     newest_cursor,
@@ -29,7 +30,7 @@ from tests.acceptance.client import (
 from tests.fixtures.database import server_of_its_own
 from tests.fixtures.server import Installation, installation_on
 
-AWAY = (TransportError, OSError, StreamEnded)
+AWAY = (TransportError, OSError, StreamEnded, StillUnavailableError)
 """What a client meets while the other side is away."""
 
 
@@ -84,9 +85,12 @@ async def read_on(caller: Caller, cursor: str) -> AsyncGenerator[Json, None]:
             await asyncio.sleep(0.05)
 
 
-async def report_until_heard(caller: Caller, number: int) -> None:
-    """Report a purchase as a booking system should: again and again until somebody has taken it."""
-    async with asyncio.timeout(GENEROUS_SECONDS):
+async def report_until_heard(caller: Caller, number: int, seconds: float | None = GENEROUS_SECONDS) -> None:
+    """Report a purchase as a booking system should: again and again until somebody has taken it.
+
+    It fails after ``seconds``; None is no limit.
+    """
+    async with asyncio.timeout(seconds):
         while True:
             try:
                 await record(caller, f"order-{number}", f"{number}.00")
