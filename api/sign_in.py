@@ -51,7 +51,12 @@ from loyalty.rules.sign_in import (
 from loyalty.rules.staff_session import SESSION_LIFETIME, SIGN_IN_SECONDS, SignIn, tidy_user_agent
 from loyalty.services.client_secret import open_client_secret
 from loyalty.services.oidc_issuer import FoundIssuer, find_provider
-from loyalty.services.staff_session import end_session, end_sessions_by_provider, start_session
+from loyalty.services.staff_session import (
+    SignedOutMeanwhile,
+    end_session,
+    end_sessions_by_provider,
+    start_session,
+)
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import CodeUnreadable
 from permissions.actor import Actor
@@ -210,7 +215,11 @@ async def _finish(door: SignInDoor, request: Request) -> Response:
     sign_in = SignIn(state_sha256, proved.provider_session, proved.issued_at, user_agent)
     new = make_session(place.tenant_id)
     await _end_former(door, request)
-    if await start_session(door.world, stands, sign_in, new.sha256) is None:
+    try:
+        begun = await start_session(door.world, stands, sign_in, new.sha256)
+    except SignedOutMeanwhile:
+        raise _refuse(found, "the provider has signed the person out meanwhile") from None
+    if begun is None:
         raise RequestRefused(400, ErrorCode.BAD_USER_INPUT, BEGIN_AGAIN)
     note_actor(request.scope, stands)
     response = RedirectResponse(pending.return_path, status_code=303)

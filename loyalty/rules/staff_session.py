@@ -17,6 +17,12 @@ PROVIDER_SESSION_MAX_LENGTH = 255
 """The most characters of the claim `sid`."""
 
 
+LOGOUT_REMEMBERED = timedelta(seconds=2 * SIGN_IN_SECONDS)
+"""The time for which a logout token is remembered: the longest sign-in, and as long again for its last steps."""
+
+MAX_REMEMBERED_LOGOUTS = 10_000
+"""The most logout tokens of one tenant that are remembered at the same time. A new one ends the oldest."""
+
 USER_AGENT_MAX_LENGTH = 200
 """The most characters that are kept of the header `User-Agent`."""
 
@@ -38,7 +44,7 @@ class Logout(NamedTuple):
     """The content of a provider's logout token: a session at the provider, all sessions of a person, or both.
 
     It ends only sessions of ID tokens that the provider signed until ``issued_at``. So a token that is sent again does
-    not end a session that began later.
+    not end a session that began later. A sign-in whose ID token was signed until then begins no session any more.
     """
 
     issuer_id: UUID

@@ -6,8 +6,16 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.ids import TenantId
-from loyalty.rules.staff_session import MAX_SESSIONS_OF_PERSON, SESSION_LIFETIME, Logout, SignIn
+from loyalty.rules.staff_session import (
+    LOGOUT_REMEMBERED,
+    MAX_REMEMBERED_LOGOUTS,
+    MAX_SESSIONS_OF_PERSON,
+    SESSION_LIFETIME,
+    Logout,
+    SignIn,
+)
 from loyalty.services.world import World
+from loyalty.storage.provider_logouts import lock_provider, remember_logout, share_provider, was_signed_out
 from loyalty.storage.staff_sessions import (
     StaffSessionRow,
     end_one_session,
@@ -19,14 +27,22 @@ from loyalty.storage.staff_sessions import (
 from permissions.actor import Actor, ActorKind, IssuerMark, SessionMark, SignedToken
 
 
+class SignedOutMeanwhile(Exception):
+    """The provider has signed the person out since it signed the ID token of the sign-in."""
+
+
 async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str) -> StaffSessionRow | None:
     """Begin a session for a person who has just signed in and whose credential is valid.
 
-    ``sha256`` is of its new secret. Returns None if the same sign-in has begun a session already.
+    ``sha256`` is of its new secret. Returns None if the same sign-in has begun a session already. Raises
+    `SignedOutMeanwhile`.
     """
     if actor.issuer is None:
         raise ValueError("a session is of a person who signed in at a provider")
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        await share_provider(tx, actor.issuer.id)
+        if await was_signed_out(tx, actor.issuer.id, actor.subject, sign_in):
+            raise SignedOutMeanwhile
         now = world.clock()
         row = StaffSessionRow(
             id=uuid7(),
@@ -66,9 +82,16 @@ async def end_session(world: World, tenant_id: TenantId, session_id: UUID) -> No
 
 
 async def end_sessions_by_provider(world: World, tenant_id: TenantId, logout: Logout) -> int:
-    """End the sessions that a provider's logout token names, and return how many. The caller has verified the token."""
+    """End the sessions that a provider's logout token names, and return how many. The caller has verified the token.
+
+    The token is remembered, so that a sign-in that is under way begins no session after it.
+    """
     async with world.database.tenant_transaction(tenant_id) as tx:
-        return await end_sessions_of(tx, logout, world.clock())
+        if not await lock_provider(tx, logout.issuer_id):
+            return 0
+        now = world.clock()
+        await remember_logout(tx, logout, now, now + LOGOUT_REMEMBERED, MAX_REMEMBERED_LOGOUTS)
+        return await end_sessions_of(tx, logout, now)
 
 
 def _describe_actor(tenant_id: TenantId, row: StaffSessionRow) -> Actor:

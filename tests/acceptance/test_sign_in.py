@@ -1,5 +1,7 @@
 """Staff who sign in with a browser: a real server, a real provider, cookies, sockets, and how it all ends."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +13,7 @@ from tests.acceptance.client import Json
 from tests.acceptance.sign_in import ADDRESSES, ROLES, Browser, SignInStage, open_stage, origin_of, query_of
 from tests.acceptance.sockets import read_to_the_end, receive, send
 from tests.acceptance.test_credential_ends import CLOSED_WITHIN_SECONDS
+from tests.fixtures.live import until
 from tests.fixtures.provider import Provider
 from tests.fixtures.server import Installation, ServerProcess
 
@@ -274,3 +277,33 @@ async def test_an_origin_that_others_may_call_from_gets_no_session(stage: SignIn
     assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers
     assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("named", [{"sub": "mara"}, {"sub": None, "sid": "here"}, {"sub": "mara", "sid": "here"}])
+async def test_a_logout_token_ends_a_sign_in_that_is_under_way(
+    stage: SignInStage, browser: Browser, named: Json
+) -> None:
+    """It comes while the code is exchanged: the ID token is signed, and there is no session yet that it could end."""
+    stage.let_in({"held": True}, sid="here")
+    back = await browser.visit_provider(await browser.begin())
+    finishing = asyncio.create_task(browser.http.get(back))
+    await until(stage.provider.has_signed)
+    assert (await stage.log_out_at_provider(stage.logout_token(**named))).status_code == 200
+    stage.provider.release()
+    refused = await finishing
+    assert (refused.status_code, browser.cookie) == (403, None)
+    assert refused.json()["errors"][0]["extensions"]["reason"] == "SIGN_IN_REFUSED"
+    assert (await browser.ask()).status_code == 401
+
+
+async def test_a_logout_token_of_somebody_else_ends_no_sign_in(stage: SignInStage, browser: Browser) -> None:
+    """Nor does one of another session at the provider, or one that was signed before the ID token."""
+    stage.let_in({"held": True}, sid="here")
+    finishing = asyncio.create_task(browser.http.get(await browser.visit_provider(await browser.begin())))
+    await until(stage.provider.has_signed)
+    earlier = int(time.time()) - 60
+    for named in ({"sub": "eva"}, {"sub": None, "sid": "there"}, {"sid": "there"}, {"iat": earlier}):
+        assert (await stage.log_out_at_provider(stage.logout_token(**named))).status_code == 200
+    stage.provider.release()
+    assert (await finishing).status_code == 303
+    assert await browser.name() == "Mara"

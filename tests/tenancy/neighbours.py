@@ -11,6 +11,7 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, GiftCardHoldId, JobId, PurchaseId, RuleId, TierId
+from loyalty.rules.staff_session import Logout
 from loyalty.rules.trusted_document import OfferedDocument
 from loyalty.services.adjustment import adjust_points
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
@@ -30,7 +31,7 @@ from loyalty.services.profile import upsert_customers
 from loyalty.services.retention import RetentionChange, set_retention
 from loyalty.services.revocation import revoke_subject
 from loyalty.services.role import RoleRequest, create_role
-from loyalty.services.staff_session import start_session
+from loyalty.services.staff_session import end_sessions_by_provider, start_session
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
 from loyalty.services.trusted_document import register_documents
@@ -143,6 +144,8 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await start_session(
         world, Team(world, salon, provider).token("mia"), sign_in_of("mia", world.clock()), token_sha256
     )
+    signed_out = Logout(provider.id, "eva", None, world.clock())
+    await end_sessions_by_provider(world, salon.tenant_id, signed_out)
     await give_gift_card(world, salon.owner, GiveRequest(sold.card.id, Gift("Eva"), "a gift"))
     card_held = await hold_card(world, salon, sold.card.id, 500)
     await limit_guesses(world, salon.integration, new_code(), known=False)

@@ -119,6 +119,7 @@ APP_RIGHTS = {
     "opening_balances": f"{GROWS_ONLY}, UPDATE(actor)",
     "program_versions": GROWS_ONLY,
     "programs": "INSERT, SELECT, UPDATE",
+    "provider_logouts": "DELETE, INSERT, SELECT, UPDATE(forget_at), UPDATE(issued_at)",
     "purchase_facts": f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(digest), UPDATE(facts), UPDATE(report_key)",
     "purchase_refunds": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(reason)",
     "purchases": "INSERT, SELECT, UPDATE",

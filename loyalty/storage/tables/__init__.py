@@ -11,6 +11,7 @@ from loyalty.storage.tables.administration import (
     credential_revocations,
     jobs,
     oidc_issuers,
+    provider_logouts,
     staff_sessions,
 )
 from loyalty.storage.tables.budgets import budgets
@@ -106,6 +107,7 @@ __all__ = [
     "opening_balances",
     "program_versions",
     "programs",
+    "provider_logouts",
     "purchase_facts",
     "purchase_refunds",
     "purchases",

@@ -163,3 +163,17 @@ staff_sessions = tenant_table(
     index("staff_sessions_end_idx", "ends_at"),
     index("staff_sessions_time_idx", "started_at", "id"),
 )
+
+provider_logouts = tenant_table(
+    "provider_logouts",
+    identifier("issuer_id"),
+    # The person (`Actor.subject`) and the claim `sid` of a logout token; empty for a claim that it does not have.
+    key_text("subject"),
+    key_text("provider_session"),
+    # By the provider's clock: the newest of the tokens that name the same.
+    instant("issued_at"),
+    instant("forget_at"),
+    references("issuer_id", "oidc_issuers"),
+    index("provider_logouts_forget_idx", "forget_at"),
+    key=("issuer_id", "subject", "provider_session"),
+)

@@ -1,14 +1,17 @@
 """Sessions of staff: they count once, end in time and at once, and nobody has too many."""
 
+import asyncio
+import contextlib
 import hashlib
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from uuid_utils.compat import uuid7
 
 from loyalty.rules.absent import ABSENT
-from loyalty.rules.staff_session import MAX_SESSIONS_OF_PERSON, SESSION_LIFETIME, Logout, SignIn
+from loyalty.rules.staff_session import LOGOUT_REMEMBERED, MAX_SESSIONS_OF_PERSON, SESSION_LIFETIME, Logout, SignIn
 from loyalty.services.authentication import find_fallen, refresh_actor
 from loyalty.services.client_secret import open_client_secret, reseal_client_secrets
 from loyalty.services.oidc_issuer import (
@@ -19,11 +22,22 @@ from loyalty.services.oidc_issuer import (
     set_oidc_issuer,
 )
 from loyalty.services.revocation import revoke_subject
-from loyalty.services.staff_session import end_session, end_sessions_by_provider, find_session, start_session
+from loyalty.services.staff_session import (
+    SignedOutMeanwhile,
+    end_session,
+    end_sessions_by_provider,
+    find_session,
+    start_session,
+)
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeKeys, CodeUnreadable
+from loyalty.storage.provider_logouts import lock_provider, remember_logout, share_provider
+from loyalty.storage.staff_sessions import StaffSessionRow, insert_session
 from permissions.actor import Actor, subject_at_provider
 from permissions.roles import TeamRole
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
+from tests.fixtures.live import is_waiting_for_a_lock, until
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import at
 from tests.loyalty.services.team import Team, open_team, sign_in_of
@@ -201,3 +215,74 @@ async def test_a_removed_provider_keeps_no_secret(world: World, salon: Salon) ->
     assert await reseal_client_secrets(replace(world, codes=CodeKeys.of([b"n" * 32])), salon.tenant_id) == (0, ())
     again = await set_oidc_issuer(sealing, salon.owner, request._replace(client_secret=ABSENT))
     assert (again.id, again.client_id, again.client_secret) == (issuer.id, request.client_id, None)
+
+
+@pytest.mark.parametrize("first", ["logout", "session"])
+async def test_a_session_and_a_logout_token_wait_for_each_other(
+    world: World, salon: Salon, database_urls: DatabaseUrls, first: str
+) -> None:
+    """Whichever is first: once both are done, nobody is signed in."""
+    application = f"second to {first}"
+    second = replace(world, database=Database(database_urls.app, pool_size=1, name=application))
+    team = await open_team(world, salon)
+    person, now = await team.person("eva", groups=("boss",)), world.clock()
+    sign_in = sign_in_of("state", now)
+    logout = Logout(team.issuer.id, person.subject, None, now)
+    row = StaffSessionRow(
+        id=uuid7(),
+        sha256=hashed("state"),
+        state_sha256=sign_in.state_sha256,
+        issuer_id=team.issuer.id,
+        issuer_version=team.issuer.version,
+        subject=person.subject,
+        display=person.display,
+        email=None,
+        claimed=[],
+        provider_session=None,
+        issued_at=now,
+        started_at=now,
+        ends_at=now + SESSION_LIFETIME,
+    )
+
+    async def start() -> None:
+        with contextlib.suppress(SignedOutMeanwhile):
+            await start_session(second, person, sign_in, hashed("state"))
+
+    async def end() -> None:
+        await end_sessions_by_provider(second, salon.tenant_id, logout)
+
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        await (lock_provider if first == "logout" else share_provider)(tx, team.issuer.id)
+        if first == "logout":
+            await remember_logout(tx, logout, now, now + timedelta(minutes=1), 10)
+        other = asyncio.create_task(start() if first == "logout" else end())
+        await until(lambda: is_waiting_for_a_lock(database_urls.app, application))
+        if first == "session":
+            assert await insert_session(tx, row)
+    await other
+    assert await find_session(world, salon.tenant_id, hashed("state")) is None
+    await second.database.close()
+
+
+async def test_a_remembered_logout_token_is_forgotten(world: World, salon: Salon) -> None:
+    """A sign-in takes less time than that. Of one person the newest counts, and there are never more than so many."""
+    team = await open_team(world, salon)
+    now, eva = world.clock(), subject_at_provider(team.issuer.id, "eva")
+
+    async def remembered() -> list[tuple[str, datetime]]:
+        async with world.database.tenant_transaction(salon.tenant_id) as tx:
+            rows = await tx.rows(text("SELECT subject, issued_at FROM provider_logouts ORDER BY subject"))
+        return [(row.subject, row.issued_at) for row in rows]
+
+    for seconds in (5, 0):
+        logout = Logout(team.issuer.id, eva, None, now + timedelta(seconds=seconds))
+        await end_sessions_by_provider(world, salon.tenant_id, logout)
+    assert await remembered() == [(eva, now + timedelta(seconds=5))]
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        for number in range(5):
+            one = Logout(team.issuer.id, f"person {number}", None, now)
+            await remember_logout(tx, one, now, now + LOGOUT_REMEMBERED + timedelta(seconds=number + 1), 3)
+    assert [subject for subject, _ in await remembered()] == ["person 2", "person 3", "person 4"]
+    later = at(world, now + 2 * LOGOUT_REMEMBERED)
+    await end_sessions_by_provider(later, salon.tenant_id, Logout(team.issuer.id, eva, None, now))
+    assert await remembered() == [(eva, now)]
