@@ -375,12 +375,9 @@ def overtaken(world: World, other: _Elsewhere) -> World:
     return World(world.database, _Interrupted(LATER, other.run, glance=1), world.programs)
 
 
-def overtaking(world: World, other: _Elsewhere, glance: int = 2) -> World:
-    """Return a world in which the other process begins while this process holds the lock, and waits for the lock.
-
-    ``glance`` says at which look at the clock the other process begins.
-    """
-    return World(world.database, _Interrupted(LATER, other.begin, glance=glance), world.programs)
+def overtaking(world: World, other: _Elsewhere) -> World:
+    """Return a world in which the other process begins while this process holds the lock, and waits for the lock."""
+    return World(world.database, _Interrupted(LATER, other.begin, glance=2), world.programs)
 
 
 async def test_a_cancellation_that_read_before_points_matured_takes_them_back(
@@ -441,7 +438,7 @@ async def test_a_due_accrual_is_read_again_under_the_lock(
     for external_id in ("seen", "other"):
         await earn(at(world, NOON), salon, order(external_id, ends_at=LATER))
     maturing = _Elsewhere(database_urls, LATER, lambda other: mature_due(other, salon.tenant_id))
-    await earn(overtaking(world, maturing, glance=3), salon, order("seen", **{"ends_at": LATER, **change}))
+    await earn(overtaking(world, maturing), salon, order("seen", **{"ends_at": LATER, **change}))
     assert await maturing.end() == Swept(matured, 0)
     assert await spendable(world, salon) == points
 
