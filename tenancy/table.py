@@ -158,6 +158,12 @@ def tenant_parameter() -> ColumnElement[Any]:
     return bindparam(TENANT_PARAMETER, type_=Uuid)
 
 
+def _sorted_as_stored(value: ColumnElement[Any], stored: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a value with the collation of the column that stores it; a value of a parameter has the database's."""
+    collation = stored.type.collation if isinstance(stored.type, Text) else None
+    return value if collation is None else value.collate(collation)
+
+
 def among(value: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
     """Compare a value with an array parameter. The text of the statement is the same for one value and for 500."""
     kind = Text() if isinstance(value.type, Text) else value.type
@@ -207,13 +213,15 @@ def insert_rows(
 ) -> postgresql.Insert:
     """Return a statement that inserts the rows of one JSON parameter under the running transaction's tenant.
 
-    The rows have the columns of ``rows_parameter``; ``ordered_by`` names the one by which they are sorted. ``computed``
-    has, by name, columns that the rows do not have: each function gets the columns of a row, and returns the expression
-    with which the database computes the value.
+    The rows have the columns of ``rows_parameter``; ``ordered_by`` names the one by which they are sorted. They are
+    sorted as an index of the table sorts them, by the collation of its column, so that a statement that locks rows of
+    the table in the order of this column locks them in the same order. ``computed`` has, by name, columns that the rows
+    do not have: each function gets the columns of a row, and returns the expression with which the database computes
+    the value.
     """
     rows = rows_parameter(table, parameter)
     made = {name: compute(rows.c) for name, compute in (computed or {}).items()}
     source: Select[Any] = select(tenant_parameter(), *rows.c, *made.values())
     if ordered_by:
-        source = source.order_by(rows.c[ordered_by])
+        source = source.order_by(_sorted_as_stored(rows.c[ordered_by], table.c[ordered_by]))
     return postgresql.insert(table).from_select(["tenant_id", *(item.name for item in rows.c), *made], source)

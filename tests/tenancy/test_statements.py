@@ -44,7 +44,7 @@ from loyalty.services.world import World
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tenancy.statements import compile_statement
-from tenancy.table import metadata, tenant_parameter
+from tenancy.table import insert_rows, metadata, tenant_parameter
 from tests.fixtures.entering import enter_tenant
 from tests.fixtures.snapshots import TENANT_TABLES
 from tests.fixtures.tenants import Salon
@@ -215,6 +215,17 @@ def test_every_statement_has_one_text() -> None:
 def test_a_text_that_depends_on_its_values_is_refused() -> None:
     with pytest.raises(ValueError, match="any_"):
         compile_statement(select(literal_column("1")).where(literal_column("1").in_([1, 2])))
+
+
+def test_rows_are_written_in_the_order_in_which_the_table_is_locked() -> None:
+    """A database may sort texts by a language, and this column sorts them byte by byte: two orders would deadlock."""
+    customers = metadata.tables["customers"]
+    written = compile_statement(insert_rows(customers, "customers", ordered_by="external_id")).text
+    stored = customers.c.external_id.type
+    assert isinstance(stored, Text)
+    assert stored.collation == "C"
+    assert written.endswith(b'external_id COLLATE "C"')
+    assert compile_statement(insert_rows(customers, "customers", ordered_by="id")).text.endswith(b".id")
 
 
 async def test_a_statement_that_locks_cannot_be_read_through_the_door(database: Database, salon: Salon) -> None:
