@@ -41,13 +41,15 @@ from loyalty.services.verification import verify_ledger
 from runtime.postgres_binaries import find_binaries
 
 CUSTOMERS = 2_000
-WARM_SECONDS = 1.5
+WARM_SECONDS = 3.0
+"""How long each load runs before it is measured. pgbench connects in this time, too, and may do no more than that."""
 IDS_OF_A_RUN = 10**6
 RECORD = """mutation($input: PurchaseRecordInput!) { purchaseRecord(input: $input) {
     purchase { id accrual { points } } customer { points { available } } userErrors { code message } } }"""
 RECORD_ALL = """mutation($input: PurchasesRecordInput!) { purchasesRecord(input: $input) { userErrors { code message }
     results { purchase { id } accrual { points } customer { points { available } } userErrors { code message } } } }"""
 _SPEED = re.compile(r"tps = ([0-9.]+) \(without initial connection time\)")
+_NOTHING_WRITTEN = "number of transactions actually processed: 0\n"
 
 
 class Slice(NamedTuple):
@@ -109,7 +111,10 @@ async def _measure(rounds: int, seconds: float, connections: Sequence[int], batc
         for _ in range(rounds):
             for name, load in loads.items():
                 await load(WARM_SECONDS)
-                slices[name].append(await load(seconds))
+                measured = await load(seconds)
+                if not measured.per_second:
+                    raise SystemExit(f"{name}: no purchase was written in {seconds} seconds; give more --seconds")
+                slices[name].append(measured)
         await _check_ledger(bench)
         _tell(slices, targets)
 
@@ -223,13 +228,15 @@ async def _load_pgbench(bench: Bench, script: Path, customers: int, connections:
 def _run_script(bench: Bench, script: Path, customers: int, connections: int, length: str) -> float:
     """Run the script of the peer as the application role. Return how many purchases it wrote each second.
 
-    The time for connecting does not count.
+    The time for connecting does not count. The result is 0 if connecting took all the time.
     """
     variables = name_variables(base=next(bench.runs) * IDS_OF_A_RUN, clients=connections, customers=customers)
     binary = os.fspath(find_binaries() / "pginstall" / "bin" / "pgbench")
     how = ["--protocol=prepared", "--no-vacuum", length, f"--client={connections}", f"--file={script}"]
     command = [binary, *how, *variables, bench.service.urls.app]
     run = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ours
+    if not run.returncode and _NOTHING_WRITTEN in run.stdout:
+        return 0
     found = _SPEED.search(run.stdout)
     if found is None or run.returncode:
         raise SystemExit(f"pgbench said: {run.stdout}{run.stderr}")
