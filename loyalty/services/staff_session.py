@@ -1,6 +1,7 @@
 """Browser sessions of staff: how they begin, how they are found, and how they end."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -25,6 +26,7 @@ from loyalty.storage.staff_sessions import (
     read_session,
 )
 from permissions.actor import Actor, ActorKind, IssuerMark, SessionMark, SignedToken
+from tenancy.retry import retry_transaction
 
 
 class SignedOutMeanwhile(Exception):
@@ -39,17 +41,24 @@ async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str
     """
     if actor.issuer is None:
         raise ValueError("a session is of a person who signed in at a provider")
+    return await retry_transaction(partial(_start_session, world, actor, actor.issuer, sign_in, sha256))
+
+
+async def _start_session(
+    world: World, actor: Actor, issuer: IssuerMark, sign_in: SignIn, sha256: str
+) -> StaffSessionRow | None:
+    """Begin a session in one transaction."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await share_provider(tx, actor.issuer.id)
-        if await was_signed_out(tx, actor.issuer.id, actor.subject, sign_in):
+        await share_provider(tx, issuer.id)
+        if await was_signed_out(tx, issuer.id, actor.subject, sign_in):
             raise SignedOutMeanwhile
         now = world.clock()
         row = StaffSessionRow(
             id=uuid7(),
             sha256=sha256,
             state_sha256=sign_in.state_sha256,
-            issuer_id=actor.issuer.id,
-            issuer_version=actor.issuer.version,
+            issuer_id=issuer.id,
+            issuer_version=issuer.version,
             subject=actor.subject,
             display=actor.display,
             email=actor.email,
@@ -86,6 +95,11 @@ async def end_sessions_by_provider(world: World, tenant_id: TenantId, logout: Lo
 
     The token is remembered, so that a sign-in that is under way begins no session after it.
     """
+    return await retry_transaction(partial(_end_sessions_by_provider, world, tenant_id, logout))
+
+
+async def _end_sessions_by_provider(world: World, tenant_id: TenantId, logout: Logout) -> int:
+    """Hear a logout token in one transaction. It runs again after a deadlock with the last uses that are written."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         if not await lock_provider(tx, logout.issuer_id):
             return 0

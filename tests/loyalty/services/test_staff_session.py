@@ -109,6 +109,28 @@ async def test_the_newest_sessions_of_a_person_stay(world: World, salon: Salon) 
     assert row.many == 1
 
 
+async def test_a_logout_token_is_heard_again_after_a_deadlock(
+    world: World, salon: Salon, database_urls: DatabaseUrls
+) -> None:
+    """A server that writes last uses locks the same sessions in another order. The provider tells a logout once."""
+    application = "logout beside last uses"
+    second = replace(world, database=Database(database_urls.app, pool_size=1, name=application))
+    team = await open_team(world, salon)
+    sessions = [found.session for found in [await begin(team, state) for state in ("first", "second")]]
+    person = await team.person("eva", groups=("boss",))
+    logout = Logout(team.issuer.id, person.subject, None, world.clock())
+    use = text("UPDATE staff_sessions SET last_used_at = now() WHERE id = :id")
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        assert sessions[0]
+        assert sessions[1]
+        await tx.run(use, id=sessions[1].id)
+        ending = asyncio.create_task(end_sessions_by_provider(second, salon.tenant_id, logout))
+        await until(lambda: is_waiting_for_a_lock(database_urls.app, application))
+        await tx.run(use, id=sessions[0].id)
+    assert await ending == len(sessions)
+    await second.database.close()
+
+
 async def test_a_session_is_of_one_tenant(world: World, salon: Salon, other_salon: Salon) -> None:
     team = await open_team(world, salon)
     found = await begin(team, "first")
