@@ -14,7 +14,7 @@ from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
-from loyalty.rules.errors import ActiveHolds, InvalidInput, LimitReached, refuse_problems
+from loyalty.rules.errors import ActiveHolds, InvalidInput, LimitReached, NotFound, refuse_problems
 from loyalty.rules.events import PointsMerged
 from loyalty.rules.identifier import MAX_IDENTIFIERS
 from loyalty.rules.ids import CustomerId, CustomerMergeId
@@ -101,7 +101,11 @@ async def _decide(
     target_id = await resolve_customer(tx, request.target, "target")
     if source_id == target_id:
         raise InvalidInput.one("target", reason="is the same customer already")
-    await lock_profiles(tx, source_id, target_id)
+    erased = await lock_profiles(tx, source_id, target_id)
+    for customer_id, name in ((source_id, "source"), (target_id, "target")):
+        if customer_id in erased:
+            # Erased after the look-up: nobody finds the customer any more, so nothing may go there.
+            raise NotFound("customer", (name,))
     book = await open_book(world, tx, program, actor, [source_id, target_id])
     if book.account(source_id).held:
         raise ActiveHolds(book.account(source_id).held)

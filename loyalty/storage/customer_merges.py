@@ -46,7 +46,7 @@ _BY_IDS = (
 )
 # Locked in the same order as recordings lock customers, with all rows that a merge moves: so there is no deadlock.
 _PROFILES = (
-    select(customers.c.id)
+    select(customers.c.id, customers.c.erased_at)
     .where(
         customers.c.tenant_id == tenant_parameter(),
         or_(
@@ -118,14 +118,15 @@ async def read_merges_by_id(tx: Reads, ids: Sequence[CustomerMergeId]) -> dict[C
     return {row.id: MergeRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
-async def lock_profiles(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:
-    """Lock the profiles of a merge before its accounts, in the same order as recordings.
+async def lock_profiles(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> set[CustomerId]:
+    """Lock the profiles of a merge before its accounts, in the same order as recordings. Return whoever is erased.
 
     Raises StaleRead if another customer was merged into the source meanwhile: that profile is not locked yet.
     """
-    locked = await tx.rows(_LOCK, source=source_id, target=target_id)
-    if await tx.rows(_PROFILES, source=source_id, target=target_id) != locked:
+    locked = {CustomerId(row.id): row.erased_at for row in await tx.rows(_LOCK, source=source_id, target=target_id)}
+    if {row.id for row in await tx.rows(_PROFILES, source=source_id, target=target_id)} != locked.keys():
         raise StaleRead
+    return {customer_id for customer_id, erased_at in locked.items() if erased_at is not None}
 
 
 async def write_labels(tx: Transaction, customer_id: CustomerId, labels: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 import pytest
 
 from loyalty.rules.account import Overdraft
+from loyalty.rules.erasure import ErasureCause
 from loyalty.rules.errors import ActiveHolds, HoldEnded, IdempotencyConflict, InvalidInput, LoyaltyError, NotFound
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.purchase import PurchaseStatus
@@ -12,9 +13,11 @@ from loyalty.services.authentication import refresh_actor
 from loyalty.services.customer import CustomerKey, find_customer, get_me, list_activity, list_customers, load_customers
 from loyalty.services.customer_merge import MergeRequest, merge_customers
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.erasing import book_erasure, open_person, write_erasure
 from loyalty.services.expiry import expire_due, load_expiry_schedules
 from loyalty.services.job import advance_job
 from loyalty.services.maturing import mature_due
+from loyalty.services.program import program_in_force
 from loyalty.services.purchase import load_refunds
 from loyalty.services.redemption import release_hold
 from loyalty.services.tier import create_tier, load_tier_counts
@@ -48,6 +51,8 @@ from tests.loyalty.services.builders import (
 )
 
 HOUR = timedelta(hours=1)
+WAITS_SECONDS = 0.3
+"""Long enough for a merge to come to the locks that another transaction holds."""
 
 
 async def found(world: World, salon: Salon, external_id: str) -> CustomerRow:
@@ -365,6 +370,30 @@ async def test_merges_and_purchases_at_once_wait_for_one_another_but_never_in_a_
         assert [one for one in outcomes if isinstance(one, Exception)] == []
         assert {(await found(world, salon, name)).points.available for name in names} == {15}
     assert retries["deadlock"] == before
+    await ledger_is_sound(salon.tenant_id)
+
+
+@pytest.mark.parametrize("erased", ["anna", "berta"])
+async def test_refuses_a_customer_who_is_erased_while_the_merge_waits(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, erased: str
+) -> None:
+    """The merge found both, then waited for the erasure. Points may not go where nobody finds them."""
+    for name in ("anna", "berta"):
+        await known_customer(world, salon, name)
+        await give(world, salon, 5, f"points of {name}", customer=name)
+    person = (await found(world, salon, erased)).id
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        program = await program_in_force(world, tx)
+        opened = await open_person(world, tx, program, salon.owner, person)
+        merging = asyncio.create_task(merge(world, salon, "anna", "berta", "merge-1"))
+        await asyncio.sleep(WAITS_SECONDS)
+        book_erasure(opened, ErasureCause.CALL)
+        await write_erasure(tx, opened, ErasureCause.CALL)
+    with pytest.raises(NotFound) as refused:
+        await merging
+    assert refused.value.path == ("source" if erased == "anna" else "target",)
+    (kept,) = {"anna", "berta"} - {erased}
+    assert (await found(world, salon, kept)).points.available == 5
     await ledger_is_sound(salon.tenant_id)
 
 
