@@ -1,6 +1,7 @@
 """The accounts of a merge: the numbers that leave the source and come to the target."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from loyalty.rules.account import Account, refuse_beyond_limit
 
@@ -16,6 +17,7 @@ class MovedNumbers:
     window_points: int
     previous_window_points: int
     kept_standing: int | None
+    active_at: datetime | None = None
 
 
 def copy_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
@@ -31,6 +33,7 @@ def copy_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
         window_points=source.window_points,
         previous_window_points=source.previous_window_points,
         kept_standing=kept_standing,
+        active_at=source.active_at,
     )
 
 
@@ -64,8 +67,12 @@ def take_over(target: Account, moved: MovedNumbers, standing: int) -> Account:
     """Return the target's account with all moved numbers except the balance: a credit or a debit moves the balance.
 
     `standing` is the standing that the program lets the target keep. The caller then settles the standing, which raises
-    it to what the points of both reach together. Raises LimitReached if a number would pass MAX_POINTS.
+    it to what the points of both reach together. The target was last active when either of both was. Raises
+    LimitReached if a number would pass MAX_POINTS.
     """
+    active_at = target.active_at
+    if active_at is not None and moved.active_at is not None:
+        active_at = max(active_at, moved.active_at)
     after = replace(
         target,
         pending=target.pending + moved.pending,
@@ -74,6 +81,7 @@ def take_over(target: Account, moved: MovedNumbers, standing: int) -> Account:
         window_points=target.window_points + moved.window_points,
         previous_window_points=target.previous_window_points + moved.previous_window_points,
         standing=standing,
+        active_at=active_at,
     )
     refuse_beyond_limit(after)
     return after

@@ -36,11 +36,15 @@ NO_RETENTION = RetentionSettings()
 
 
 class Standing(NamedTuple):
-    """What decides whether a customer is kept: the account, the money on gift cards, and purchases still to come."""
+    """What decides whether a customer is kept: the account, the money on gift cards, and what is still to come.
+
+    That are purchases, and gifts of the customer that are not handed over yet: the gift says to whom.
+    """
 
     account: Account
     gift_card_minor: int = 0
     open_purchases: int = 0
+    open_gifts: int = 0
 
 
 def check_retention(settings: RetentionSettings) -> list[Problem]:
@@ -109,12 +113,13 @@ def is_kept(standing: Standing, inactive_months: int, now: datetime) -> bool:
     """Tell whether retention keeps a customer.
 
     Points and money keep a customer: available, pending and held points, and money on gift cards of theirs. So does a
-    purchase that is still to come. Debt keeps nobody. A merged or erased customer has no ``active_at``, and is kept.
+    purchase that is still to come, and a gift that is to be handed over later. Debt keeps nobody. A merged or erased
+    customer has no ``active_at``, and is kept.
     """
     account = standing.account
     if account.active_at is None or account.active_at > subtract_months(now, inactive_months):
         return True
-    return any((account.available, account.pending, account.held, standing.gift_card_minor, standing.open_purchases))
+    return any((account.available, account.pending, account.held, *standing[1:]))
 
 
 def find_due_time(active_at: datetime, inactive_months: int, begins_at: datetime) -> datetime:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from loyalty.rules.absent import ABSENT, Given, choose_given_or_known
@@ -28,6 +29,7 @@ from loyalty.storage.retention import (
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
+from tenancy.retry import retry_transaction
 
 
 class RetentionChange(NamedTuple):
@@ -83,9 +85,14 @@ async def get_outlook(world: World, actor: Actor, inactive_months: int | None) -
 async def set_retention(world: World, actor: Actor, change: RetentionChange) -> TenantRetention:
     """Set how long personal data is kept. A stricter setting begins after NOTICE_DAYS. Refusal: InvalidInput."""
     require(actor, Permission.CUSTOMERS_ERASE, even_when_off=True)
+    return await retry_transaction(partial(_set_retention, world, actor, change))
+
+
+async def _set_retention(world: World, actor: Actor, change: RetentionChange) -> TenantRetention:
+    """Set how long personal data is kept, in one transaction."""
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await lock_program_in_force(tx, even_when_off=True)
-        former = await lock_retention(tx)
+        former = await lock_retention(tx, alone=True)
         wanted = RetentionSettings(
             inactive_months=choose_given_or_known(change.inactive_months, former.settings.inactive_months),
             profile_history_months=choose_given_or_known(

@@ -25,7 +25,6 @@ from loyalty.storage.retention import (
     lock_retention,
     read_inactive,
     read_keepers,
-    read_retention,
     save_progress,
 )
 from permissions.actor import system_actor
@@ -76,7 +75,8 @@ async def _begin_batch(world: World, tenant_id: TenantId) -> _Batch | None:
     """Read which customers seem to be due, and delete old rows of histories; None if it is not time to look."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         now = world.now(await program_in_force(world, tx, even_when_off=True))
-        seen = await read_retention(tx)
+        # Who ends it waits for this transaction, and no history is deleted after the answer.
+        seen = await lock_retention(tx)
         if seen.looks_at is None or seen.looks_at > now:
             return None
         months, history_months = seen.settings.inactive_months, seen.settings.profile_history_months

@@ -4,12 +4,13 @@ Customers with available points are not in the index that the sweep reads, so th
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Date,
     Integer,
     Row,
     Select,
@@ -31,7 +32,7 @@ from loyalty.rules.ids import CustomerId
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.retention import RetentionSettings
 from loyalty.storage.narrowed import MAX_TOTAL_COUNT
-from loyalty.storage.tables import accounts, customer_profile_changes, gift_cards, purchases, retention
+from loyalty.storage.tables import accounts, customer_profile_changes, gift_card_gifts, gift_cards, purchases, retention
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among_these, tenant_parameter
@@ -78,6 +79,7 @@ class Keepers(NamedTuple):
 
     gift_card_minor: int
     open_purchases: int
+    open_gifts: int
 
 
 _now = bindparam("now", type_=INSTANT)
@@ -90,6 +92,7 @@ _READ = select(
     retention.c.after_id,
 ).where(retention.c.tenant_id == tenant_parameter())
 _READ_SHARED = _READ.with_for_update(read=True)
+_READ_ALONE = _READ.with_for_update(key_share=True)
 _saved = upsert(retention).values(
     tenant_id=tenant_parameter(),
     inactive_months=bindparam("inactive_months", type_=Integer),
@@ -121,6 +124,10 @@ _is_open = or_(
     purchases.c.evaluates_at.is_not(None),
     and_(among_these(purchases.c.status, _AHEAD), func.coalesce(purchases.c.ends_at, purchases.c.starts_at) > _now),
 )
+_is_to_hand_over = and_(
+    gift_card_gifts.c.claimed_at.is_(None), gift_card_gifts.c.deliver_on >= bindparam("handed_over_from", type_=Date)
+)
+"""Nobody has claimed the gift, and its day is not over: with its giver the recipient would be erased, too."""
 
 
 def _has(rows: Select[Any]) -> ColumnElement[bool]:
@@ -151,7 +158,7 @@ def _look(rows: int, *conditions: ColumnElement[bool]) -> Subquery:
 
 
 def _is_kept(looked: Subquery) -> ColumnElement[bool]:
-    """Return the condition: money on a gift card or a purchase still to come keeps a customer of ``looked``."""
+    """Return the condition: money on a gift card, a purchase or a gift still to come keeps a customer of ``looked``."""
     card = select(gift_cards.c.id).where(
         gift_cards.c.tenant_id == tenant_parameter(),
         gift_cards.c.holder_id == looked.c.customer_id,
@@ -160,7 +167,12 @@ def _is_kept(looked: Subquery) -> ColumnElement[bool]:
     purchase = select(purchases.c.id).where(
         purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == looked.c.customer_id, _is_open
     )
-    return or_(_has(card), _has(purchase))
+    gift = select(gift_card_gifts.c.id).where(
+        gift_card_gifts.c.tenant_id == tenant_parameter(),
+        gift_card_gifts.c.giver_id == looked.c.customer_id,
+        _is_to_hand_over,
+    )
+    return or_(_has(card), _has(purchase), _has(gift))
 
 
 _next = _look(
@@ -185,6 +197,14 @@ _KEEPERS = select(
     .select_from(purchases)
     .where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == bindparam("customer"), _is_open)
     .scalar_subquery(),
+    select(func.count())
+    .select_from(gift_card_gifts)
+    .where(
+        gift_card_gifts.c.tenant_id == tenant_parameter(),
+        gift_card_gifts.c.giver_id == bindparam("customer"),
+        _is_to_hand_over,
+    )
+    .scalar_subquery(),
 )
 _old = (
     select(customer_profile_changes.c.id)
@@ -207,9 +227,12 @@ async def read_retention(tx: Reads) -> RetentionRow:
     return _retention_row(await tx.row(_READ))
 
 
-async def lock_retention(tx: Transaction) -> RetentionRow:
-    """Return the retention, and let nobody change it until the transaction ends. Others may lock it as well."""
-    return _retention_row(await tx.row(_READ_SHARED))
+async def lock_retention(tx: Transaction, *, alone: bool = False) -> RetentionRow:
+    """Return the retention, and let nobody change it until the transaction ends.
+
+    Others may lock it as well, unless the lock is ``alone``: who changes the row must not share it before.
+    """
+    return _retention_row(await tx.row(_READ_ALONE if alone else _READ_SHARED))
 
 
 def _retention_row(row: Row[Any] | None) -> RetentionRow:
@@ -241,11 +264,17 @@ async def save_progress(tx: Transaction, seen: RetentionRow, looks_at: datetime,
     await tx.run(_GO_ON, seen=seen.looks_at, next_look=looks_at, place_at=place_at, place_id=place_id)
 
 
+def _find_oldest_day(now: datetime) -> date:
+    """Return the first day that may not be over yet wherever a tenant is."""
+    return (now.astimezone(UTC) - timedelta(days=1)).date()
+
+
 async def read_inactive(
     tx: Transaction, until: datetime, after: InactivePlace, now: datetime
 ) -> list[InactiveCustomer]:
     """Return the next MAX_LOOKED_AT customers without points who were last active at ``until`` or before."""
-    rows = await tx.rows(_INACTIVE, until=until, place_at=after.active_at, place_id=after.customer_id, now=now)
+    place = {"place_at": after.active_at, "place_id": after.customer_id}
+    rows = await tx.rows(_INACTIVE, until=until, **place, now=now, handed_over_from=_find_oldest_day(now))
     return [InactiveCustomer(InactivePlace(row.active_at, row.customer_id), row.kept) for row in rows]
 
 
@@ -254,14 +283,14 @@ async def read_outlook(tx: Reads, until: datetime, now: datetime) -> Outlook:
 
     It looks at the first customers without points, up to the ceiling of counts.
     """
-    (row,) = await tx.rows(_OUTLOOK, until=until, now=now)
+    (row,) = await tx.rows(_OUTLOOK, until=until, now=now, handed_over_from=_find_oldest_day(now))
     return Outlook(row.due_count, row.first_at)
 
 
 async def read_keepers(tx: Transaction, customer_id: CustomerId, now: datetime) -> Keepers:
     """Return what beside the account keeps a customer now."""
-    (row,) = await tx.rows(_KEEPERS, customer=customer_id, now=now)
-    return Keepers(int(row[0]), int(row[1]))
+    (row,) = await tx.rows(_KEEPERS, customer=customer_id, now=now, handed_over_from=_find_oldest_day(now))
+    return Keepers(*(int(value) for value in row))
 
 
 async def delete_profile_history(tx: Transaction, until: datetime, limit: int) -> int:

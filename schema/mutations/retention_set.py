@@ -38,7 +38,7 @@ class RetentionSetPayload:
     description=(
         "Set how long personal data is kept. A setting that is new or shorter than before begins 30 days later, and "
         "nothing is removed until then; null ends it at once. Customers with points, money on a gift card, or a "
-        "purchase still to come are kept."
+        "purchase or a gift still to come are kept."
     ),
     even_when_off=True,
 )

@@ -41,6 +41,7 @@ CASES: dict[str, tuple[Standing, bool]] = {
     "points on hold": (Standing(replace(GONE, held=1)), True),
     "money on a gift card": (Standing(GONE, gift_card_minor=1), True),
     "a purchase still to come": (Standing(GONE, open_purchases=1), True),
+    "a gift to be handed over later": (Standing(GONE, open_gifts=1), True),
     "debt": (Standing(replace(GONE, debt=50)), False),
     "points earned in a life": (Standing(replace(GONE, lifetime_earned=5_000, qualifying=5_000)), False),
     "archived": (Standing(replace(GONE, archived_at=NOON)), False),

@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +14,16 @@ from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.audit import AuditSubject
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import InvalidInput, PermissionDenied
+from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.purchase import PurchaseStatus
-from loyalty.rules.retention import NOTICE_DAYS
+from loyalty.rules.retention import NO_RETENTION, NOTICE_DAYS
 from loyalty.services.audit import list_audit_entries
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.customer_archive import archive_customer, load_archivings
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import expire_due
+from loyalty.services.gift_card_gift import GiveRequest, give_gift_card
 from loyalty.services.profile import upsert_customers
 from loyalty.services.profile_history import list_profile_changes
 from loyalty.services.retention import RetentionChange, get_outlook, get_retention, set_retention
@@ -29,9 +32,13 @@ from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.audit import AuditFilter
 from loyalty.storage.profile_changes import ProfileChangeFilter
+from loyalty.storage.retention import lock_retention, save_retention
 from loyalty.storage.window import Window
 from permissions.actor import ActorKind
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
 from tests.fixtures.invariants import LedgerCheck
+from tests.fixtures.live import is_waiting_for_a_lock, until
 from tests.fixtures.snapshots import NothingChanges, snapshot
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import (
@@ -111,6 +118,20 @@ async def _with_a_gift_card(world: World, salon: Salon, name: str) -> None:
     await issue(world, salon, key=f"card of {name}", customer=name)
 
 
+async def _with_a_gift_for_later(world: World, salon: Salon, name: str) -> None:
+    await _give_a_card(world, salon, name, (BEGIN + 10 * DAY).date())
+
+
+async def _with_a_gift_of_before(world: World, salon: Salon, name: str) -> None:
+    await _give_a_card(world, salon, name, (TWO_YEARS_ON - 2 * DAY).date())
+
+
+async def _give_a_card(world: World, salon: Salon, name: str, deliver_on: date) -> None:
+    issued = await issue(world, salon, key=f"gift of {name}", customer=name)
+    gift = Gift("Eva", "eva@example.com", deliver_on=deliver_on)
+    await give_gift_card(world, salon.manager, GiveRequest(issued.card.id, gift, f"give of {name}"))
+
+
 async def _with_an_appointment(world: World, salon: Salon, name: str) -> None:
     booked = order(f"visit of {name}", 0, customer=name, starts_at=BEGIN + 10 * DAY, ends_at=BEGIN + 10 * DAY)
     await earn(world, salon, booked)
@@ -142,9 +163,11 @@ KEPT = {
     "pending": _with_pending_points,
     "card": _with_a_gift_card,
     "appointment": _with_an_appointment,
+    "gift": _with_a_gift_for_later,
 }
 GONE = {
     "former": _with_a_former_appointment,
+    "former gift": _with_a_gift_of_before,
     "cancelled": _with_a_cancelled_appointment,
     "debt": _with_debt,
     "archived": _archived,
@@ -399,6 +422,34 @@ async def test_what_somebody_does_for_a_customer_is_activity(world: World, salon
     await do(at(world, LATER), salon)
     assert await active_at(world, salon, anna) == (LATER if is_activity else NOON)
     await expire_due(at(world, LATER), salon.tenant_id)
+
+
+async def test_a_merge_of_archived_customers_keeps_the_later_activity(world: World, salon: Salon) -> None:
+    """The person was last active when the source was, and the merge of two who stay archived is no activity."""
+    target = await known_customer(at(world, NOON), salon, "target")
+    await known_customer(at(world, LATER), salon, "source")
+    for name in ("source", "target"):
+        await _archived(at(world, LATER + DAY), salon, name)
+    await merge(at(world, LATER + 9 * DAY), salon, "source", "target", "merge")
+    assert await active_at(world, salon, target) == LATER
+
+
+async def test_who_ends_it_waits_for_what_is_deleted_and_nothing_is_deleted_after(
+    world: World, salon: Salon, database_urls: DatabaseUrls
+) -> None:
+    """Rows of histories, too: after the answer nothing goes any more."""
+    application = "sweep beside a setting"
+    second = replace(world, database=Database(database_urls.app, pool_size=1, name=application))
+    for name, now in (("Anna", NOON - DAY), ("Anna Miller", NOON)):
+        await upsert_customers(at(world, now), salon.manager, [CustomerProfile("anna", full_name=name)])
+    await set_retention(at(world, TWO_YEARS_ON), salon.owner, RetentionChange(profile_history_months=24))
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        await lock_retention(tx, alone=True)
+        working = asyncio.create_task(sweep(second, salon, BEGIN))
+        await until(lambda: is_waiting_for_a_lock(database_urls.app, application))
+        await save_retention(tx, NO_RETENTION, None)
+    assert await working == NOTHING_SWEPT
+    await second.database.close()
 
 
 async def test_activity_is_written_once_a_day(world: World, salon: Salon) -> None:
