@@ -48,6 +48,8 @@ STILL_THERE_WHEN_OFF = {
     "oidcIssuers",
     "oidcIssuerSet",
     "oidcIssuerRemove",
+    "browserSessions",
+    "browserSessionEnd",
     "members",
     "roles",
     "memberAdd",

@@ -29,6 +29,8 @@ NOT_HELD_APART = {
     "customer_words": "words of the profile, for the search",
     "allocations": "which entry took points from which lot: numbers of rows that are exported",
     "hold_lots": "which lots a hold has set aside: numbers of rows that are exported",
+    "active_days": "on which days the entries that are exported were written",
+    "active_spans": "the first and the last of these days",
 }
 """Tables with a customer that no section shows, and why."""
 
