@@ -246,9 +246,11 @@ async def write_last_uses(world: World) -> None:
 
 
 async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exception]:
-    """Return each actor with its standing now, in the same order; an error for an actor who is refused.
+    """Admit the actors of requests that came together.
 
-    Runs one statement for each tenant. If it fails, only the actors of that tenant get its error.
+    Return each with its standing now, in the same order, or the error that refuses the actor. The standings of a tenant
+    are read with one statement; where an invitation is accepted, it is written and the standings are read again. An
+    error affects only the actors of its tenant.
     """
     by_tenant: defaultdict[TenantId, list[Actor]] = defaultdict(list)
     for actor in actors:

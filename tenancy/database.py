@@ -149,7 +149,7 @@ class Database:
         self.url = url
         self._fenced = fenced
         self._trips = trips = None if tracer is None else RoundTrips(tracer, url)
-        self._ways: OrderedDict[str, tuple[TenantId, uuid.UUID]] = OrderedDict()
+        self._ways: OrderedDict[str, tuple[TenantId, uuid.UUID]] = OrderedDict()  # by token hash, last used last
         direct = pooler is Pooler.NONE
         network = {**NETWORK_OPTIONS, "application_name": name}
         connect = connector(answer_seconds)

@@ -1,9 +1,9 @@
-"""One connection of the multiplexer.
+"""One connection in libpq's pipeline mode, for the multiplexer and for transactions.
 
-Requests are sent one after another without waiting; answers come in the same order. Each request is a segment of
-libpq's pipeline mode and ends with a Sync. PostgreSQL runs a segment as one implicit transaction. So the tenant that
+Requests are sent one after another without waiting; answers come in the same order. Each request is a segment that ends
+with a Sync. Unless a transaction was begun, PostgreSQL runs a segment as one implicit transaction. So the tenant that
 its first statement sets is unset after it, and an error in it affects no other segment. This module knows no tenants:
-the multiplexer puts the statement that enters a tenant first.
+who asks puts the statement that enters a tenant first.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class Answer(NamedTuple):
 
 
 class Request:
-    """The statements of one implicit transaction, with the future that the asker waits for."""
+    """The statements of one segment, with the future that the asker waits for."""
 
     __slots__ = ("answered", "came_at", "names", "prepared_again", "questions", "results", "sent_again", "sent_at")
 
@@ -116,7 +116,7 @@ class _Preparation:
 class Pipeline:
     """A connection in pipeline mode. ``send`` does not wait; the request's future gets the answer.
 
-    ``on_answered`` is called after answers came, when the connection may have room again. ``on_again`` is called with a
+    ``on_answered`` is called after each reading: the connection may have room again. ``on_again`` is called with a
     request whose prepared statement the server does not know. ``on_lost`` is called once when the connection is lost,
     with the requests that got no answer.
     """

@@ -100,7 +100,8 @@ async def advance_reader(
 async def read_lag(tx: Reads, reader: str) -> Lag:
     """Return how many events a reader still has to read in the log of the transaction's tenant.
 
-    Events without a position do not count yet. A reader that was never told of the log has the whole log to read.
+    They are the events up to the last position that the relay told the reader of; events without a position do not
+    count yet. A reader without a row was told of nothing yet: it has the whole log to read.
     """
     state = await read_reader_state(tx, reader)
     if state is None:

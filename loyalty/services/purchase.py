@@ -151,7 +151,10 @@ async def load_refunds(
 async def load_former_valuations(
     world: World, actor: Actor, accrual_ids: Sequence[AccrualId]
 ) -> dict[AccrualId, list[FormerValuationRow]]:
-    """Return the former valuations of each accrual that the actor may see, newest first."""
+    """Return the former valuations that the actor may see, for each accrual, newest first.
+
+    At most `MAX_FORMER_VALUATIONS` of an accrual are read.
+    """
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     return visible_lists(actor, await read_former_valuations(tx, accrual_ids))

@@ -104,6 +104,11 @@ def _identify(
     occurred_at: datetime | None,
     exchange_rate: Ratio | None,
 ) -> dict[str, Any]:
+    """Return the values that fingerprints and marks of a state are made of.
+
+    Keys and constants are those of the first release, so that stored fingerprints still match. A newer fact is there
+    only if it was given.
+    """
     total = given.get("total")
     return {
         "kind": kind,

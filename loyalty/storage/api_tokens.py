@@ -140,7 +140,7 @@ _BY_IDS = select(*TOKEN_COLUMNS).where(
 
 
 async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> None:
-    """Store a new token, and the row of the directory that leads from its hash to the tenant."""
+    """Store a new API token or OAuth client, and the row of the directory that leads from its hash to the tenant."""
     await tx.run(
         _INSERT,
         id=token.id,

@@ -19,7 +19,7 @@ _LOCATED: Sequence[tuple[ReferenceKind, Table]] = (
 
 
 def _read_location(table: Table) -> ScalarSelect[str | None]:
-    """Return the location of an entry's purchase, adjustment or redemption, looked up by its key for each entry."""
+    """Return a sub-query for the location of the row of ``table`` that an entry refers to."""
     located = table.alias(f"located_{table.name}")
     return (
         select(located.c.location)

@@ -35,8 +35,11 @@ class ReaderState(NamedTuple):
     """The progress of a reader in the log of a tenant."""
 
     position: int
+    """The reader has read the events up to this position."""
     reaches: int
+    """The position of the last event that the reader was told of."""
     attempts: int
+    """Turns since the last successful one; one of them may be running."""
     problem: str | None
     """Why its last turn failed; None if it was successful."""
 

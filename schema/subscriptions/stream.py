@@ -19,10 +19,12 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 
 async def follow(info: Info, after: str | None, watch: Watch) -> AsyncGenerator[Any, None]:
-    """Yield the shown values of the tenant's events after a cursor, or from now on. At the end a channel takes over.
+    """Yield the shown values of the tenant's events after a cursor, or from now on.
 
-    The rows loaded for one event are forgotten before the next. The header `Last-Event-ID` of an event stream counts
-    before the argument ``after``. Raises FeedEnded when the process stops.
+    Once all earlier events are told, a channel tells the later ones if one can begin there, and this generator ends.
+    Otherwise it goes on by itself. The rows loaded for one event are forgotten before the next. The header
+    `Last-Event-ID` of an event stream is used instead of the argument ``after`` if both are given. Raises FeedEnded
+    when the process stops.
     """
     context = info.context
     start, name = (context.last_event_id, LAST_EVENT_ID) if context.last_event_id else (after, "after")
