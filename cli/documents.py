@@ -54,7 +54,10 @@ def register(tenant_id: uuid.UUID, manifest: Path) -> None:
 @TENANT
 @click.argument("rule", type=click.Choice([one.name for one in DocumentRule], case_sensitive=False))
 def rule(tenant_id: uuid.UUID, rule: str) -> None:
-    """Set who may run trusted documents only. With ANY everybody may run every document."""
+    """Limit who may run documents that are not trusted.
+
+    ANY limits nobody. CUSTOMERS limits customers, EVERYBODY all callers except those who hold LOYALTY_MANAGE.
+    """
     from loyalty.services.trusted_document import set_document_rule
 
     async def work(world: "World", actor: Actor) -> None:

@@ -24,7 +24,7 @@ class AuditSubject(DescribedEnum):
     SIGNED_TOKENS = "SIGNED_TOKENS", "Signed tokens that were revoked: one of them, or all of a person or customer."
     ALLOWED_ORIGINS = "ALLOWED_ORIGINS", "The origins of browser pages that may call."
     TRUSTED_DOCUMENT = "TRUSTED_DOCUMENT", "A document that clients may run: registered or removed, named by its hash."
-    DOCUMENT_RULE = "DOCUMENT_RULE", "Who may run trusted documents only."
+    DOCUMENT_RULE = "DOCUMENT_RULE", "Whom the tenant limits to trusted documents."
     RETENTION = "RETENTION", "How long personal data is kept."
     FEATURES = "FEATURES", "The modules of the business that are on beside the program."
     CUSTOMER = "CUSTOMER", "A customer whose person was erased; nothing here says who that was."

@@ -20,11 +20,11 @@ DOCUMENT_NAME_MAX_LENGTH = 120
 
 
 class DocumentRule(DescribedEnum):
-    """Who may run trusted documents only. More may come."""
+    """Whom the tenant limits to trusted documents. More may come."""
 
     ANY = "ANY", "Everybody may run every document."
     CUSTOMERS = "CUSTOMERS", "Customers run trusted documents only."
-    EVERYBODY = "EVERYBODY", "Everybody runs trusted documents only, but who holds LOYALTY_MANAGE."
+    EVERYBODY = "EVERYBODY", "Everybody runs trusted documents only, except those who hold LOYALTY_MANAGE."
 
 
 class DocumentPolicy(NamedTuple):

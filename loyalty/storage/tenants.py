@@ -35,7 +35,7 @@ class TenantRow(NamedTuple):
     features: frozenset[Feature]
     """The modules of the business that are on, the program among them."""
     document_rule: DocumentRule
-    """Who may run trusted documents only."""
+    """Whom the tenant limits to trusted documents."""
 
 
 _COLUMNS = (

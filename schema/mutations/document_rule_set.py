@@ -15,7 +15,7 @@ from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.program import Tenant
 
 
-@strawberry.input(description="Who may run trusted documents only.")
+@strawberry.input(description="Whom the tenant limits to trusted documents.")
 class DocumentRuleSetInput:
     rule: DocumentRule = strawberry.field(description="The rule.")
 

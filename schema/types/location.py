@@ -45,6 +45,6 @@ def scope_input(default: Any = None) -> Any:
     return strawberry.field(
         default=default,
         description=f"External ids of the locations that the work is limited to, 1 to {MAX_SCOPE_LOCATIONS}, each "
-        "named once; each is a LOCATION of the catalogue. Null: the whole business. It goes with the permissions of a "
-        "counter alone.",
+        "named once; each is a LOCATION of the catalogue. Null: the whole business. Refused if "
+        "the actor has a permission about the whole business: only permissions for work at a counter can be limited.",
     )

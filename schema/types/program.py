@@ -73,8 +73,8 @@ class Tenant(Node):
         return row.allowed_origins if reads_internals(info.context.actor) else None
 
     @computed(
-        description="Who may run trusted documents only, as `documentRuleSet` keeps it. Null for somebody who does not "
-        "hold LOYALTY_READ, such as a customer."
+        description="Whom the tenant limits to trusted documents, as `documentRuleSet` keeps it. Null for somebody "
+        "who does not hold LOYALTY_READ, such as a customer."
     )
     def document_rule(self, info: Info) -> DocumentRule | None:
         """For the team alone."""
