@@ -1,1 +1,1 @@
-"""Background jobs: what a kind of job is made of, and the line in which jobs wait. Handlers live in the services."""
+"""Background jobs: what a kind of job is made of, and how a job is added. Handlers live in the services."""

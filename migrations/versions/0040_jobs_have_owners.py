@@ -17,7 +17,7 @@ DOCUMENT = postgresql.JSONB(none_as_null=True)
 
 
 def upgrade() -> None:
-    """Apply. All columns may be null: servers of the release before put jobs in line without them."""
+    """Apply. All columns may be null: servers of the release before add jobs without them."""
     for name in ("arguments", "result"):
         op.add_column("jobs", sa.Column(name, DOCUMENT, nullable=True))
     for name in ("actor_kind", "actor_subject", "actor"):
