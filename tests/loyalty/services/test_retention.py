@@ -1,4 +1,4 @@
-"""Retention erases whom nothing keeps, after the days of notice, batch by batch, by the same erasure as by hand."""
+"""Retention erases inactive customers, after the days of notice, batch by batch, by the same erasure as by hand."""
 
 import asyncio
 import json
