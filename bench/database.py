@@ -7,17 +7,15 @@ the database. The multiplexer and the pool are called doors here. The answers of
 import argparse
 import asyncio
 import contextlib
-import os
 import shutil
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 
-from bench.service import OPTIONS, make_folder, prepare_tenant, record_orders
+from bench.service import OPTIONS, database_cpu_seconds, make_folder, postmaster_of, prepare_tenant, record_orders
 from loyalty.services.authentication import refresh_actor
 from loyalty.services.customer import CustomerKey, find_customer, list_activity, list_customers, load_customers
 from loyalty.services.world import World
@@ -90,22 +88,6 @@ async def open_worlds(urls: DatabaseUrls) -> AsyncIterator[dict[str, World]]:
             await database.close()
 
 
-def database_cpu_seconds(postmaster: int) -> float:
-    """Return the processor time of PostgreSQL in seconds.
-
-    It counts the server process with this id, its children that still run, and its children that have ended.
-    """
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text("ascii", "replace").rpartition(")")[2].split()
-            if int(stat.parent.name) == postmaster:
-                total += sum(map(int, fields[11:15]))
-            elif int(fields[1]) == postmaster:
-                total += sum(map(int, fields[11:13]))
-    return total / os.sysconf("SC_CLK_TCK")
-
-
 async def measure(
     world: World, actor: Actor, operation: Operation, concurrency: int, seconds: float, postmaster: int
 ) -> Cost:
@@ -173,11 +155,6 @@ def _print(name: str, concurrency: int, found: dict[str, list[Cost]]) -> None:
         pool, multiplexer = ([getattr(cost, what) for cost in costs] for costs in found.values())
         ratios = sorted(one / other for one, other in zip(pool, multiplexer, strict=True))
         print(f"  pool ÷ multiplexer, {what}: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
-
-
-def postmaster_of(postgres: EmbeddedPostgres) -> int:
-    """Return the process id of the server."""
-    return int((postgres.data / "postmaster.pid").read_text("utf-8").split()[0])
 
 
 async def run(rounds: int, seconds: float) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from api.live import EventHub
-from bench.database import database_cpu_seconds
-from bench.service import OPTIONS, make_folder
+from bench.service import OPTIONS, database_cpu_seconds, make_folder, postmaster_of
 from loyalty.rules.ids import TenantId
 from loyalty.services.world import World
 from migrations.run import upgrade
@@ -60,8 +59,7 @@ def main() -> None:
         postgres = stack.enter_context(EmbeddedPostgres(folder, OPTIONS))
         urls = prepare_database(postgres.admin_url, folder, "treue_bench", adopt_roles=True)
         upgrade(urls.owner)
-        postmaster = int((postgres.data / "postmaster.pid").read_text("utf-8").split()[0])
-        print(json.dumps(asyncio.run(measure(urls.app, wanted.logs, wanted.seconds, postmaster))))
+        print(json.dumps(asyncio.run(measure(urls.app, wanted.logs, wanted.seconds, postmaster_of(postgres)))))
         postgres.remove()
 
 

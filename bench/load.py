@@ -5,19 +5,14 @@ small read costs the server, and still compares every answer with the one that i
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from bench.service import HOST, cpu_seconds_of
+from bench.service import HOST, cpu_seconds_of, database_cpu_seconds
 
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PARENT = 1
-"""The place of the parent's process id among the fields of `/proc/<pid>/stat` after the name."""
 
 
 class Asked(NamedTuple):
@@ -34,7 +29,7 @@ class Slice(NamedTuple):
     cpu_microseconds: float
     """Of the server."""
     database_microseconds: float
-    """Of PostgreSQL: the postmaster's processes, those that ended meanwhile among them."""
+    """Of PostgreSQL, as `database_cpu_seconds` counts it."""
 
 
 class Loaded(NamedTuple):
@@ -50,13 +45,13 @@ async def load(server: Loaded, asked: Sequence[Asked], seconds: float, connectio
     """Ask for so long over so many connections. Ends the run for a refusal, and for an answer that differs."""
     loop = asyncio.get_running_loop()
     begun, used = time.perf_counter(), cpu_seconds_of(server.pid)
-    database_used = _cpu_seconds_of_children(server.postmaster)
+    database_used = database_cpu_seconds(server.postmaster)
     clients = [_Client(server.name, asked, first, begun + seconds) for first in range(connections)]
     for client in clients:
         await loop.create_connection(lambda client=client: client, HOST, server.port)  # type: ignore[misc]
     await asyncio.gather(*(client.ended for client in clients))
     took, used = time.perf_counter() - begun, cpu_seconds_of(server.pid) - used
-    database_used = _cpu_seconds_of_children(server.postmaster) - database_used
+    database_used = database_cpu_seconds(server.postmaster) - database_used
     done = sum(client.done for client in clients)
     return Slice(done / took, 1e6 * used / done, 1e6 * database_used / done)
 
@@ -119,23 +114,3 @@ def _length_of_body(got: bytes, body: int) -> int:
     if place < 0:
         place = got[:body].lower().find(_LENGTH)
     return int(got[place + len(_LENGTH) : got.find(b"\r", place)])
-
-
-def _cpu_seconds_of_children(pid: int) -> float:
-    """Return the processor time of a process's children, with those that have ended."""
-    ticks = sum(int(field) for field in _fields_of(pid)[13:15])
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            fields = _fields_of(int(folder.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[_PARENT]) == pid:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICKS
-
-
-def _fields_of(pid: int) -> list[str]:
-    """Return the fields of a process's `/proc/<pid>/stat` after its name, which may hold spaces."""
-    return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()

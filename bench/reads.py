@@ -106,15 +106,14 @@ async def _measure(wanted: argparse.Namespace) -> None:
     async with running_service() as service:
         await _fill(service)
         with ExitStack() as stack:
-            postmaster = _find_postmaster(service)
             settings = stack.enter_context(_settings_of(compared))
             port, process = stack.enter_context(another_server(service, settings))
             servers = [
-                Loaded(compared.first, service.port, service.server.pid, postmaster),
-                Loaded(compared.second, port, process.pid, postmaster),
+                Loaded(compared.first, service.port, service.server.pid, service.postmaster),
+                Loaded(compared.second, port, process.pid, service.postmaster),
             ]
             if wanted.peer:
-                servers.append(Loaded(PEER, *stack.enter_context(running_postgraphile(service)), postmaster))
+                servers.append(Loaded(PEER, *stack.enter_context(running_postgraphile(service)), service.postmaster))
             pin_servers(server.pid for server in servers)
             for connections in wanted.connections:
                 for question in OPERATIONS:
@@ -122,15 +121,6 @@ async def _measure(wanted: argparse.Namespace) -> None:
                     _tell(question, connections, await _take_turns(servers, asked, wanted, connections))
             if wanted.peer:
                 await _tell_unplanned(service, servers[0], wanted)
-
-
-def _find_postmaster(service: Service) -> int:
-    """Return the process id of PostgreSQL, which is the parent of a connection's process."""
-    with connect_as_admin(service) as admin:
-        row = admin.execute("SELECT pg_backend_pid()").fetchone()
-    if row is None:
-        raise SystemExit("PostgreSQL did not say which process answers")
-    return int(Path(f"/proc/{row[0]}/stat").read_text("ascii").rpartition(")")[2].split()[1])
 
 
 @contextmanager

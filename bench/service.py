@@ -52,6 +52,8 @@ class Service(NamedTuple):
     urls: DatabaseUrls
     admin_url: str
     """The URL of the superuser, whom no policy binds."""
+    postmaster: int
+    """The process id of the PostgreSQL server."""
     issuer: Issuer
     tenant_id: TenantId
     manager: Actor
@@ -101,8 +103,34 @@ class Service(NamedTuple):
 
 def cpu_seconds_of(pid: int) -> float:
     """Return the processor time of a process, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, _read_stat(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def database_cpu_seconds(postmaster: int) -> float:
+    """Return the processor time of PostgreSQL in seconds.
+
+    It counts the server process with this id, its children that still run, and its children that have ended.
+    """
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            pid = int(folder.name)
+            fields = _read_stat(pid)
+            if pid == postmaster:
+                total += sum(map(int, fields[11:15]))
+            elif int(fields[1]) == postmaster:
+                total += sum(map(int, fields[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _read_stat(pid: int) -> list[str]:
+    """Return the fields of `/proc/<pid>/stat` after the name of the process, which may hold spaces."""
+    return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+
+
+def postmaster_of(postgres: EmbeddedPostgres) -> int:
+    """Return the process id of a PostgreSQL server."""
+    return int((postgres.data / "postmaster.pid").read_text("utf-8").split()[0])
 
 
 def pin_servers(pids: Iterable[int]) -> None:
@@ -165,7 +193,18 @@ async def running_service() -> AsyncIterator[Service]:
             log = folder / "log"
             with _processes(urls, folder, log) as (port, server):
                 await asyncio.to_thread(_wait_until_ready, port, server, log)
-                yield Service(urls, postgres.admin_url, issuer, manager.tenant_id, manager, world, port, server, log)
+                yield Service(
+                    urls,
+                    postgres.admin_url,
+                    postmaster_of(postgres),
+                    issuer,
+                    manager.tenant_id,
+                    manager,
+                    world,
+                    port,
+                    server,
+                    log,
+                )
             await app.close()
         postgres.remove()
     finally:

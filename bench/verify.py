@@ -26,6 +26,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from bench.ledger import BIG_TENANT, Builder, build
+from bench.service import cpu_seconds_of
 from migrations.run import upgrade
 from runtime.postgres import EmbeddedPostgres
 from runtime.roles import DatabaseUrls, prepare_database
@@ -210,10 +211,9 @@ def _cpu_of_verification(watcher: psycopg.Connection[TupleRow]) -> dict[int, flo
 def _cpu_of_process(pid: int) -> float:
     """Return the processor seconds of a process; 0 if /proc does not tell."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return cpu_seconds_of(pid)
     except OSError:
         return 0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
