@@ -10,10 +10,15 @@ from bench.service import HOST
 
 
 def post_of(token: str, document: str, variables: Mapping[str, Any]) -> bytes:
-    """Return a complete POST request for an operation."""
+    """Return a complete POST request for an operation of the bearer of a token."""
+    return post_with(f"authorization: Bearer {token}", document, variables)
+
+
+def post_with(header: str, document: str, variables: Mapping[str, Any]) -> bytes:
+    """Return a complete POST request for an operation, with one more header."""
     body = orjson.dumps({"query": document, "variables": variables})
     head = (
-        f"POST /graphql HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\n"
+        f"POST /graphql HTTP/1.1\r\nhost: {HOST}\r\n{header}\r\n"
         f"content-type: application/json\r\naccept: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

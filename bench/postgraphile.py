@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bench.service import HOST, Service
+from bench.exchange import post_with
+from bench.service import Service
 
 FOLDER = Path(__file__).parent / "peers" / "reads"
 _TIER = "tierByTenantIdAndTierId { name color minPoints }"
@@ -38,9 +39,12 @@ def running_postgraphile(service: Service) -> Iterator[tuple[int, int]]:
     node = FOLDER / "node_modules" / "node" / "bin" / "node"
     if not node.exists():
         raise SystemExit("the packages of bench/peers/reads are needed: make bench-reads installs them (npm)")
-    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": service.urls.app}
-    for name in ("NODE_ENV", "GRAPHILE_ENV"):
-        environment[name] = "production"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": service.urls.app,
+        "NODE_ENV": "production",
+        "GRAPHILE_ENV": "production",
+    }
     command = [os.fspath(node), os.fspath(FOLDER / "postgraphile.mjs")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as peer:  # noqa: S603 - ours
         try:
@@ -53,13 +57,8 @@ def running_postgraphile(service: Service) -> Iterator[tuple[int, int]]:
 
 
 def post_to_peer(service: Service, document: str, variables: Mapping[str, Any]) -> bytes:
-    """Return a whole POST of an operation; its header names the tenant."""
-    body = orjson.dumps({"query": document, "variables": {**variables}})
-    head = (
-        f"POST /graphql HTTP/1.1\r\nhost: {HOST}\r\nx-tenant: {service.tenant_id}\r\n"
-        f"content-type: application/json\r\naccept: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    """Return a complete POST request for an operation; its header names the tenant."""
+    return post_with(f"x-tenant: {service.tenant_id}", document, variables)
 
 
 # ── one customer ──────────────────────────────────────────────────────────────────────────────────────────────────────
