@@ -11,7 +11,7 @@ from dataclasses import MISSING
 from functools import partial
 from typing import Any, NamedTuple
 
-from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLNonNull, GraphQLScalarType, GraphQLSchema
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLScalarType, GraphQLSchema, get_nullable_type
 from strawberry.relay import GlobalID
 from strawberry.types.arguments import InputContext
 from strawberry.types.base import StrawberryMaybe, StrawberryObjectDefinition, StrawberryOptional, has_object_definition
@@ -74,17 +74,13 @@ def _plan(type_: GraphQLInputObjectType, definition: StrawberryObjectDefinition)
     planned = []
     for one in fields:
         name, kind = names[one.python_name], one.resolve_type(type_definition=definition)
-        is_leaf = isinstance(_nullable(type_.fields[name].type), GraphQLScalarType | GraphQLEnumType)
+        is_leaf = isinstance(get_nullable_type(type_.fields[name].type), GraphQLScalarType | GraphQLEnumType)
         is_maybe = isinstance(kind, StrawberryMaybe)
         inner = kind.of_type if isinstance(kind, StrawberryOptional) and not is_maybe else kind
         nested = inner.__strawberry_definition__ if has_object_definition(inner) else None
         is_plain = is_leaf and not is_maybe and inner is not GlobalID
         planned.append(_Field(one.python_name, name, kind if nested is None else inner, is_plain, nested))
     return _Plan({one.python_name: None for one in absent}, tuple(planned))
-
-
-def _nullable(type_: Any) -> Any:
-    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
 
 
 def _build_or_wait(plan: _Plan, type_: type, given: Mapping[str, Any], context: InputContext) -> Any:

@@ -26,6 +26,7 @@ from graphql import (
     Undefined,
     coerce_input_value,
     get_named_type,
+    get_nullable_type,
     is_required_input_field,
     type_from_ast,
 )
@@ -187,7 +188,7 @@ def _find_batch(schema: GraphQLSchema, type_: Any, value: Any) -> tuple[Any, lis
     it.
     """
     inputs, items = _batches(schema)
-    type_ = _nullable(type_)
+    type_ = get_nullable_type(type_)
     if isinstance(type_, GraphQLList) and isinstance(value, list) and get_named_type(type_).name in items:
         return type_.of_type, value, True
     if isinstance(type_, GraphQLInputObjectType) and type_.name in inputs and isinstance(value, dict):
@@ -263,7 +264,7 @@ def _stand_in(type_: Any, reason: str, above: int = 0) -> Any:
     Its leaf is an ``UnreadableValue`` that carries the reason. ``above`` is how many levels above the leaf the refused
     value stands, such as a list or an object.
     """
-    type_ = _nullable(type_)
+    type_ = get_nullable_type(type_)
     if isinstance(type_, GraphQLList):
         return [_stand_in(type_.of_type, reason, above + 1)]
     if isinstance(type_, GraphQLInputObjectType):
@@ -271,7 +272,3 @@ def _stand_in(type_: Any, reason: str, above: int = 0) -> Any:
         fields = required or dict([next(iter(type_.fields.items()))])
         return {name: _stand_in(field.type, reason, above + 1) for name, field in fields.items()}
     return UnreadableValue(None, reason, above)
-
-
-def _nullable(type_: Any) -> Any:
-    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
