@@ -158,7 +158,7 @@ def tenant_parameter() -> ColumnElement[Any]:
     return bindparam(TENANT_PARAMETER, type_=Uuid)
 
 
-def _sorted_as_stored(value: ColumnElement[Any], stored: ColumnElement[Any]) -> ColumnElement[Any]:
+def _collate_as_stored(value: ColumnElement[Any], stored: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a value with the collation of the column that stores it; a value of a parameter has the database's."""
     collation = stored.type.collation if isinstance(stored.type, Text) else None
     return value if collation is None else value.collate(collation)
@@ -223,5 +223,5 @@ def insert_rows(
     made = {name: compute(rows.c) for name, compute in (computed or {}).items()}
     source: Select[Any] = select(tenant_parameter(), *rows.c, *made.values())
     if ordered_by:
-        source = source.order_by(_sorted_as_stored(rows.c[ordered_by], table.c[ordered_by]))
+        source = source.order_by(_collate_as_stored(rows.c[ordered_by], table.c[ordered_by]))
     return postgresql.insert(table).from_select(["tenant_id", *(item.name for item in rows.c), *made], source)
