@@ -140,7 +140,7 @@ def _open_customers() -> Any:
     ).returning(*PROFILE_COLUMNS, customers.c.updated_at)
 
 
-def _select_opened_accounts(opened: Any) -> Any:
+def _open_missing_accounts(opened: Any) -> Any:
     """Return the statement that gives every customer of ``opened`` an account and locks it.
 
     Only an existing row can be locked, so the account is created first.
@@ -161,7 +161,7 @@ def _select_opened_accounts(opened: Any) -> Any:
 
 
 _opened_customers = _open_customers().cte("opened_customers")
-_opened_accounts = _select_opened_accounts(_opened_customers).cte("opened_accounts")
+_opened_accounts = _open_missing_accounts(_opened_customers).cte("opened_accounts")
 _OPEN_ACCOUNTS = select(*_opened_customers.c, *_opened_accounts.c).join_from(
     _opened_customers,
     _opened_accounts,
