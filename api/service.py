@@ -113,12 +113,11 @@ def build_service(
     async def read_token(sha256: str) -> Actor | None:
         return await actor_of_token(world, sha256)
 
-    async def refresh(actors: list[Actor]) -> Sequence[Actor | Exception]:
-        return await refresh_all(world, actors)
-
     # Credentials that come in the same turn of the event loop are looked up together. Many clients after a restart
     # cost a few statements, not one for each.
-    standings: DataLoader[Actor, Actor] = DataLoader(refresh, max_batch_size=ACTORS_AT_ONCE, cache=False)
+    standings: DataLoader[Actor, Actor] = DataLoader(
+        partial(admit_all, world), max_batch_size=ACTORS_AT_ONCE, cache=False
+    )
 
     async def read_standing(actor: Actor) -> Actor:
         return await asyncio.shield(standings.load(actor))
@@ -245,7 +244,7 @@ async def write_last_uses(world: World) -> None:
             log.info("last uses are written later", reason=type(error).__name__)
 
 
-async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exception]:
+async def admit_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exception]:
     """Admit the actors of requests that came together.
 
     Return each with its standing now, in the same order, or the error that refuses the actor. The standings of a tenant
@@ -265,8 +264,8 @@ async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exc
         elif isinstance(answer, BaseException):
             raise answer
         else:
-            for actor, refreshed in zip(asked, answer, strict=True):
-                found[actor] = Unauthenticated("The token is not valid.") if refreshed is None else refreshed
+            for actor, admitted in zip(asked, answer, strict=True):
+                found[actor] = Unauthenticated("The token is not valid.") if admitted is None else admitted
     return [found[actor] for actor in actors]
 
 
