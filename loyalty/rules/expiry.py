@@ -158,21 +158,21 @@ def _find_last_day(policy: ExpiryPolicy, today: date) -> date | None:
         case ExpiryKind.NONE:
             return None
         case ExpiryKind.FIXED_DURATION:
-            return _add_months(today, policy.months) + timedelta(days=policy.days)
+            return add_months(today, policy.months) + timedelta(days=policy.days)
         case ExpiryKind.INACTIVITY:
             return today + timedelta(days=policy.days)
         case ExpiryKind.END_OF_PERIOD:
             length = MONTHS_OF_PERIOD[policy.period]
             first = today.replace(day=1, month=(today.month - 1) // length * length + 1)
-            return _add_months(first, length * (1 + policy.periods_after)) - ONE_DAY
+            return add_months(first, length * (1 + policy.periods_after)) - ONE_DAY
         case ExpiryKind.FIXED_DATE:
             earliest = today + timedelta(days=policy.days)
             this_year = _clamp_date(earliest.year, policy.month, policy.day)
             return this_year if this_year >= earliest else _clamp_date(earliest.year + 1, policy.month, policy.day)
 
 
-def _add_months(day: date, months: int) -> date:
-    """Return the same day so many months later, or the last day of that month if it is shorter."""
+def add_months(day: date, months: int) -> date:
+    """Return the same day so many months later (earlier if negative), or the last day of a shorter month."""
     year, month = divmod(day.year * MONTHS_PER_YEAR + day.month - 1 + months, MONTHS_PER_YEAR)
     return _clamp_date(year, month + 1, day.day)
 

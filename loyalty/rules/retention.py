@@ -1,12 +1,12 @@
 """Retention: when a customer who does not come any more is erased, what keeps a customer, and when a setting begins."""
 
-import calendar
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
 from loyalty.rules.account import Account
 from loyalty.rules.errors import Problem
+from loyalty.rules.expiry import ONE_DAY, add_months
 
 MIN_RETENTION_MONTHS = 6
 """The shortest retention: who comes once a season is no stranger in between."""
@@ -16,7 +16,6 @@ NOTICE_DAYS = 30
 """The days between a stricter setting and the first removal that follows from it."""
 ACTIVITY_STEP = timedelta(days=1)
 """The precision of ``active_at``. So a busy account writes it at most once a day."""
-MONTHS_PER_YEAR = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,7 @@ def _is_stricter(before: int | None, after: int | None) -> bool:
 def subtract_months(at: datetime, months: int) -> datetime:
     """Return the same time of an earlier month (UTC); the last day of a month that is too short."""
     at = at.astimezone(UTC)
-    year, month = _count_months(at, -months)
-    return at.replace(year=year, month=month, day=min(at.day, calendar.monthrange(year, month)[1]))
+    return datetime.combine(add_months(at.date(), -months), at.timetz())
 
 
 def find_end(since: datetime, months: int) -> datetime:
@@ -96,17 +94,10 @@ def find_end(since: datetime, months: int) -> datetime:
     If the month is too short for the day, this is the first instant of the next month.
     """
     since = since.astimezone(UTC)
-    year, month = _count_months(since, months)
-    if since.day <= calendar.monthrange(year, month)[1]:
-        return since.replace(year=year, month=month)
-    # Only a month within a year is too short, so the next month is in the same year.
-    return datetime(year, month + 1, 1, tzinfo=UTC)
-
-
-def _count_months(at: datetime, months: int) -> tuple[int, int]:
-    """Return the year and the month that are so many months later; earlier if it is negative."""
-    year, month = divmod(at.year * MONTHS_PER_YEAR + at.month - 1 + months, MONTHS_PER_YEAR)
-    return year, month + 1
+    last_day = add_months(since.date(), months)
+    if last_day.day == since.day:
+        return datetime.combine(last_day, since.timetz())
+    return datetime.combine(last_day + ONE_DAY, time.min, UTC)
 
 
 def is_kept(standing: Standing, inactive_months: int, now: datetime) -> bool:
