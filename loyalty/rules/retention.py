@@ -9,7 +9,7 @@ from loyalty.rules.errors import Problem
 from loyalty.rules.expiry import ONE_DAY, add_months
 
 MIN_RETENTION_MONTHS = 6
-"""The shortest retention: who comes once a season is no stranger in between."""
+"""The shortest retention: a customer who comes once a season is not erased in between."""
 MAX_RETENTION_MONTHS = 120
 """The longest retention: ten years."""
 NOTICE_DAYS = 30
@@ -31,16 +31,15 @@ class RetentionSettings:
 
 
 NO_RETENTION = RetentionSettings()
-"""What a tenant has who never set anything: all is kept."""
+"""The settings of a tenant that never set any: all data is kept."""
 
 
-class Standing(NamedTuple):
-    """What decides whether a customer is kept: the account, the money on gift cards, and what is still to come.
+class Keepers(NamedTuple):
+    """What beside the account keeps a customer: money on gift cards, open purchases, and open gifts.
 
-    That are purchases, and gifts of the customer that are not handed over yet: the gift says to whom.
+    An open purchase is still to come. An open gift is to be handed over later: with the giver its recipient is erased.
     """
 
-    account: Account
     gift_card_minor: int = 0
     open_purchases: int = 0
     open_gifts: int = 0
@@ -100,17 +99,16 @@ def find_end(since: datetime, months: int) -> datetime:
     return datetime.combine(last_day + ONE_DAY, time.min, UTC)
 
 
-def is_kept(standing: Standing, inactive_months: int, now: datetime) -> bool:
+def is_kept(account: Account, keepers: Keepers, inactive_months: int, now: datetime) -> bool:
     """Tell whether retention keeps a customer.
 
     Points and money keep a customer: available, pending and held points, and money on gift cards of theirs. So does a
     purchase that is still to come, and a gift that is to be handed over later. Debt keeps nobody. A merged or erased
     customer has no ``active_at``, and is kept.
     """
-    account = standing.account
     if account.active_at is None or account.active_at > subtract_months(now, inactive_months):
         return True
-    return any((account.available, account.pending, account.held, *standing[1:]))
+    return any((account.available, account.pending, account.held, *keepers))
 
 
 def find_due_time(active_at: datetime, inactive_months: int, begins_at: datetime) -> datetime:

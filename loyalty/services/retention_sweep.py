@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from loyalty.rules.erasure import ErasureCause
 from loyalty.rules.ids import CustomerId, TenantId
-from loyalty.rules.retention import Standing, is_kept, subtract_months
+from loyalty.rules.retention import is_kept, subtract_months
 from loyalty.services.erasing import book_erasure, open_person, write_erasure
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
@@ -112,8 +112,8 @@ async def _erase_inactive(world: World, tenant_id: TenantId, customer_id: Custom
         book, months = opened.book, stored.settings.inactive_months
         if months is None or stored.begins_at is None or stored.begins_at > book.now:
             return False
-        standing = Standing(book.account(customer_id), *await read_keepers(tx, customer_id, book.now))
-        if is_kept(standing, months, book.now):
+        keepers = await read_keepers(tx, customer_id, book.now)
+        if is_kept(book.account(customer_id), keepers, months, book.now):
             return False
         book_erasure(opened, ErasureCause.RETENTION)
         await write_erasure(tx, opened, ErasureCause.RETENTION)

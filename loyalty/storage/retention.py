@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.purchase import PurchaseStatus
-from loyalty.rules.retention import RetentionSettings
+from loyalty.rules.retention import NO_RETENTION, Keepers, RetentionSettings
 from loyalty.storage.narrowed import MAX_TOTAL_COUNT
 from loyalty.storage.tables import accounts, customer_profile_changes, gift_card_gifts, gift_cards, purchases, retention
 from tenancy.database import Transaction
@@ -54,7 +54,7 @@ FIRST_PLACE = InactivePlace(datetime(1, 1, 1, tzinfo=UTC), CustomerId(UUID(int=0
 class RetentionRow(NamedTuple):
     """The retention of a tenant. ``looks_at`` is when the sweep looks next; it goes on after the place ``after``."""
 
-    settings: RetentionSettings = RetentionSettings()
+    settings: RetentionSettings = NO_RETENTION
     begins_at: datetime | None = None
     looks_at: datetime | None = None
     after: InactivePlace = FIRST_PLACE
@@ -72,14 +72,6 @@ class Outlook(NamedTuple):
 
     due_count: int
     first_at: datetime | None
-
-
-class Keepers(NamedTuple):
-    """What beside the account keeps a customer."""
-
-    gift_card_minor: int
-    open_purchases: int
-    open_gifts: int
 
 
 _now = bindparam("now", type_=INSTANT)

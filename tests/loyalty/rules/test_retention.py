@@ -16,8 +16,8 @@ from loyalty.rules.retention import (
     MIN_RETENTION_MONTHS,
     NO_RETENTION,
     NOTICE_DAYS,
+    Keepers,
     RetentionSettings,
-    Standing,
     check_retention,
     find_begin,
     find_due_time,
@@ -33,26 +33,26 @@ THEN = NOON.replace(year=2024)
 GONE = Account(CustomerId(UUID(int=1)), active_at=THEN)
 """Somebody who was active exactly 24 months before noon, and has nothing."""
 
-CASES: dict[str, tuple[Standing, bool]] = {
-    "nothing left, and exactly the months": (Standing(GONE), False),
-    "a moment less than the months": (Standing(replace(GONE, active_at=THEN + MOMENT)), True),
-    "points to spend": (Standing(replace(GONE, available=1)), True),
-    "pending points": (Standing(replace(GONE, pending=1)), True),
-    "points on hold": (Standing(replace(GONE, held=1)), True),
-    "money on a gift card": (Standing(GONE, gift_card_minor=1), True),
-    "a purchase still to come": (Standing(GONE, open_purchases=1), True),
-    "a gift to be handed over later": (Standing(GONE, open_gifts=1), True),
-    "debt": (Standing(replace(GONE, debt=50)), False),
-    "points earned in a life": (Standing(replace(GONE, lifetime_earned=5_000, qualifying=5_000)), False),
-    "archived": (Standing(replace(GONE, archived_at=NOON)), False),
-    "merged or erased": (Standing(replace(GONE, active_at=None)), True),
+CASES: dict[str, tuple[Account, Keepers, bool]] = {
+    "nothing left, and exactly the months": (GONE, Keepers(), False),
+    "a moment less than the months": (replace(GONE, active_at=THEN + MOMENT), Keepers(), True),
+    "points to spend": (replace(GONE, available=1), Keepers(), True),
+    "pending points": (replace(GONE, pending=1), Keepers(), True),
+    "points on hold": (replace(GONE, held=1), Keepers(), True),
+    "money on a gift card": (GONE, Keepers(gift_card_minor=1), True),
+    "a purchase still to come": (GONE, Keepers(open_purchases=1), True),
+    "a gift to be handed over later": (GONE, Keepers(open_gifts=1), True),
+    "debt": (replace(GONE, debt=50), Keepers(), False),
+    "points earned in a life": (replace(GONE, lifetime_earned=5_000, qualifying=5_000), Keepers(), False),
+    "archived": (replace(GONE, archived_at=NOON), Keepers(), False),
+    "merged or erased": (replace(GONE, active_at=None), Keepers(), True),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_points_and_money_keep_a_customer(case: str) -> None:
-    standing, kept = CASES[case]
-    assert is_kept(standing, 24, NOON) is kept
+    account, keepers, kept = CASES[case]
+    assert is_kept(account, keepers, 24, NOON) is kept
 
 
 BEGIN = datetime(2026, 7, 1, tzinfo=UTC)
