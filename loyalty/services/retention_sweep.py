@@ -68,7 +68,7 @@ async def remove_due(world: World, tenant_id: TenantId) -> Swept:
     async with world.database.tenant_transaction(tenant_id) as tx:
         looks_at = batch.now + LOOK_EVERY if batch.is_last else batch.now
         await save_progress(tx, batch.seen, looks_at, batch.after)
-    return Swept(erased + batch.deleted)
+    return Swept(erased + batch.deleted, more=batch.after is not None)
 
 
 async def _begin_batch(world: World, tenant_id: TenantId) -> _Batch | None:

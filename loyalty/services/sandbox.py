@@ -74,8 +74,8 @@ async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> Advan
 
 
 async def _sweep_until_idle(world: World, tenant_id: TenantId) -> None:
-    """Sweep until nothing is due. After MAX_BATCHES rounds the rest is left to the worker."""
+    """Sweep until no sweep has work left. After MAX_BATCHES rounds the rest is left to the worker."""
     for _ in range(MAX_BATCHES):
         swept = [await sweep.work(world, tenant_id) for sweep in SWEEPS]
-        if not any(one.done for one in swept):
+        if not any(one.done or one.more for one in swept):
             return

@@ -13,6 +13,8 @@ class Swept(NamedTuple):
 
     done: int
     late: int = 0
+    more: bool = False
+    """Whether the next batch may have work even if this one has done nothing."""
 
 
 NOTHING_SWEPT = Swept(0)

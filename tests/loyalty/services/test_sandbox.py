@@ -1,5 +1,7 @@
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -8,14 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from loyalty.rules.errors import IdempotencyConflict, InvalidInput, LimitReached, NotASandbox
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.retention import RetentionChange, set_retention
 from loyalty.services.sandbox import MAX_ADVANCE_DAYS, advance_sandbox_clock
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from loyalty.storage.customers import PointsRow
+from loyalty.storage.retention import InactiveCustomer, read_inactive
 from tests.fixtures.invariants import LedgerCheck
-from tests.fixtures.snapshots import NothingChanges
+from tests.fixtures.snapshots import NothingChanges, snapshot
 from tests.fixtures.tenants import Salon, salon_of
-from tests.loyalty.services.builders import earn, give, hold, order, rule, set_policy, set_redemption
+from tests.loyalty.services.builders import earn, give, hold, known_customer, order, rule, set_policy, set_redemption
+from tests.loyalty.services.gift_cards import issue
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -57,6 +62,26 @@ async def test_advancing_the_clock_does_all_that_became_due_before_it_answers(
     await advance_sandbox_clock(world, sandbox.manager, 4 * DAY, "four days")
     assert (await points(world, sandbox)).available == 10
     await ledger_is_sound(sandbox.tenant_id)
+
+
+async def test_advancing_the_clock_goes_on_after_a_batch_of_customers_who_are_kept(
+    world: World, sandbox: Salon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retention looks at customers in batches. Gift cards keep all customers of the first batch."""
+
+    async def read_two(*asked: Any) -> list[InactiveCustomer]:
+        return (await read_inactive(*asked))[:2]
+
+    monkeypatch.setattr("loyalty.services.retention_sweep.MAX_LOOKED_AT", 2)
+    monkeypatch.setattr("loyalty.services.retention_sweep.read_inactive", read_two)
+    for name in ("first", "second", "anna"):
+        await known_customer(world, sandbox, name)
+    for name in ("first", "second"):
+        await issue(world, sandbox, key=f"card of {name}", customer=name)
+    await set_retention(world, sandbox.owner, RetentionChange(inactive_months=6))
+    await advance_sandbox_clock(world, sandbox.manager, 300 * DAY, "ten months")
+    lines = (await snapshot(world.database, sandbox.tenant_id))["customers"]
+    assert [row["erased_at"] is not None for row in map(json.loads, lines)].count(True) == 1
 
 
 async def test_the_clock_of_a_live_tenant_stays(world: World, salon: Salon, nothing_changes: NothingChanges) -> None:
