@@ -28,6 +28,7 @@ from loyalty.storage.retention import (
     save_progress,
 )
 from permissions.actor import system_actor
+from tenancy.outage import is_away
 from tenancy.retry import retry_transaction
 
 BATCH = 10
@@ -58,16 +59,27 @@ class _Batch(NamedTuple):
 
 
 async def remove_due(world: World, tenant_id: TenantId) -> Swept:
-    """Erase up to ``BATCH`` customers, and delete up to ``HISTORY_BATCH`` rows of histories, also while it is off."""
+    """Erase up to ``BATCH`` customers, and delete up to ``HISTORY_BATCH`` rows of histories, also while it is off.
+
+    A customer whose erasure fails is left for the look of the next day. The first such failure is raised at the end, so
+    that the caller counts and logs it.
+    """
     batch = await retry_transaction(partial(_begin_batch, world, tenant_id))
     if batch is None:
         return NOTHING_SWEPT
-    erased = 0
+    erased, failures = 0, list[Exception]()
     for customer_id in batch.due:
-        erased += await retry_transaction(partial(_erase_inactive, world, tenant_id, customer_id))
+        try:
+            erased += await retry_transaction(partial(_erase_inactive, world, tenant_id, customer_id))
+        except Exception as error:
+            if is_away(error):
+                raise
+            failures.append(error)
     async with world.database.tenant_transaction(tenant_id) as tx:
         looks_at = batch.now + LOOK_EVERY if batch.is_last else batch.now
         await save_progress(tx, batch.seen, looks_at, batch.after)
+    if failures:
+        raise failures[0]
     return Swept(erased + batch.deleted, more=batch.after is not None)
 
 
@@ -75,7 +87,7 @@ async def _begin_batch(world: World, tenant_id: TenantId) -> _Batch | None:
     """Read which customers seem to be due, and delete old rows of histories; None if it is not time to look."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         now = world.now(await program_in_force(world, tx, even_when_off=True))
-        # Who ends it waits for this transaction, and no history is deleted after the answer.
+        # A call that ends retention waits for this transaction, so no history is deleted after its answer.
         seen = await lock_retention(tx)
         if seen.looks_at is None or seen.looks_at > now:
             return None
@@ -103,7 +115,7 @@ async def _erase_inactive(world: World, tenant_id: TenantId, customer_id: Custom
     """Erase a customer in one transaction, if the settings and the customer still say so under the locks."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
-        # Who switches retention off waits for this transaction, and nobody is erased after the answer.
+        # A call that ends retention waits for this transaction, so nobody is erased after its answer.
         stored = await lock_retention(tx)
         known = await read_customer(tx, customer_id)
         if known is None or known.id != customer_id or known.erased_at is not None:

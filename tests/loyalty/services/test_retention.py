@@ -13,6 +13,7 @@ from loyalty.rules.account import Overdraft
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.audit import AuditSubject
 from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.erasure import ErasureCause
 from loyalty.rules.errors import InvalidInput, PermissionDenied
 from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.ids import CustomerId
@@ -22,6 +23,7 @@ from loyalty.services.audit import list_audit_entries
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.customer_archive import archive_customer, load_archivings
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.erasing import OpenPerson, write_erasure
 from loyalty.services.expiry import expire_due
 from loyalty.services.gift_card_gift import GiveRequest, give_gift_card
 from loyalty.services.profile import upsert_customers
@@ -36,7 +38,7 @@ from loyalty.storage.retention import lock_retention, save_retention
 from loyalty.storage.window import Window
 from permissions.actor import ActorKind
 from runtime.roles import DatabaseUrls
-from tenancy.database import Database
+from tenancy.database import Database, Transaction
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.live import is_waiting_for_a_lock, until
 from tests.fixtures.snapshots import NothingChanges, snapshot
@@ -319,6 +321,29 @@ async def test_many_customers_go_batch_by_batch_and_the_next_look_is_a_day_later
     await known_customer(at(world, NOON), salon, "late")
     assert await sweep(world, salon, BEGIN + LOOK_EVERY - MOMENT) == NOTHING_SWEPT
     assert await sweep(world, salon, BEGIN + LOOK_EVERY) == Swept(1)
+
+
+async def test_a_customer_whose_erasure_fails_holds_up_nobody(
+    world: World, salon: Salon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure is raised after the others are erased, and the customer is tried again a day later."""
+    ids = [await known_customer(at(world, NOON), salon, name) for name in ("broken", "anna", "bea")]
+    broken = ids[0]
+
+    async def fail_for_one(tx: Transaction, opened: OpenPerson, cause: ErasureCause) -> None:
+        if opened.customer_id == broken:
+            raise RuntimeError("broken")
+        await write_erasure(tx, opened, cause)
+
+    await switch_on(world, salon)
+    monkeypatch.setattr("loyalty.services.retention_sweep.write_erasure", fail_for_one)
+    with pytest.raises(RuntimeError, match="broken"):
+        await sweep(world, salon, BEGIN)
+    assert await erased(world, salon) == {str(one) for one in ids[1:]}
+    assert await sweep(world, salon, BEGIN) == NOTHING_SWEPT
+    monkeypatch.undo()
+    assert await sweep(world, salon, BEGIN + LOOK_EVERY) == Swept(1)
+    assert await erased(world, salon) == {str(one) for one in ids}
 
 
 async def test_two_workers_erase_each_customer_once(world: World, salon: Salon) -> None:
