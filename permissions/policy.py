@@ -115,7 +115,7 @@ def check_scope(
 
 
 def check_role(actor: Actor, role: HeldRole, path: tuple[str, ...]) -> Problem | None:
-    """Return why the actor must not give or take a role: the role may do more than the actor. None if it may not."""
+    """Return why the actor must not give or take a role: it may do more than the actor. None if the actor may."""
     if beyond := role.permissions - actor.permissions:
         return Problem(path, f"must not do more than you; you lack {join_names(beyond)}")
     if Permission.LOYALTY_ADJUST not in actor.permissions and role.daily_points > actor.daily_points:

@@ -131,7 +131,7 @@ class Bucket:
         self.full_at = full_at if self.owed <= 0 else max(full_at, now) + self.limits.time_until(self.owed)
 
     def change_limits(self, limits_of_tenant: BudgetLimits, now: datetime) -> None:
-        """Take over new limits. The number of missing points stays the same, at any speed of coming back."""
+        """Take over new limits. The number of missing points stays the same; they come back at the new speed."""
         former = self.limits.per_second
         self._set_limits(limits_of_tenant)
         if self.full_at > now:

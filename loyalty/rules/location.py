@@ -41,7 +41,7 @@ def check_locations(ids: Sequence[str] | None) -> list[Problem]:
 
 
 def is_in_scope(scope: Scope, location: str | None) -> bool:
-    """Tell whether a location is in a scope. Without a location, only the whole business (None) includes it."""
+    """Tell whether a location is in a scope. No location (None) is only in the scope of the whole business (None)."""
     return scope is None or location in scope
 
 

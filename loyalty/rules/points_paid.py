@@ -132,10 +132,11 @@ def fewest_points(value: PointValue, discount_minor: int) -> int:
 
 
 def find_excess(total_minor: int, redemptions: Sequence[LiveRedemption], holds: Sequence[ActiveHold]) -> Excess:
-    """Decide which points go back when a purchase has this total. Both lists are in the order of their making.
+    """Decide which points go back when a purchase has this total. Both lists begin with the oldest.
 
-    Redemptions count first, because their discount was given already: only the part above the total comes back, of the
-    newest first. The holds share the rest, each within its own terms, so the newest hold is lowered first.
+    Redemptions count first, because their discount was given already: only the part above the total comes back, and
+    the newest redemption gives first. The holds share the rest, each within its own terms; the newest hold is lowered
+    first.
     """
     returns: dict[UUID, int] = {}
     excess_minor = sum(one.paid.discount_minor for one in redemptions) - max(total_minor, 0)

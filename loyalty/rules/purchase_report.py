@@ -161,7 +161,7 @@ def check_not_ahead(occurred_at: datetime | None, now: datetime) -> Problem | No
 def moment_of(occurred_at: datetime | None, now: datetime, latest_report: timedelta) -> datetime:
     """Return the moment that a report counts from: when it came about, but never a moment after now.
 
-    If the report does not tell when it came about, or did so longer ago than ``latest_report``, it counts from now.
+    If the report does not tell when it came about, or came about more than ``latest_report`` ago, it counts from now.
     """
     if occurred_at is None or occurred_at < now - latest_report:
         return now

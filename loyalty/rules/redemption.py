@@ -209,7 +209,7 @@ def apply_points(
 
 
 def explain_quote(wanted: int | None, points: int) -> PointsReason:
-    """Return why a quote applies so many points, if `wanted` were asked for."""
+    """Return why a quote applies this number of points. `wanted` were asked for; None if the caller named none."""
     if wanted is None:
         return PointsReason.PROPOSED
     if points == wanted:

@@ -135,8 +135,7 @@ def fit_holds_after_refund(left_minor: int, payers: PayersOfRefund, given: Point
 def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequence[LiveRedemption]) -> PointsToReturn:
     """Return which holds and redemptions give back so many points: holds first, because they are not spent yet.
 
-    In both lists, which are in the order of their making, the newest is taken first. If there are fewer points, all
-    come back.
+    Both lists begin with the oldest; the newest is taken first. If there are fewer points, all come back.
     """
     given = PointsToReturn({}, {})
     for hold in reversed(holds):

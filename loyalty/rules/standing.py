@@ -232,7 +232,7 @@ def _next_review_at(policy: TierPolicy, account: Account, now: datetime, zone: Z
 
 
 def _review_time(policy: TierPolicy, started_at: datetime, zone: ZoneInfo) -> datetime:
-    """Return when a window's predecessor is reviewed: some days of grace after ``started_at``, the window's begin."""
+    """Return when the window before the one that begins at ``started_at`` is reviewed: after the days of grace."""
     return begin_of_day(_local_day(started_at, zone) + timedelta(days=policy.grace_days), zone)
 
 
@@ -255,7 +255,7 @@ def _local_day(at: datetime, zone: ZoneInfo) -> date:
 
 
 def _first_day(window: Period, day: date, ahead: int = 0) -> date:
-    """Return the first day of a day's window, or of the window that is so many windows ahead."""
+    """Return the first day of the window that contains ``day``, or of the window ``ahead`` windows later."""
     length = MONTHS_OF_PERIOD[window]
     months = day.year * MONTHS_PER_YEAR + (day.month - 1) // length * length + ahead * length
     return date(months // MONTHS_PER_YEAR, months % MONTHS_PER_YEAR + 1, 1)

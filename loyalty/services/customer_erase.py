@@ -28,7 +28,7 @@ OPERATION = "customerErase"
 
 
 class EraseRequest(NamedTuple):
-    """The customer whose person is erased."""
+    """A request to erase a customer."""
 
     customer: CustomerKey
     idempotency_key: str

@@ -228,7 +228,7 @@ def _find_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDeb
 
 
 def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
-    """Yield the oldest unpaid debits, for so many points in sum, and take them out of the list.
+    """Take the oldest unpaid debits for so many points out of the list, and yield them.
 
     The last debit may be paid in part: the rest of it stays in the list.
     """

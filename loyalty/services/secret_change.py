@@ -49,7 +49,7 @@ class ChangedToken(NamedTuple):
 
 
 class ChangedClient(NamedTuple):
-    """An OAuth client with a new secret; as `ChangedToken`."""
+    """An OAuth client with a new secret. For a retry it is the client as it is now."""
 
     client: OAuthClientRow
     replayed: bool
@@ -66,7 +66,7 @@ async def change_token_secret(world: World, actor: Actor, change: SecretChange, 
 
 
 async def change_client_secret(world: World, actor: Actor, change: SecretChange, sha256: str) -> ChangedClient:
-    """Give an OAuth client a new secret. Its access tokens end with the secret that they were got with.
+    """Give an OAuth client a new secret. An access token ends with the secret that was used to get it.
 
     Refusals: as `change_token_secret`.
     """

@@ -61,7 +61,7 @@ async def verify_ledger(
 ) -> Verification:
     """Check every invariant. It only reads, and blocks nobody.
 
-    A ledger of more than SLICE_ENTRIES entries is shared among so many ``workers``, each with its own connection.
+    ``workers`` is the number of connections that share a ledger of more than SLICE_ENTRIES entries.
     """
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
         entries = await count_entries(tx, at_most=SLICE_ENTRIES + 1)

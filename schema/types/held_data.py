@@ -1,4 +1,4 @@
-"""The held data about a customer, as JSON."""
+"""The stored data about a customer, as JSON."""
 
 from typing import Any
 

@@ -98,7 +98,7 @@ async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> Purc
 
 
 def _with_tidy_ids(given: list[str] | None) -> list[str] | None:
-    """Return the ids in their tidy form and as they were sent: an earlier release stored the latter."""
+    """Return the ids in their tidy form and as they were sent: an earlier release stored ids as they were sent."""
     return None if given is None else list(dict.fromkeys([*given, *map(tidy_id, given)]))
 
 

@@ -107,7 +107,7 @@ class TierLock:
 
 
 def factor_from(text: str) -> Ratio | None:
-    """Return the earning factor of a tier; None for one time, which changes nothing."""
+    """Return the earning factor of a tier; None for a factor of 1, which changes nothing."""
     factor = parse_factor(text, ("earning_factor",))
     return None if factor.numerator == factor.denominator else factor
 
