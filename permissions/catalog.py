@@ -52,7 +52,7 @@ class Permission(DescribedEnum):
     )
     CUSTOMERS_EXPORT = (
         "customers:export",
-        "Export everything that is held about a customer (`customers:export`).",
+        "Export everything that is stored about a customer (`customers:export`).",
     )
     CUSTOMERS_ERASE = (
         "customers:erase",

@@ -4,7 +4,7 @@ from loyalty.rules.described_enum import DescribedEnum
 
 
 class HeldSection(DescribedEnum):
-    """A part of what is held about a customer. More may come."""
+    """A part of what is stored about a customer. More may come."""
 
     PROFILE = "PROFILE", "Who the customer is; customers who were merged into this one, too."
     ACCOUNT = "ACCOUNT", "The points, and what the tier stands on."

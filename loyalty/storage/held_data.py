@@ -1,4 +1,4 @@
-"""Read everything that is held about one customer, a page at a time: the tables, their columns, and their readers.
+"""Read everything that is stored about one customer, a page at a time: the tables, their columns, and their readers.
 
 Each column of a table that belongs to a customer is in one of three lists; a test finds a column that is in none.
 """
@@ -40,7 +40,7 @@ MAX_PEOPLE = 1_000
 
 
 class HeldRecord(NamedTuple):
-    """One row of held data, with the stored names and values."""
+    """One row of stored data, with the stored names and values."""
 
     place: "HeldPlace"
     section: HeldSection

@@ -14,7 +14,7 @@ from schema.mutations.payload import UserErrors, replayed_field, user_errors_fie
 from schema.types.customer import Customer, CustomerBy, customer_key
 
 
-@strawberry.input(description="Whose person is erased.")
+@strawberry.input(description="The customer to erase.")
 class CustomerEraseInput:
     customer: CustomerBy = strawberry.field(
         description="The customer. Customers who were merged into this one are erased with it."
@@ -44,7 +44,7 @@ class CustomerErasePayload:
 )
 async def customer_erase(
     info: Info,
-    input: Annotated[CustomerEraseInput, strawberry.argument(description="Whose person is erased.")],  # noqa: A002
+    input: Annotated[CustomerEraseInput, strawberry.argument(description="The customer to erase.")],  # noqa: A002
 ) -> CustomerErasePayload:
     """Erase a person in one transaction."""
 

@@ -1,4 +1,4 @@
-"""``customerExport``: everything that is held about one customer."""
+"""``customerExport``: everything that is stored about one customer."""
 
 from typing import Annotated
 
@@ -19,8 +19,8 @@ from schema.types.held_data import HELD_ORDER, CustomerExport, export_page
 @guarded(
     Permission.CUSTOMERS_EXPORT,
     Permission.SELF_READ,
-    description="Everything that is held about one customer, as JSON, a page at a time; customers who were merged into "
-    "this one are part of it. A customer exports themself, without notes, reasons, labels and names of the team.",
+    description="Everything that is stored about one customer, as JSON, a page at a time; customers who were merged "
+    "into this one are part of it. A customer exports themself, without notes, reasons, labels and names of the team.",
 )
 async def customer_export(
     info: Info,

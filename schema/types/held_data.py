@@ -22,7 +22,7 @@ HELD_ORDER: Order[HeldPlace] = Order(
 )
 
 
-@strawberry.type(description="One record of what is held about a customer.")
+@strawberry.type(description="One record of what is stored about a customer.")
 class HeldData:
     is_type_of = reads(HeldRecord)
 

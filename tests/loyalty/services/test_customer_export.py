@@ -1,4 +1,4 @@
-"""Everything that is held about a customer: nothing is missing for the team, nothing of the team is there for them."""
+"""All that is stored about a customer: nothing is missing for the team, nothing of the team is there for them."""
 
 import json
 from collections.abc import Sequence
