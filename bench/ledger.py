@@ -109,8 +109,8 @@ FUNCTIONS = """
 """
 
 
-TOLD = "<told>"
-"""In a statement that inserts events: how many such statements there were before it."""
+EVENTS_BEFORE = "<events before>"
+"""In a statement that inserts events, the place for the number of such statements before it."""
 READ_LOG = f"""
     INSERT INTO event_positions (tenant_id, last_position)
     SELECT tenant_id, max(position) FROM events GROUP BY tenant_id;
@@ -372,14 +372,14 @@ def _lot(builder: Builder, round_: int, number: int, step: Step, cause: str) -> 
 
 def _surrounding_statements(builder: Builder) -> Iterator[str]:
     """Yield the statements for what the entries came from, and for their events. Each event has its position."""
-    told = 0
-    for statement in _untold_statements(builder):
-        yield statement.replace(TOLD, str(told))
-        told += TOLD in statement
+    before = 0
+    for statement in _unnumbered_statements(builder):
+        yield statement.replace(EVENTS_BEFORE, str(before))
+        before += EVENTS_BEFORE in statement
 
 
-def _untold_statements(builder: Builder) -> Iterator[str]:
-    """Yield them with TOLD in the place of a number."""
+def _unnumbered_statements(builder: Builder) -> Iterator[str]:
+    """Yield the statements of `_surrounding_statements`, with EVENTS_BEFORE where its number belongs."""
     for round_, cycle, number, step in _steps(builder):
         start = cycle * len(STEPS)
         if step.kind == "EARNED":
@@ -550,8 +550,8 @@ def _told(builder: Builder, round_: int, event: tuple[str, str, str], payload: s
     name, kind, entry_id = event
     return f"""
         INSERT INTO events (tenant_id, id, position, kind, subject_kind, customer_id, entry_id, payload, occurred_at)
-        SELECT c.tenant_id, {builder.id(name, round_)}, {TOLD}::bigint * c.of_tenant + c.number, '{kind}', 'CUSTOMER',
-               c.id, {entry_id},
+        SELECT c.tenant_id, {builder.id(name, round_)}, {EVENTS_BEFORE}::bigint * c.of_tenant + c.number, '{kind}',
+               'CUSTOMER', c.id, {entry_id},
                jsonb_build_object('customer_id', c.id, {payload}, 'locale', NULL, 'account',
                    '{{"debt": 0, "held": 0, "pending": 0, "available": 0, "qualifying": 0,
                    "lifetime_earned": 0}}'::jsonb),
