@@ -17,7 +17,7 @@ from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.tiers import Tier, TierBasis, measure_way
 from loyalty.storage.shared_names import SharedName, conditions_of
 from loyalty.storage.tables import accounts, customers, programs, tiers
-from loyalty.storage.tiers import TierRow, factor_of, tier_row
+from loyalty.storage.tiers import KEPT_TIERS, TierRow, factor_of, tier_row
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.statements import keep_plan
@@ -165,8 +165,8 @@ _SHOWN_OF_ACCOUNT = [
         "archived_at",
     )
 ]
-KEPT_TIERS = 1_000
-"""The tiers, in the form of a row, that one process keeps, and as many values of points."""
+KEPT_POINT_VALUES = 1_000
+"""The number of values of points that one process keeps: each tenant has one."""
 
 CUSTOMERS = (
     select(
@@ -385,7 +385,7 @@ def _read_tier(
     return None if tier_id is None else Tier(tier_id, name, color, min_points, factor_of(numerator, denominator))
 
 
-@lru_cache(KEPT_TIERS)
+@lru_cache(KEPT_POINT_VALUES)
 def _read_point_value(stored: str) -> PointValue:
     """Read the value of points in the settings of a program."""
     value = orjson.loads(stored)

@@ -18,8 +18,8 @@ from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 
-KEPT_ROWS = 1_000
-"""The tiers in the form of a row that one process keeps: a page of customers shows few different ones."""
+KEPT_TIERS = 1_000
+"""The number of tiers that one process keeps, as values and as rows: a page of customers shows few different ones."""
 
 
 class TierRow(NamedTuple):
@@ -174,7 +174,7 @@ async def delete_tier(tx: Transaction, tier_id: TierId, now: datetime) -> None:
     await tx.run(_DELETE, tier=tier_id, now=now)
 
 
-@lru_cache(KEPT_ROWS)
+@lru_cache(KEPT_TIERS)
 def tier_row(tier: Tier | None) -> TierRow | None:
     """Return a tier of the rules as clients see it."""
     return None if tier is None else TierRow(tier.id, tier.name, tier.color, tier.min_points, tier.factor)
