@@ -98,7 +98,10 @@ class Accounts:
         return row
 
     def write(self) -> None:
-        """Add the changed accounts to the posting. Whom the posting is about was active, unless time alone did it."""
+        """Add the changed accounts to the posting.
+
+        Its customers were active, unless the actor is the system: what time does is no activity.
+        """
         if self._sheet.actor.kind is not ActorKind.SYSTEM:
             for customer_id in self._find_active():
                 account = self[customer_id]
@@ -110,12 +113,15 @@ class Accounts:
         self._changed = set()
 
     def _find_active(self) -> set[CustomerId]:
-        """Return the customers of the book about whom the posting says something."""
-        posting, told = self._sheet.posting, set(self._changed)
+        """Return the customers of the book to whom the posting changes something.
+
+        That is the account, a purchase, the profile, a consent or an event.
+        """
+        posting, active = self._sheet.posting, set(self._changed)
         for row_class in (PurchaseRow, ProfileChange, CustomerConsent, OutboxEvent):
             added: list[Any] = posting.added(row_class)
-            told.update(row.customer_id for row in added if row.customer_id in self._customers)
-        return told
+            active.update(row.customer_id for row in added if row.customer_id in self._customers)
+        return active
 
     def _index(self, profile: Any) -> None:
         """Add the rows of a profile's search words, identifiers, tags, consent and history to the posting.
