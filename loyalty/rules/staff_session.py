@@ -16,12 +16,14 @@ MAX_SESSIONS_OF_PERSON = 20
 PROVIDER_SESSION_MAX_LENGTH = 255
 """The most characters of the claim `sid`."""
 
-
 LOGOUT_REMEMBERED = timedelta(seconds=2 * SIGN_IN_SECONDS)
 """The time for which a logout token is remembered: the longest sign-in, and as long again for its last steps."""
 
 MAX_REMEMBERED_LOGOUTS = 10_000
-"""The most logout tokens of one tenant that are remembered at the same time. A new one ends the oldest."""
+"""The most logout tokens of one tenant that are remembered. A new one takes the place of the oldest."""
+
+REVOCATION_PREFIX = "session:"
+"""A session is revoked as a signed token whose id is this prefix and the id of the session."""
 
 USER_AGENT_MAX_LENGTH = 200
 """The most characters that are kept of the header `User-Agent`."""

@@ -11,6 +11,7 @@ from loyalty.rules.staff_session import (
     LOGOUT_REMEMBERED,
     MAX_REMEMBERED_LOGOUTS,
     MAX_SESSIONS_OF_PERSON,
+    REVOCATION_PREFIX,
     SESSION_LIFETIME,
     Logout,
     SignIn,
@@ -111,7 +112,7 @@ async def _end_sessions_by_provider(world: World, tenant_id: TenantId, logout: L
 def _describe_actor(tenant_id: TenantId, row: StaffSessionRow) -> Actor:
     """Return the actor of a session, without permissions."""
     # A revocation between the ID token and the row ends the session, too. The provider's clock may be ahead.
-    signed = SignedToken(f"session:{row.id}", row.subject, min(row.issued_at, row.started_at))
+    signed = SignedToken(f"{REVOCATION_PREFIX}{row.id}", row.subject, min(row.issued_at, row.started_at))
     return Actor(
         kind=ActorKind.STAFF,
         tenant_id=tenant_id,

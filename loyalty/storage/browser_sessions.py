@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, exists, func, or_, select
 
+from loyalty.rules.staff_session import REVOCATION_PREFIX
 from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import credential_revocations, oidc_issuers, staff_sessions
 from loyalty.storage.window import Keyset, TimePlace, Window
@@ -50,7 +51,7 @@ _REVOKED = exists(
             ),
             and_(
                 credential_revocations.c.scope == "TOKEN",
-                credential_revocations.c.name == "session:" + cast(staff_sessions.c.id, Text),
+                credential_revocations.c.name == REVOCATION_PREFIX + cast(staff_sessions.c.id, Text),
             ),
         ),
         credential_revocations.c.revoked_at >= func.least(staff_sessions.c.issued_at, staff_sessions.c.started_at),
