@@ -67,14 +67,13 @@ async def end_browser_session(world: World, actor: Actor, session_id: UUID) -> B
         if not await end_one_session(tx, session_id, now):
             return (await read_sessions_by_id(tx, [session_id])).get(session_id, before)
         row = before._replace(ended_at=now)
-        await note_changes(tx, actor, now, [describe_session(before, row)])
+        await note_changes(tx, actor, now, [_describe_session(before, row)])
     return row
 
 
-def describe_session(before: BrowserSessionRow | None, after: BrowserSessionRow) -> AuditedChange:
+def _describe_session(before: BrowserSessionRow, after: BrowserSessionRow) -> AuditedChange:
     """Return the change of a session for the audit log."""
-    states = (None if row is None else _show(row) for row in (before, after))
-    return AuditedChange(AuditSubject.BROWSER_SESSION, str(after.id), after.display, *states)
+    return AuditedChange(AuditSubject.BROWSER_SESSION, str(after.id), after.display, _show(before), _show(after))
 
 
 def _show(row: BrowserSessionRow) -> dict[str, str | datetime | None]:
