@@ -15,6 +15,7 @@ from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
 
 _OURS = provider_logouts.c.tenant_id == tenant_parameter()
+_KEY = (provider_logouts.c.issuer_id, provider_logouts.c.subject, provider_logouts.c.provider_session)
 _PROVIDER = select(oidc_issuers.c.id).where(
     oidc_issuers.c.tenant_id == tenant_parameter(), oidc_issuers.c.id == bindparam("issuer_row")
 )
@@ -29,21 +30,15 @@ _told = upsert(provider_logouts).values(
     forget_at=bindparam("forgotten_at"),
 )
 _REMEMBER = _told.on_conflict_do_update(
-    index_elements=["tenant_id", "issuer_id", "subject", "provider_session"],
+    index_elements=[provider_logouts.c.tenant_id, *_KEY],
     set_={
         "issued_at": func.greatest(provider_logouts.c.issued_at, _told.excluded.issued_at),
         "forget_at": _told.excluded.forget_at,
     },
 )
 _FORGET_OLD = delete(provider_logouts).where(_OURS, provider_logouts.c.forget_at <= bindparam("now"))
-_KEY = tuple_(provider_logouts.c.issuer_id, provider_logouts.c.subject, provider_logouts.c.provider_session)
-_BEYOND = (
-    select(provider_logouts.c.issuer_id, provider_logouts.c.subject, provider_logouts.c.provider_session)
-    .where(_OURS)
-    .order_by(provider_logouts.c.forget_at.desc())
-    .offset(bindparam("kept_count"))
-)
-_FORGET_BEYOND = delete(provider_logouts).where(_OURS, _KEY.in_(_BEYOND))
+_BEYOND = select(*_KEY).where(_OURS).order_by(provider_logouts.c.forget_at.desc()).offset(bindparam("kept_count"))
+_FORGET_BEYOND = delete(provider_logouts).where(_OURS, tuple_(*_KEY).in_(_BEYOND))
 _NAMED = (
     select(provider_logouts.c.issuer_id)
     .where(
