@@ -79,11 +79,11 @@ async def _decide(
     opened = await open_person(world, tx, program, actor, customer_id)
     if any(row.external_id.startswith(ERASED_PREFIX) for row in opened.person):
         raise NotFound("customer", ("customer",))
-    book = book_erasure(opened, ErasureCause.CALL)
+    book_erasure(opened, ErasureCause.CALL)
     return Booked(
-        book,
+        opened.book,
         customer_id,
-        lambda: ErasedCustomer(_strip_person(book, customer_id), replayed=False),
+        lambda: ErasedCustomer(_strip_person(opened.book, customer_id), replayed=False),
         partial(_write, opened=opened),
     )
 

@@ -37,7 +37,7 @@ async def open_person(
     return OpenPerson(customer_id, await open_book(world, tx, program, by, [customer_id]), person)
 
 
-def book_erasure(opened: OpenPerson, cause: ErasureCause) -> Book:
+def book_erasure(opened: OpenPerson, cause: ErasureCause) -> None:
     """Archive the customer, and add the event. Refusal: ActiveHolds."""
     book, customer_id = opened.book, opened.customer_id
     if book.account(customer_id).held:
@@ -45,7 +45,6 @@ def book_erasure(opened: OpenPerson, cause: ErasureCause) -> Book:
     archive_in_book(book, customer_id, None, ArchiveCause.ERASURE)
     book.keep(replace(book.account(customer_id), active_at=None))
     book.tell(CustomerErased(customer_id, cause))
-    return book
 
 
 async def write_erasure(tx: Transaction, opened: OpenPerson, cause: ErasureCause) -> None:
