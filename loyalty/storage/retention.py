@@ -75,14 +75,8 @@ class Outlook(NamedTuple):
 
 
 _now = bindparam("now", type_=INSTANT)
-_READ = select(
-    retention.c.inactive_months,
-    retention.c.profile_history_months,
-    retention.c.begins_at,
-    retention.c.looks_at,
-    retention.c.after_at,
-    retention.c.after_id,
-).where(retention.c.tenant_id == tenant_parameter())
+_NAMES = ("inactive_months", "profile_history_months", "begins_at", "looks_at", "after_at", "after_id")
+_READ = select(*(retention.c[name] for name in _NAMES)).where(retention.c.tenant_id == tenant_parameter())
 _READ_SHARED = _READ.with_for_update(read=True)
 _READ_ALONE = _READ.with_for_update(key_share=True)
 _saved = upsert(retention).values(
@@ -96,10 +90,7 @@ _saved = upsert(retention).values(
 )
 _SAVE = _saved.on_conflict_do_update(
     index_elements=["tenant_id"],
-    set_={
-        name: _saved.excluded[name]
-        for name in ("inactive_months", "profile_history_months", "begins_at", "looks_at", "after_at", "after_id")
-    },
+    set_={name: _saved.excluded[name] for name in _NAMES},
 )
 _GO_ON = (
     update(retention)
