@@ -74,7 +74,6 @@ class Outlook(NamedTuple):
     first_at: datetime | None
 
 
-_now = bindparam("now", type_=INSTANT)
 _NAMES = ("inactive_months", "profile_history_months", "begins_at", "looks_at", "after_at", "after_id")
 _READ = select(*(retention.c[name] for name in _NAMES)).where(retention.c.tenant_id == tenant_parameter())
 _READ_SHARED = _READ.with_for_update(read=True)
@@ -103,14 +102,38 @@ _GO_ON = (
 )
 
 _AHEAD = (PurchaseStatus.CREATED, PurchaseStatus.CONFIRMED, PurchaseStatus.PAID)
-_is_open = or_(
-    purchases.c.evaluates_at.is_not(None),
-    and_(among_these(purchases.c.status, _AHEAD), func.coalesce(purchases.c.ends_at, purchases.c.starts_at) > _now),
-)
-_is_to_hand_over = and_(
-    gift_card_gifts.c.claimed_at.is_(None), gift_card_gifts.c.deliver_on >= bindparam("handed_over_from", type_=Date)
-)
-"""Nobody has claimed the gift, and its day is not over: with its giver the recipient would be erased, too."""
+
+
+def _select_cards(customer: ColumnElement[Any], column: ColumnElement[Any]) -> Select[Any]:
+    """Select a column of the gift cards of a customer that have money."""
+    return select(column).where(
+        gift_cards.c.tenant_id == tenant_parameter(),
+        gift_cards.c.holder_id == customer,
+        gift_cards.c.balance_minor > 0,
+    )
+
+
+def _select_open_purchases(customer: ColumnElement[Any], column: ColumnElement[Any]) -> Select[Any]:
+    """Select a column of the purchases of a customer that are still to come."""
+    ends_at = func.coalesce(purchases.c.ends_at, purchases.c.starts_at)
+    return select(column).where(
+        purchases.c.tenant_id == tenant_parameter(),
+        purchases.c.customer_id == customer,
+        or_(
+            purchases.c.evaluates_at.is_not(None),
+            and_(among_these(purchases.c.status, _AHEAD), ends_at > bindparam("now", type_=INSTANT)),
+        ),
+    )
+
+
+def _select_open_gifts(customer: ColumnElement[Any], column: ColumnElement[Any]) -> Select[Any]:
+    """Select a column of the gifts of a giver that nobody has claimed, and whose day is not over."""
+    return select(column).where(
+        gift_card_gifts.c.tenant_id == tenant_parameter(),
+        gift_card_gifts.c.giver_id == customer,
+        gift_card_gifts.c.claimed_at.is_(None),
+        gift_card_gifts.c.deliver_on >= bindparam("handed_over_from", type_=Date),
+    )
 
 
 def _has(rows: Select[Any]) -> ColumnElement[bool]:
@@ -142,20 +165,12 @@ def _look(rows: int, *conditions: ColumnElement[bool]) -> Subquery:
 
 def _is_kept(looked: Subquery) -> ColumnElement[bool]:
     """Return the condition: money on a gift card, a purchase or a gift still to come keeps a customer of ``looked``."""
-    card = select(gift_cards.c.id).where(
-        gift_cards.c.tenant_id == tenant_parameter(),
-        gift_cards.c.holder_id == looked.c.customer_id,
-        gift_cards.c.balance_minor > 0,
+    customer = looked.c.customer_id
+    return or_(
+        _has(_select_cards(customer, gift_cards.c.id)),
+        _has(_select_open_purchases(customer, purchases.c.id)),
+        _has(_select_open_gifts(customer, gift_card_gifts.c.id)),
     )
-    purchase = select(purchases.c.id).where(
-        purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == looked.c.customer_id, _is_open
-    )
-    gift = select(gift_card_gifts.c.id).where(
-        gift_card_gifts.c.tenant_id == tenant_parameter(),
-        gift_card_gifts.c.giver_id == looked.c.customer_id,
-        _is_to_hand_over,
-    )
-    return or_(_has(card), _has(purchase), _has(gift))
 
 
 _next = _look(
@@ -172,22 +187,11 @@ _OUTLOOK = select(
     func.count().filter(_all.c.active_at <= bindparam("until", type_=INSTANT)).label("due_count"),
     func.min(_all.c.active_at).label("first_at"),
 ).where(~_is_kept(_all))
+_customer: ColumnElement[Any] = bindparam("customer", type_=Uuid)
 _KEEPERS = select(
-    select(func.coalesce(func.sum(gift_cards.c.balance_minor), 0))
-    .where(gift_cards.c.tenant_id == tenant_parameter(), gift_cards.c.holder_id == bindparam("customer"))
-    .scalar_subquery(),
-    select(func.count())
-    .select_from(purchases)
-    .where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == bindparam("customer"), _is_open)
-    .scalar_subquery(),
-    select(func.count())
-    .select_from(gift_card_gifts)
-    .where(
-        gift_card_gifts.c.tenant_id == tenant_parameter(),
-        gift_card_gifts.c.giver_id == bindparam("customer"),
-        _is_to_hand_over,
-    )
-    .scalar_subquery(),
+    _select_cards(_customer, func.coalesce(func.sum(gift_cards.c.balance_minor), 0)).scalar_subquery(),
+    _select_open_purchases(_customer, func.count(purchases.c.id)).scalar_subquery(),
+    _select_open_gifts(_customer, func.count(gift_card_gifts.c.id)).scalar_subquery(),
 )
 _old = (
     select(customer_profile_changes.c.id)
