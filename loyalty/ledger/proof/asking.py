@@ -14,6 +14,7 @@ from loyalty.ledger.proof import (
     entries,
     events,
     facts,
+    figures,
     gift_cards,
     keys,
     lots,
@@ -40,6 +41,7 @@ _GATHERED = (
     *purchases.SOURCES,
     *adjustments.SOURCES,
     *gift_cards.SOURCES,
+    *figures.SOURCES,
 )
 _ASKED_ONCE = {
     **accounts.QUESTIONS,
@@ -55,6 +57,7 @@ _ASKED_ONCE = {
     **events.QUESTIONS,
     **programs.QUESTIONS,
     **gift_cards.QUESTIONS,
+    **figures.QUESTIONS,
 }
 _SLICED = tuple(
     Source(rows, {name: Broken(*broken) for name, broken in invariants.items()})
