@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from loyalty.ledger.proof.question import Broken, Source
 from loyalty.rules.entry_kinds import ACTIVE, quote
+from loyalty.rules.figures import FigurePeriod
+from loyalty.storage.figures import READER
 
-_READ_SO_FAR = """coalesce((SELECT max(position) FROM log_readers
-    WHERE tenant_id = :current_tenant AND reader = 'figures'), 0)"""
+_READ_SO_FAR = f"""coalesce((SELECT max(position) FROM log_readers
+    WHERE tenant_id = :current_tenant AND reader = '{READER}'), 0)"""  # noqa: S608 - made of constants
 """SQL for the position of the reader; 0 if it was never told of the log."""
 
 _LAST_OF_LOG = "(SELECT max(last_position) FROM event_positions WHERE tenant_id = :current_tenant)"
@@ -41,8 +43,8 @@ def _is_added_up(among: str = "true") -> str:
 
 
 SOURCES: Sequence[Source] = (
-    # Every customer with the days on which they earned or redeemed, their active days and their active span. Rows of
-    # a customer who never did are a row too.
+    # A row for each customer who earned or redeemed, and for each who has an active day or an active span: the days
+    # that the entries say, and the days that are kept.
     Source(
         f"""
         SELECT coalesce(d.customer_id, s.customer_id) AS customer_id, d.missing_on, d.strange_on,
@@ -70,7 +72,7 @@ SOURCES: Sequence[Source] = (
         ) s ON s.customer_id = d.customer_id
         """,  # noqa: S608 - made of constants
         {
-            "active days are those on which customers earned or redeemed, as far as the reader is": Broken(
+            "active days are those on which customers earned or redeemed, as far as the reader has read": Broken(
                 "missing_on IS NOT NULL OR strange_on IS NOT NULL", "customer_id, missing_on, strange_on"
             ),
             "an active span is the first and the last day on which a customer earned or redeemed": Broken(
@@ -83,14 +85,14 @@ SOURCES: Sequence[Source] = (
 
 QUESTIONS: Mapping[str, str] = {
     # A figure of 0 points says the same as none.
-    "figures are the sums of the entries, as far as the reader is": f"""
+    "figures are the sums of the entries, as far as the reader has read": f"""
         WITH days AS MATERIALIZED (
             SELECT {_DAY} AS day, e.kind, sum(e.points) AS points FROM entries e
             WHERE e.tenant_id = :current_tenant AND {_is_added_up()}
             GROUP BY 1, 2
         ), due AS (
             SELECT p.period, date_trunc(p.period, d.day::timestamp)::date AS starts_on, d.kind, sum(d.points) AS points
-            FROM days d CROSS JOIN (VALUES ('DAY'), ('MONTH'), ('YEAR')) p (period)
+            FROM days d CROSS JOIN unnest(ARRAY[{quote(FigurePeriod)}]) AS p (period)
             GROUP BY 1, 2, 3
         )
         SELECT coalesce(f.period, due.period) AS period, coalesce(f.starts_on, due.starts_on) AS starts_on,

@@ -141,7 +141,7 @@ async def compare(world: World, salon: Salon, first: date, last: date) -> None:
 
 
 async def expect_sound_figures(world: World, salon: Salon) -> None:
-    """What the reader keeps is what the entries say that it has read.
+    """Assert that figures, active days and active spans are those of the entries that the reader has read.
 
     Each question has a snapshot of its own: nothing but the question itself keeps position and entries together.
     """
