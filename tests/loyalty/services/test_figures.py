@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import re
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,15 +17,17 @@ from loyalty.ledger.proof import figures as proof
 from loyalty.ledger.proof.asking import Pass, run_pass
 from loyalty.ledger.proof.question import Broken, Source
 from loyalty.ledger.proof.slicing import EVERYTHING
-from loyalty.log.readers import advance_reader
+from loyalty.log.readers import advance_reader, read_lag
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.errors import LoyaltyError
 from loyalty.services.daily_figures import get_daily_figures
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.figures import FIGURES
+from loyalty.services.log_readers import READER_NAMES
 from loyalty.services.report import get_report, load_report_sums, movements_of
 from loyalty.services.world import World
 from loyalty.storage.figures import MAX_DAYS_OF_MARKS, MAX_UNREAD_EVENTS
+from loyalty.storage.log_readers import register_readers
 from tenancy.database import Database
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import (
@@ -56,6 +60,7 @@ ENTRIES = text(
     WHERE e.tenant_id = :current_tenant
     """
 )
+OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 MAKES_ACTIVE = {"EARNED", "REDEEMED", "GIFT_CARD"}
 
 
@@ -272,6 +277,38 @@ async def test_a_reader_that_is_far_behind_is_not_asked(world: World, salon: Sal
         async with relay_database.engine.begin() as connection:
             await connection.execute(LET_THE_LOG_GROW, {"events": events, "tenant": salon.tenant_id})
         assert await adjusted(today, today) == expected
+
+
+async def test_figures_are_added_up_again_as_the_operators_are_told(
+    world: World, owner_world: World, salon: Salon, other_salon: Salon, relay_database: Database
+) -> None:
+    """Reports stay right all the while, and another tenant keeps its figures."""
+    statements = [text(one) for one in re.findall("^(DELETE FROM .*);$", OPERATING.read_text(), re.MULTILINE)]
+    today = BEGIN.astimezone(BERLIN).date()
+    await known_customer(at(world, BEGIN), other_salon)
+    for one in (salon, other_salon):
+        await give(at(world, BEGIN), one, 5, "first")
+    await earn(at(world, BEGIN), salon, order("order-1", 1_000))
+    for one in (salon, other_salon):
+        await read_all_events(world, one.tenant_id, relay_database)
+        async with world.database.tenant_transaction(one.tenant_id) as tx:
+            await tx.run(SPOIL, kind=EntryKind.ADJUSTED)
+
+    async def adjusted(whose: Salon) -> int:
+        return (await read_report(world, whose.manager, today, today)).movements.adjusted
+
+    async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
+        assert [await tx.run(one) > 0 for one in statements] == [True] * 4
+    await compare(world, salon, today, today)
+    await expect_sound_figures(world, salon)
+    async with relay_database.engine.begin() as connection:
+        await register_readers(connection, READER_NAMES)
+    await compare(world, salon, today, today)
+    await read_all_events(world, salon.tenant_id, relay_database)
+    await compare(world, salon, today, today)
+    await expect_sound_figures(world, salon)
+    assert (await read_lag(world.database.reading(salon.tenant_id), FIGURES.name)).events == 0
+    assert (await adjusted(salon), await adjusted(other_salon)) == (5, 105)
 
 
 async def test_another_tenant_has_figures_of_its_own(
