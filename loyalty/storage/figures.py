@@ -177,7 +177,7 @@ async def read_movements(tx: Reads, ids: Sequence[EntryId]) -> list[Movement]:
 
 async def add_figures(tx: Transaction, new: Sequence[Figure]) -> None:
     """Add to the stored figures."""
-    await tx.run(_ADD, figures=[one._asdict() | {"starts_on": one.starts_on.isoformat()} for one in new])
+    await tx.run(_ADD, figures=[one._asdict() for one in new])
 
 
 async def mark_active_days(tx: Transaction, new: Sequence[ActiveDay]) -> None:
@@ -185,16 +185,8 @@ async def mark_active_days(tx: Transaction, new: Sequence[ActiveDay]) -> None:
 
     Days that are stored already stay as they are.
     """
-    await tx.run(_MARK, days=[{"day": one.day.isoformat(), "customer_id": str(one.customer_id)} for one in new])
-    spans = [
-        {
-            "customer_id": str(one.customer_id),
-            "first_day": one.first_day.isoformat(),
-            "last_day": one.last_day.isoformat(),
-        }
-        for one in find_spans(new)
-    ]
-    await tx.run(_WIDEN, spans=spans)
+    await tx.run(_MARK, days=[one._asdict() for one in new])
+    await tx.run(_WIDEN, spans=[one._asdict() for one in find_spans(new)])
 
 
 async def sum_figures(tx: Reads, wanted: ReportRange) -> dict[str, int]:
