@@ -99,8 +99,8 @@ def split_days(first: date, after: date) -> list[Span]:
 
     Together the spans have each day once. There are at most five of them.
     """
-    months = _whole(FigurePeriod.MONTH, first, after)
-    years = _whole(FigurePeriod.YEAR, months.first, months.after)
+    months = _find_whole_periods(FigurePeriod.MONTH, first, after)
+    years = _find_whole_periods(FigurePeriod.YEAR, months.first, months.after)
     spans = (
         Span(FigurePeriod.DAY, first, months.first),
         Span(FigurePeriod.MONTH, months.first, years.first),
@@ -111,8 +111,8 @@ def split_days(first: date, after: date) -> list[Span]:
     return [one for one in spans if one.first < one.after]
 
 
-def _whole(period: FigurePeriod, first: date, after: date) -> Span:
-    """Return the whole periods between two days; for none an empty span at the end."""
+def _find_whole_periods(period: FigurePeriod, first: date, after: date) -> Span:
+    """Return the span of the whole periods between two days. If there is none, return an empty span at the end."""
     begin, end = period.first_day(first), period.first_day(after)
     if begin < first:
         longest = timedelta(days=31 if period is FigurePeriod.MONTH else 366)

@@ -205,18 +205,18 @@ async def sum_figures(tx: Reads, wanted: ReportRange) -> dict[str, int]:
 async def sum_days(tx: Reads, wanted: ReportRange) -> list[DaySum]:
     """Sum points by local day and kind of entry, in the order of the days."""
     begins = wanted.list_begins()
-    rows = await tx.rows(_DAYS, **_bounds(wanted), begins=begins)
+    rows = await tx.rows(_DAYS, **_bind_range(wanted), begins=begins)
     return [DaySum(wanted.first_day + timedelta(days=row.place), row.kind, int(row.points)) for row in rows]
 
 
 async def count_marked_customers(tx: Reads, wanted: ReportRange) -> int:
     """Count the customers who earned or redeemed (C-12)."""
     is_short = (wanted.after - wanted.first_day).days <= MAX_DAYS_OF_MARKS
-    row = await tx.row(_ACTIVE[is_short], **_bounds(wanted))
+    row = await tx.row(_ACTIVE[is_short], **_bind_range(wanted))
     return int(row.customers) if row else 0
 
 
-def _bounds(wanted: ReportRange) -> Mapping[str, object]:
+def _bind_range(wanted: ReportRange) -> Mapping[str, object]:
     return {
         "start_at": wanted.starts_at,
         "end_at": wanted.ends_at,

@@ -637,7 +637,7 @@ class Day:
         await self._load_relations()
 
     async def _read_reports(self) -> None:
-        """A long range and a short one, by the whole business and at a counter."""
+        """Read reports of a long range and a short one, for the whole business and at a counter."""
         world, manager = self.world, self.salon.manager
         at_till = replace(self.salon.staff, locations=frozenset({"till"}))
         today = datetime.now(UTC).date()
